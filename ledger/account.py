@@ -1,0 +1,208 @@
+"""A partner's money account in a program: what is payable, reserved for payouts and owed back to us."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from ledger.events.account import (
+    ClawbackOffset,
+    ClawbackWrittenOff,
+    MaturedRewardReversed,
+    PayoutReleased,
+    PayoutReserved,
+    RewardMatured,
+    TransferReversalCredited,
+)
+from ledger.events.base import Fact
+from ledger.events.reward import ReversalReason
+from ledger.refusals import IllegalTransition, InsufficientBalance
+
+
+class Reservation(msgspec.Struct, frozen=True):
+    """What a payout's attempt took out of the account."""
+
+    attempt: int
+    net_minor: int
+    withheld_minor: int
+
+
+class AccountState(msgspec.Struct, frozen=True):
+    """Payable and clawback are never below zero; `reserved` holds each payout's open or last attempt."""
+
+    payable_minor: int = 0
+    clawback_minor: int = 0
+    reserved: Mapping[UUID, Reservation] = {}
+
+
+EMPTY: Final = AccountState()
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """Whose account it is: stands in each of its facts."""
+
+    program_id: UUID
+    partner_id: UUID
+    currency: str
+
+
+def evolve(state: AccountState, fact: Fact) -> AccountState:
+    """The account after a fact."""
+    payable, clawback, reserved = state.payable_minor, state.clawback_minor, state.reserved
+    match fact:
+        case RewardMatured(amount_minor=amount) | TransferReversalCredited(amount_minor=amount):
+            payable += amount
+        case MaturedRewardReversed(payable_minor=taken, clawback_minor=owed):
+            payable -= taken
+            clawback += owed
+        case ClawbackOffset(amount_minor=amount):
+            payable -= amount
+            clawback -= amount
+        case ClawbackWrittenOff(amount_minor=amount):
+            clawback -= amount
+        case PayoutReserved():
+            payable -= fact.net_minor + fact.withheld_minor
+            kept = Reservation(fact.attempt, fact.net_minor, fact.withheld_minor)
+            reserved = {**reserved, fact.payout_id: kept}
+        case PayoutReleased():
+            payable += fact.net_minor + fact.withheld_minor
+            reserved = {payout: r for payout, r in reserved.items() if payout != fact.payout_id}
+        case _:
+            pass
+    assert payable >= 0, f"payable fell to {payable} by {fact}"
+    assert clawback >= 0, f"clawback fell to {clawback} by {fact}"
+    return AccountState(payable, clawback, reserved)
+
+
+def mature(
+    state: AccountState,
+    holder: Holder,
+    *,
+    reward_id: UUID,
+    conversion_id: UUID,
+    amount_minor: int,
+    effective_at: datetime,
+) -> list[Fact]:
+    """A reward's holding period ended: it becomes payable, less what the partner owes us."""
+    facts: list[Fact] = [
+        RewardMatured(
+            reward_id=reward_id,
+            conversion_id=conversion_id,
+            program_id=holder.program_id,
+            partner_id=holder.partner_id,
+            amount_minor=amount_minor,
+            currency=holder.currency,
+            effective_at=effective_at,
+        )
+    ]
+    offset = min(state.clawback_minor, amount_minor)
+    if offset:
+        facts.append(
+            ClawbackOffset(
+                reward_id=reward_id,
+                program_id=holder.program_id,
+                partner_id=holder.partner_id,
+                amount_minor=offset,
+                currency=holder.currency,
+                effective_at=effective_at,
+            )
+        )
+    return facts
+
+
+def reverse(
+    state: AccountState,
+    holder: Holder,
+    *,
+    reward_id: UUID,
+    conversion_id: UUID,
+    amount_minor: int,
+    reason: ReversalReason,
+    effective_at: datetime,
+    cause_position: int,
+) -> list[Fact]:
+    """A matured reward is taken back: first from what is payable, the rest is owed to us."""
+    payable = min(state.payable_minor, amount_minor)
+    return [
+        MaturedRewardReversed(
+            reward_id=reward_id,
+            conversion_id=conversion_id,
+            program_id=holder.program_id,
+            partner_id=holder.partner_id,
+            payable_minor=payable,
+            clawback_minor=amount_minor - payable,
+            currency=holder.currency,
+            reason=reason,
+            effective_at=effective_at,
+            cause_position=cause_position,
+        )
+    ]
+
+
+def reserve(
+    state: AccountState,
+    holder: Holder,
+    *,
+    payout_id: UUID,
+    attempt: int,
+    net_minor: int,
+    withheld_minor: int,
+    effective_at: datetime,
+) -> list[Fact]:
+    """A payout's intent takes its amount out of the account, once per attempt.
+
+    Refuses with InsufficientBalance when less is payable, with IllegalTransition while an earlier attempt
+    still holds its amount.
+    """
+    held = state.reserved.get(payout_id)
+    if held is not None and held.attempt == attempt:
+        return []
+    if held is not None:
+        raise IllegalTransition(f"attempt {held.attempt} of payout {payout_id} still holds its amount")
+    if state.payable_minor < net_minor + withheld_minor:
+        raise InsufficientBalance(
+            f"{net_minor + withheld_minor} asked, {state.payable_minor} payable",
+            payable_minor=state.payable_minor,
+        )
+    return [
+        PayoutReserved(
+            payout_id=payout_id,
+            attempt=attempt,
+            program_id=holder.program_id,
+            partner_id=holder.partner_id,
+            net_minor=net_minor,
+            withheld_minor=withheld_minor,
+            currency=holder.currency,
+            effective_at=effective_at,
+        )
+    ]
+
+
+def release(
+    state: AccountState,
+    holder: Holder,
+    *,
+    payout_id: UUID,
+    attempt: int,
+    reason: str,
+    effective_at: datetime,
+) -> list[Fact]:
+    """A definitely rejected attempt gives back what it had reserved; nothing if it holds nothing."""
+    held = state.reserved.get(payout_id)
+    if held is None or held.attempt != attempt:
+        return []
+    return [
+        PayoutReleased(
+            payout_id=payout_id,
+            attempt=attempt,
+            program_id=holder.program_id,
+            partner_id=holder.partner_id,
+            net_minor=held.net_minor,
+            withheld_minor=held.withheld_minor,
+            currency=holder.currency,
+            reason=reason,
+            effective_at=effective_at,
+        )
+    ]

@@ -1,0 +1,77 @@
+"""Facts of partners: businesses that refer, and what they agreed to."""
+
+from uuid import UUID
+
+from ledger.events.base import AwareTime, Fact
+
+
+class PartnerApplied(Fact, frozen=True, kw_only=True):
+    """A business asked to become a partner. `reference` is its name in other systems."""
+
+    reference: str
+    name: str
+    email: str | None = None
+    country: str | None = None
+
+
+class PartnerReviewStarted(Fact, frozen=True, kw_only=True):
+    """Somebody looks at the application."""
+
+    note: str | None = None
+
+
+class PartnerApproved(Fact, frozen=True, kw_only=True):
+    """The partner may accept agreements and earn."""
+
+    note: str | None = None
+
+
+class PartnerDeclined(Fact, frozen=True, kw_only=True):
+    """The application was refused."""
+
+    reason: str
+
+
+class PartnerSuspended(Fact, frozen=True, kw_only=True):
+    """From `effective_at` conversions earn nothing and nothing is paid."""
+
+    reason: str
+    effective_at: AwareTime
+
+
+class PartnerReinstated(Fact, frozen=True, kw_only=True):
+    """The suspension ended at `effective_at`."""
+
+    reason: str
+    effective_at: AwareTime
+
+
+class PartnerGroupAssigned(Fact, frozen=True, kw_only=True):
+    """The partner belongs to this group in this program; None takes it out."""
+
+    program_id: UUID
+    partner_group: str | None
+
+
+class PayoutAccountLinked(Fact, frozen=True, kw_only=True):
+    """Where the partner's money goes: a connected account of the provider."""
+
+    provider: str
+    destination: str
+
+
+class AgreementAccepted(Fact, frozen=True, kw_only=True):
+    """The partner accepted a version of a program's terms, which holds from `effective_at`."""
+
+    program_id: UUID
+    partner_id: UUID
+    terms_version: int
+    accepted_by: str
+    effective_at: AwareTime
+
+
+class AgreementEnded(Fact, frozen=True, kw_only=True):
+    """Conversions from `effective_at` on earn nothing."""
+
+    reason: str
+    effective_at: AwareTime

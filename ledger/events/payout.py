@@ -1,0 +1,132 @@
+"""Facts of payouts: what finance approves, and the life of each transfer."""
+
+from typing import Literal
+from uuid import UUID
+
+from ledger.events.base import AwareTime, Fact
+
+
+class PayoutBatchDrafted(Fact, frozen=True, kw_only=True):
+    """Somebody drafted payouts for a program, to be approved by somebody else."""
+
+    program_id: UUID
+    currency: str
+    payout_ids: tuple[UUID, ...]
+    total_minor: int
+    made_by: str
+    content_hash: str
+
+
+class PayoutBatchApproved(Fact, frozen=True, kw_only=True):
+    """The batch was approved as it stands: `content_hash` covers every amount, currency, account and line."""
+
+    approved_by: str
+    content_hash: str
+
+
+class PayoutBatchCanceled(Fact, frozen=True, kw_only=True):
+    """The batch was given up before its approval."""
+
+    canceled_by: str
+    reason: str
+
+
+class PayoutDrafted(Fact, frozen=True, kw_only=True):
+    """One partner's part of a batch.
+
+    Its lines are the facts of the money account after `account_from_version`, up to `account_to_version`.
+    """
+
+    batch_id: UUID
+    program_id: UUID
+    partner_id: UUID
+    account_id: UUID
+    account_from_version: int
+    account_to_version: int
+    amount_minor: int
+    currency: str
+    destination: str
+    made_by: str
+
+
+class PayoutApproved(Fact, frozen=True, kw_only=True):
+    """The payout may be sent. `content_hash` freezes amount, currency, destination and lines."""
+
+    approved_by: str
+    content_hash: str
+
+
+class PayoutCanceled(Fact, frozen=True, kw_only=True):
+    """The payout will not be sent; nothing had been."""
+
+    reason: str
+
+
+class PayoutIntentRecorded(Fact, frozen=True, kw_only=True):
+    """What is about to be sent, recorded before the socket opens: a retry sends the same bytes."""
+
+    attempt: int
+    idempotency_key: str
+    body: str
+    api_version: str
+    effective_at: AwareTime
+
+
+class TransferSent(Fact, frozen=True, kw_only=True):
+    """An attempt went out; its outcome is open."""
+
+    attempt: int
+    effective_at: AwareTime
+
+
+class TransferConfirmed(Fact, frozen=True, kw_only=True):
+    """The provider holds the transfer: the money left our balance."""
+
+    attempt: int
+    transfer_id: str
+    account_id: UUID
+    program_id: UUID
+    partner_id: UUID
+    net_minor: int
+    currency: str
+    effective_at: AwareTime
+
+
+class TransferRejected(Fact, frozen=True, kw_only=True):
+    """The provider definitely refused the attempt: no money moved."""
+
+    attempt: int
+    code: str
+    message: str
+    effective_at: AwareTime
+
+
+class TransferUnknown(Fact, frozen=True, kw_only=True):
+    """Nobody can say yet whether the transfer exists."""
+
+    attempt: int
+    reason: str
+    effective_at: AwareTime
+
+
+class PayoutPaid(Fact, frozen=True, kw_only=True):
+    """The money reached the partner's bank."""
+
+    effective_at: AwareTime
+    reference: str | None = None
+
+
+class PayoutReturned(Fact, frozen=True, kw_only=True):
+    """The bank sent the money back to the partner's connected account: it is still the partner's."""
+
+    effective_at: AwareTime
+    reason: str
+
+
+class PayoutReversed(Fact, frozen=True, kw_only=True):
+    """A part or all of the transfer came back to our balance; the account's TransferReversalCredited holds the money."""
+
+    amount_minor: int
+    effective_at: AwareTime
+    origin: Literal["us", "provider"]
+    reference: str

@@ -1,0 +1,71 @@
+"""Derived ids: the same words from outside always name the same stream (RFC 9562, version 5)."""
+
+from typing import Final
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+ROOT: Final = uuid5(NAMESPACE_URL, "urn:revshare")
+_SEPARATOR: Final = "\x1f"  # ASCII unit separator: refused in every external id, so names can't run together
+
+
+def _derive(parent: UUID, noun: str, *names: str) -> UUID:
+    return uuid5(parent, _SEPARATOR.join((noun, *names)))
+
+
+def program_id(reference: str) -> UUID:
+    """The program that its owner calls by `reference`."""
+    return _derive(ROOT, "program", reference)
+
+
+def partner_id(reference: str) -> UUID:
+    """The partner known outside by `reference`."""
+    return _derive(ROOT, "partner", reference)
+
+
+def agreement_id(program: UUID, partner: UUID) -> UUID:
+    """The agreement between a partner and a program."""
+    return _derive(program, "agreement", str(partner))
+
+
+def referral_code_id(code: str) -> UUID:
+    """The referral code, unique over all programs since a link holds nothing else."""
+    return _derive(ROOT, "referral_code", code)
+
+
+def customer_id(program: UUID, customer: str) -> UUID:
+    """The customer of a program that other services call `customer`."""
+    return _derive(program, "customer", customer)
+
+
+def referral_id(customer: UUID, reference: str) -> UUID:
+    """One referral of a customer, by the reference its sender gave or the facts that make it itself."""
+    return _derive(customer, "referral", reference)
+
+
+def conversion_id(program: UUID, source: str, external_id: str) -> UUID:
+    """The conversion that `source` calls `external_id`: a retry meets its first attempt."""
+    return uuid5(program, f"conversion\x1f{source}\x1f{external_id}")
+
+
+def rewards_id(conversion: UUID) -> UUID:
+    """The stream of what a conversion earned."""
+    return _derive(conversion, "rewards")
+
+
+def reward_id(conversion: UUID, partner: UUID, number: int) -> UUID:
+    """The `number`th reward (from 1) of a partner for one conversion."""
+    return _derive(conversion, "reward", str(partner), str(number))
+
+
+def account_id(program: UUID, partner: UUID, currency: str) -> UUID:
+    """A partner's money account in a program."""
+    return _derive(program, "account", str(partner), currency)
+
+
+def payout_id(batch: UUID, account: UUID) -> UUID:
+    """The payout of one account in a batch: one at the most."""
+    return _derive(batch, "payout", str(account))
+
+
+def command_id(actor: str, idempotency_key: str, noun: str) -> UUID:
+    """The id of what a POST creates, from its caller and Idempotency-Key: sent again it names the same."""
+    return _derive(ROOT, "command", noun, actor, idempotency_key)

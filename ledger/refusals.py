@@ -1,0 +1,97 @@
+"""Named reasons to say no. The API's one error table turns each into a problem of RFC 9457."""
+
+from typing import Any
+
+
+class Refusal(Exception):
+    """A rule said no; nothing was stored. `pointer` is a JSON pointer (RFC 6901) to the field at fault."""
+
+    def __init__(self, message: str, *, pointer: str = "", **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.pointer = pointer
+        self.details = details
+
+
+class InvalidField(Refusal):
+    """A field's value can't be taken as it is."""
+
+
+class InvalidTerms(Refusal):
+    """A terms document has mistakes; `errors` lists each with its path."""
+
+    def __init__(self, errors: list[dict[str, str]]) -> None:
+        super().__init__(f"the terms document has {len(errors)} mistakes", pointer="/terms")
+        self.errors = errors
+
+
+class NotFound(Refusal):
+    """What was named does not exist, or not for this caller."""
+
+
+class UnknownProgram(NotFound):
+    """No program has this id."""
+
+
+class UnknownPartner(NotFound):
+    """No partner has this id."""
+
+
+class AlreadyExists(Refusal):
+    """The name is taken by something with other content."""
+
+
+class ContentConflict(Refusal):
+    """The same id was recorded before with other content; nothing changed."""
+
+
+class WrongCurrency(Refusal):
+    """The amount is in a currency other than the one that it must have."""
+
+
+class RefundExceedsConversion(Refusal):
+    """The refunds of a conversion would exceed its amount."""
+
+
+class EffectiveTimeInFuture(Refusal):
+    """A fact can't be true later than now (but for the clock skew allowed)."""
+
+
+class DisputeNotOpen(Refusal):
+    """A dispute can be won or lost only once, after it was opened."""
+
+
+class PartnerNotApproved(Refusal):
+    """The partner is not (or no longer) approved."""
+
+
+class IllegalTransition(Refusal):
+    """The thing is not in a state from which this step leads on."""
+
+
+class UnknownTermsVersion(Refusal):
+    """The program has published no such version of its terms for this partner."""
+
+
+class SameMakerAndChecker(Refusal):
+    """Whoever drafted can't approve."""
+
+
+class ContentChanged(Refusal):
+    """What is to be approved is not what was looked at: the hash differs."""
+
+
+class InsufficientBalance(Refusal):
+    """The account holds less than is asked of it."""
+
+
+class NothingToPay(Refusal):
+    """No account is due a payout."""
+
+
+class PayoutDestinationMissing(Refusal):
+    """The partner has no account that money could be sent to."""
+
+
+class LostRace(Refusal):
+    """Somebody else changed the same thing at the same time, more often than we retry."""

@@ -1,0 +1,116 @@
+"""One database, SQLite or PostgreSQL: engines made the one way that keeps promises of durability."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy import event
+
+SQLITE_BUSY_TIMEOUT_MS: Final = 30_000
+_WRITING: Final = "revshare_writing"
+
+
+class DatabaseUnavailable(Exception):
+    """The database can't be reached now, or not in time. Trying again later may succeed."""
+
+
+def engine_url(url: str) -> sa.URL:
+    """The SQLAlchemy URL of a database URL as users write it: `sqlite:///path` or `postgresql://…`."""
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() == "sqlite":
+        return parsed.set(drivername="sqlite+pysqlite")
+    raise ValueError(f"DATABASE_URL must begin with sqlite:/// or postgresql://, not {parsed.drivername}")
+
+
+def create_engine(url: str, *, pool_size: int = 5) -> sa.Engine:
+    """An engine with our settings: UTC sessions; on SQLite WAL, synchronous=FULL, explicit BEGIN."""
+    parsed = engine_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        return sa.create_engine(
+            parsed,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=True,  # a restarted server is noticed before a statement is lost to it
+            pool_timeout=5,
+            connect_args={"options": "-c timezone=utc -c lock_timeout=15s", "connect_timeout": 5},
+        )
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(parsed, pool_size=pool_size, max_overflow=pool_size, pool_timeout=30)
+    event.listen(engine, "connect", _sqlite_connect)
+    event.listen(engine, "begin", _sqlite_begin)
+    return engine
+
+
+def _sqlite_connect(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA recursive_triggers=ON")  # so that REPLACE can't delete past the triggers
+    cursor.close()
+
+
+def _sqlite_begin(connection: sa.Connection) -> None:
+    # A deferred transaction that turns into a writer fails at once with "database is locked".
+    writing = connection.get_execution_options().get(_WRITING)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+class Database:
+    """Transactions on one database. Connections are made on first use, so after a fork."""
+
+    def __init__(self, url: str, *, pool_size: int = 5) -> None:
+        self.url = url
+        self.engine = create_engine(url, pool_size=pool_size)
+        self._writing = self.engine.execution_options(**{_WRITING: True})
+        self.is_postgresql = self.engine.dialect.name == "postgresql"
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A transaction for reading; rolled back at its end."""
+        with _named_errors(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction for writing; committed at its end, rolled back on an error."""
+        with _named_errors(), self._writing.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.TimeoutError as error:  # no connection became free in the pool
+        raise DatabaseUnavailable(str(error)) from error
+    except (sa.exc.DBAPIError, psycopg.Error, sqlite3.Error) as error:
+        if _passes(error.orig if isinstance(error, sa.exc.DBAPIError) else error):
+            raise DatabaseUnavailable(str(error)) from error
+        raise
+
+
+def _passes(error: BaseException | None) -> bool:
+    """Whether the database, not the statement, is at fault: the same may succeed later."""
+    if isinstance(error, sqlite3.OperationalError):
+        # SQLite says OperationalError for a misspelt table too; these are the ones of the moment.
+        return any(word in str(error) for word in ("locked", "busy", "unable to open", "disk I/O", "full"))
+    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+
+
+def driver(connection: sa.Connection) -> Any:
+    """The driver's own connection (psycopg or sqlite3) under a transaction, for the hot paths."""
+    return connection.connection.driver_connection

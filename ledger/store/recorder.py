@@ -1,0 +1,346 @@
+"""Our own recorder: appends many streams in one locked transaction and answers which ids were new."""
+
+import sqlite3
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, cast
+from uuid import UUID
+
+import sqlalchemy as sa
+from eventsourcing.persistence import (
+    ApplicationRecorder,
+    IntegrityError,
+    Notification,
+    StoredEvent,
+    Subscription,
+)
+
+from ledger.store.database import Database, driver
+
+Unit = Sequence[StoredEvent]
+"""Events that are stored all or none."""
+Key = tuple[UUID, int]
+Row = tuple[UUID, int, str, bytes, int]
+"""originator_id, originator_version, topic, state, notification_id."""
+
+_COLUMNS: Final = "originator_id, originator_version, topic, state, notification_id"
+READ_CHUNK: Final = 500
+"""How many streams one statement asks for."""
+
+
+class _Raced(Exception):
+    """Rolls a transaction back that had to store all of its units."""
+
+
+class EventRecorder(ApplicationRecorder):
+    """What both databases share. A unit with a version that is taken is left out, and said so."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def append(
+        self,
+        units: Sequence[Unit],
+        within: Callable[[sa.Connection], None] | None = None,
+    ) -> list[list[int] | None]:
+        """Store units in one transaction; per unit the new positions, or None where it lost a race.
+
+        Writers exclude each other from before the first position is drawn until the commit, so positions
+        are handed out in commit order and a reader that tails the log never skips one. `within` runs in
+        the same transaction after the inserts; then it is all units or none, and an error stores nothing.
+        """
+        try:
+            return self._append(units, within)
+        except _Raced:
+            return [None] * len(units)
+
+    def _append(
+        self, units: Sequence[Unit], within: Callable[[sa.Connection], None] | None
+    ) -> list[list[int] | None]:
+        with self.database.write() as connection:
+            self._lock(connection)
+            taken = self._taken(connection, units)
+            seen: set[Key] = set()
+            accepted = [self._accept(unit, taken, seen) for unit in units]
+            events = [event for unit, ok in zip(units, accepted, strict=True) if ok for event in unit]
+            inserted = self._insert(connection, events)
+            outcome = [
+                self._positions(unit, inserted) if ok else None
+                for unit, ok in zip(units, accepted, strict=True)
+            ]
+            if within is not None:
+                if None in outcome:
+                    raise _Raced
+                within(connection)
+        return outcome
+
+    @staticmethod
+    def _accept(unit: Unit, taken: set[Key], seen: set[Key]) -> bool:
+        keys = [(cast(UUID, e.originator_id), e.originator_version) for e in unit]
+        if any(key in taken or key in seen for key in keys):
+            return False
+        seen.update(keys)
+        return True
+
+    @staticmethod
+    def _positions(unit: Unit, positions: dict[Key, int]) -> list[int] | None:
+        found = [positions.get((cast(UUID, e.originator_id), e.originator_version)) for e in unit]
+        return None if None in found else cast("list[int]", found)
+
+    def _taken(self, connection: sa.Connection, units: Sequence[Unit]) -> set[Key]:
+        """Which keys of units of several events are stored already: a single event tells by its insert."""
+        keys = [
+            (cast(UUID, e.originator_id), e.originator_version) for unit in units if len(unit) > 1 for e in unit
+        ]
+        return self._existing(connection, keys) if keys else set()
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
+        """The library's way in: all or nothing. Raises IntegrityError when a version is taken."""
+        if not stored_events:
+            return []
+        positions = self.append([stored_events])[0]
+        if positions is None:
+            raise IntegrityError("a version of a stream is taken")
+        return positions
+
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        """One stream's events by version, with their positions."""
+        conditions = ["originator_id = :id"]
+        parameters: dict[str, Any] = {"id": self._id(cast(UUID, originator_id)), "gt": gt, "lte": lte}
+        if gt is not None:
+            conditions.append("originator_version > :gt")
+        if lte is not None:
+            conditions.append("originator_version <= :lte")
+        order = "DESC" if desc else "ASC"
+        tail = "" if limit is None else f" LIMIT {int(limit)}"
+        statement = (
+            f"SELECT {_COLUMNS} FROM stored_events WHERE {' AND '.join(conditions)}"
+            f" ORDER BY originator_version {order}{tail}"
+        )
+        with self.database.read() as connection:
+            return self._notifications(connection.execute(sa.text(statement), parameters).tuples())
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        """The log by position, as the library asks for it."""
+        first = 0 if start is None else start - 1 if inclusive_of_start else start
+        with self.database.read() as connection:
+            rows = self.read_log(connection, after=first, limit=limit, stop=stop, topics=topics)
+        return self._notifications(rows)
+
+    @staticmethod
+    def _notifications(rows: Iterable[Any]) -> list[Notification]:
+        return [
+            Notification(
+                originator_id=stream if isinstance(stream, UUID) else UUID(stream),
+                originator_version=version,
+                topic=topic,
+                state=bytes(state),
+                id=position,
+            )
+            for stream, version, topic, state, position in rows
+        ]
+
+    def max_notification_id(self) -> int | None:
+        """The last position of the log; None while it is empty."""
+        with self.database.read() as connection:
+            return self.head(connection) or None
+
+    def head(self, connection: sa.Connection) -> int:
+        """The last position of the log as this transaction sees it; 0 while it is empty."""
+        statement = sa.text("SELECT coalesce(max(notification_id), 0) FROM stored_events")
+        return int(connection.execute(statement).scalar_one())
+
+    def subscribe(
+        self, gt: int | None = None, topics: Sequence[str] = ()
+    ) -> Subscription[ApplicationRecorder]:
+        """Refused: readers poll (a NOTIFY in each transaction costs more than it saves, see the design)."""
+        raise IntegrityError("this store has no subscriptions: poll select_notifications")
+
+    @abstractmethod
+    def read_log(
+        self,
+        connection: sa.Connection,
+        *,
+        after: int,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+    ) -> list[Row]:
+        """Raw rows of the log behind a position, in order."""
+
+    @abstractmethod
+    def read_streams(
+        self, connection: sa.Connection, ids: Sequence[UUID], *, until: int | None = None
+    ) -> list[Row]:
+        """Raw rows of many streams, by stream and version; those up to the position `until` only."""
+
+    @abstractmethod
+    def _id(self, stream_id: UUID) -> Any: ...
+
+    @abstractmethod
+    def _lock(self, connection: sa.Connection) -> None: ...
+
+    @abstractmethod
+    def _existing(self, connection: sa.Connection, keys: list[Key]) -> set[Key]: ...
+
+    @abstractmethod
+    def _insert(self, connection: sa.Connection, events: list[StoredEvent]) -> dict[Key, int]: ...
+
+
+class PostgresRecorder(EventRecorder):
+    """On PostgreSQL: one array statement under the library's table lock."""
+
+    def _id(self, stream_id: UUID) -> Any:
+        return stream_id
+
+    def _lock(self, connection: sa.Connection) -> None:
+        # EXCLUSIVE lets readers pass and makes writers wait: positions come in the order of commits.
+        driver(connection).execute("LOCK TABLE stored_events IN EXCLUSIVE MODE")
+
+    def _existing(self, connection: sa.Connection, keys: list[Key]) -> set[Key]:
+        rows = driver(connection).execute(
+            "SELECT originator_id, originator_version FROM stored_events"
+            " JOIN unnest(%s::uuid[], %s::bigint[]) AS asked(id, version)"
+            " ON originator_id = id AND originator_version = version",
+            ([key[0] for key in keys], [key[1] for key in keys]),
+        )
+        return set(rows.fetchall())
+
+    def _insert(self, connection: sa.Connection, events: list[StoredEvent]) -> dict[Key, int]:
+        if not events:
+            return {}
+        cursor = driver(connection).cursor(binary=True)
+        cursor.execute(
+            "INSERT INTO stored_events (originator_id, originator_version, topic, state)"
+            " SELECT * FROM unnest(%b::uuid[], %b::bigint[], %b::text[], %b::bytea[])"
+            " ON CONFLICT DO NOTHING RETURNING originator_id, originator_version, notification_id",
+            (
+                [e.originator_id for e in events],
+                [e.originator_version for e in events],
+                [e.topic for e in events],
+                [e.state for e in events],
+            ),
+        )
+        return {(stream, version): position for stream, version, position in cursor.fetchall()}
+
+    def read_log(
+        self,
+        connection: sa.Connection,
+        *,
+        after: int,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+    ) -> list[Row]:
+        """Raw rows of the log behind a position, in order."""
+        conditions = "notification_id > %s" + (" AND notification_id <= %s" if stop is not None else "")
+        parameters: list[Any] = [after, *([stop] if stop is not None else [])]
+        if topics:
+            conditions += " AND topic = ANY(%s)"
+            parameters.append(list(topics))
+        cursor = driver(connection).cursor(binary=True)
+        cursor.execute(
+            f"SELECT {_COLUMNS} FROM stored_events WHERE {conditions} ORDER BY notification_id LIMIT %s",
+            [*parameters, limit],
+        )
+        return cast("list[Row]", cursor.fetchall())
+
+    def read_streams(
+        self, connection: sa.Connection, ids: Sequence[UUID], *, until: int | None = None
+    ) -> list[Row]:
+        """Raw rows of many streams, by stream and version; those up to the position `until` only."""
+        cursor = driver(connection).cursor(binary=True)
+        cursor.execute(
+            f"SELECT {_COLUMNS} FROM stored_events WHERE originator_id = ANY(%s)"
+            " AND notification_id <= coalesce(%s::bigint, 9223372036854775807)"
+            " ORDER BY originator_id, originator_version",
+            (list(ids), until),
+        )
+        return cast("list[Row]", cursor.fetchall())
+
+
+class SqliteRecorder(EventRecorder):
+    """On SQLite: BEGIN IMMEDIATE is the lock; ids are 32 hexadecimal digits."""
+
+    def _id(self, stream_id: UUID) -> Any:
+        return stream_id.hex
+
+    def _lock(self, connection: sa.Connection) -> None:
+        """Nothing to do: the transaction began IMMEDIATE, so there is one writer."""
+
+    def _existing(self, connection: sa.Connection, keys: list[Key]) -> set[Key]:
+        raw: sqlite3.Connection = driver(connection)
+        statement = "SELECT 1 FROM stored_events WHERE originator_id = ? AND originator_version = ?"
+        return {key for key in keys if raw.execute(statement, (key[0].hex, key[1])).fetchone()}
+
+    def _insert(self, connection: sa.Connection, events: list[StoredEvent]) -> dict[Key, int]:
+        raw: sqlite3.Connection = driver(connection)
+        statement = (
+            "INSERT INTO stored_events (originator_id, originator_version, topic, state) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING RETURNING notification_id"
+        )
+        positions: dict[Key, int] = {}
+        for e in events:
+            stream = cast(UUID, e.originator_id)
+            row = raw.execute(statement, (stream.hex, e.originator_version, e.topic, e.state)).fetchone()
+            if row is not None:
+                positions[stream, e.originator_version] = row[0]
+        return positions
+
+    def read_log(
+        self,
+        connection: sa.Connection,
+        *,
+        after: int,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+    ) -> list[Row]:
+        """Raw rows of the log behind a position, in order."""
+        conditions = "notification_id > ?" + (" AND notification_id <= ?" if stop is not None else "")
+        parameters: list[Any] = [after, *([stop] if stop is not None else []), *topics]
+        if topics:
+            conditions += f" AND topic IN ({', '.join('?' * len(topics))})"
+        rows = driver(connection).execute(
+            f"SELECT {_COLUMNS} FROM stored_events WHERE {conditions} ORDER BY notification_id LIMIT ?",
+            [*parameters, limit],
+        )
+        return [(UUID(row[0]), *row[1:]) for row in rows]
+
+    def read_streams(
+        self, connection: sa.Connection, ids: Sequence[UUID], *, until: int | None = None
+    ) -> list[Row]:
+        """Raw rows of many streams, by stream and version; those up to the position `until` only."""
+        raw: sqlite3.Connection = driver(connection)
+        last = 2**63 - 1 if until is None else until
+        found: list[Row] = []
+        for start in range(0, len(ids), READ_CHUNK):
+            chunk = [stream.hex for stream in ids[start : start + READ_CHUNK]]
+            rows = raw.execute(
+                f"SELECT {_COLUMNS} FROM stored_events WHERE originator_id IN ({', '.join('?' * len(chunk))})"
+                " AND notification_id <= ? ORDER BY originator_id, originator_version",
+                [*chunk, last],
+            )
+            found.extend((UUID(row[0]), *row[1:]) for row in rows)
+        return found
+
+
+def make_recorder(database: Database) -> EventRecorder:
+    """The recorder for this database."""
+    return PostgresRecorder(database) if database.is_postgresql else SqliteRecorder(database)
