@@ -1,0 +1,56 @@
+"""Fixtures for all tests: a PostgreSQL for the session, and for each test a fresh, migrated, empty database."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.databases import postgresql_database, postgresql_template, sqlite_copy, sqlite_template
+from tests.support.postgres import NoPostgres, running_postgres
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The URL of a PostgreSQL server in which databases can be made; stopped at the end of the session."""
+    server = running_postgres()
+    try:
+        url = server.__enter__()
+    except NoPostgres as error:
+        pytest.exit(f"The tests need a real PostgreSQL, and there is none. {error}", returncode=3)
+    try:
+        yield url
+    finally:
+        server.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def migrated_postgresql(postgres_url: str) -> Iterator[str]:
+    """The name of a migrated database on the server, to copy from."""
+    with postgresql_template(postgres_url) as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, to copy from."""
+    return sqlite_template(tmp_path_factory.mktemp("migrated"))
+
+
+@pytest.fixture
+def sqlite_database_url(migrated_sqlite: Path, tmp_path: Path) -> str:
+    """The URL of a fresh SQLite database."""
+    return sqlite_copy(migrated_sqlite, tmp_path)
+
+
+@pytest.fixture
+def postgresql_database_url(postgres_url: str, migrated_postgresql: str) -> Iterator[str]:
+    """The URL of a fresh PostgreSQL database; dropped at the end of the test."""
+    with postgresql_database(postgres_url, template=migrated_postgresql) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a fresh, migrated, empty database: each test that asks for it runs on both kinds."""
+    fixture = "sqlite_database_url" if request.param == "sqlite" else "postgresql_database_url"
+    return str(request.getfixturevalue(fixture))
