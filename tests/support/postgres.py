@@ -184,22 +184,28 @@ def initialise(binaries: Path, data: Path, account: Account) -> str:
     secret.touch(mode=0o600)
     secret.write_text(password)
     os.chown(secret, account.uid, account.gid)
-    made = subprocess.run(
-        [
-            binaries / "initdb",
-            *("--pgdata", data, "--username", "postgres", "--pwfile", secret),
-            *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync"),
-        ],
-        capture_output=True,
+    command = [
+        *(binaries / "initdb", "--pgdata", data, "--username", "postgres", "--pwfile", secret),
+        *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync"),
+    ]
+    initdb = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        timeout=START_SECONDS_MAX,
-        check=False,
         cwd="/",
+        start_new_session=True,
         **account.as_arguments(),
     )
+    try:
+        said, _ = initdb.communicate(timeout=START_SECONDS_MAX)
+    except BaseException:  # Ctrl-C too: its own children would go on writing while the folder is removed
+        os.killpg(initdb.pid, signal.SIGKILL)
+        initdb.wait()
+        raise
     secret.unlink()
-    if made.returncode != 0:
-        raise NoPostgres(f"{binaries / 'initdb'} failed:\n{made.stdout}{made.stderr}")
+    if initdb.returncode != 0:
+        raise NoPostgres(f"{binaries / 'initdb'} failed:\n{said}")
     return password
 
 
@@ -210,9 +216,14 @@ def start(binaries: Path, folder: Path, account: Account) -> Server:
         data = folder / f"data{attempt}"
         password = initialise(binaries, data, account)
         server = Server(spawn(binaries, data, account, port := free_port()), data, port, password)
-        if ready(server):
+        started = False
+        try:
+            started = ready(server)
+        finally:
+            if not started:
+                stop(server)
+        if started:
             return server
-        stop(server)
         if "could not bind" not in log.read_text(errors="replace"):
             break
     raise NoPostgres(f"{binaries / 'postgres'} did not start:\n{log.read_text(errors='replace')}")
