@@ -184,7 +184,7 @@ def initialise(binaries: Path, data: Path, account: Account) -> str:
     secret.touch(mode=0o600)
     secret.write_text(password)
     os.chown(secret, account.uid, account.gid)
-    command = [
+    command: list[str | Path] = [
         *(binaries / "initdb", "--pgdata", data, "--username", "postgres", "--pwfile", secret),
         *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync"),
     ]
