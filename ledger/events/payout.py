@@ -7,7 +7,10 @@ from ledger.events.base import AwareTime, Fact
 
 
 class PayoutBatchDrafted(Fact, frozen=True, kw_only=True):
-    """Somebody drafted payouts for a program, to be approved by somebody else."""
+    """Somebody drafted payouts for a program, to be approved by somebody else.
+
+    `minimum_minor` is the minimum that was asked for; None: each partner's own terms alone decided.
+    """
 
     program_id: UUID
     currency: str
@@ -15,6 +18,7 @@ class PayoutBatchDrafted(Fact, frozen=True, kw_only=True):
     total_minor: int
     made_by: str
     content_hash: str
+    minimum_minor: int | None = None
 
 
 class PayoutBatchApproved(Fact, frozen=True, kw_only=True):

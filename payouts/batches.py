@@ -1,0 +1,319 @@
+"""Batches of payouts: drafted from what accounts hold, approved by somebody else, or given up."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from ledger import account, agreement, ids, partner, payout, payout_batch, payout_lines, program, terms
+from ledger.commands import ApprovePayouts, CancelPayouts, DraftPayouts
+from ledger.events.base import Recorded
+from ledger.events.payout import PayoutDrafted
+from ledger.payout import PayoutState, PayoutStatus
+from ledger.payout_batch import BatchState, BatchStatus
+from ledger.payout_lines import Line
+from ledger.refusals import InvalidField, LostRace, NotFound, NothingToPay
+from ledger.store.application import ATTEMPTS_MAX, Change, Decider, Ledger
+from payouts import candidates
+
+PAYOUT: Final = Decider(payout.NO_PAYOUT, payout.evolve)
+BATCH: Final = Decider(payout_batch.NO_BATCH, payout_batch.evolve)
+PARTNER: Final = Decider(partner.INITIAL, partner.evolve)
+AGREEMENT: Final = Decider(agreement.INITIAL, agreement.evolve)
+PROGRAM: Final = Decider(program.INITIAL, program.evolve)
+
+PROVIDER: Final = "stripe"
+_ACCOUNTS_AT_ONCE: Final = 100
+"""Accounts whose streams are held in memory together while a batch is drafted."""
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """A partner with money available that a batch leaves out, and why."""
+
+    partner_id: UUID
+    reason: str
+    available_minor: int
+
+
+class Payout(msgspec.Struct, frozen=True, kw_only=True):
+    """One partner's part of a batch, as it stands now."""
+
+    payout_id: UUID
+    status: PayoutStatus
+    batch_id: UUID
+    program_id: UUID
+    partner_id: UUID
+    account_id: UUID
+    account_from_version: int
+    account_to_version: int
+    amount_minor: int
+    currency: str
+    destination: str
+    content_hash: str
+    attempt: int
+    transfer_id: str | None
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch as it stands now. `skipped` is told by the call that drafted it; `new`: this call changed it."""
+
+    batch_id: UUID
+    status: BatchStatus
+    program_id: UUID
+    currency: str
+    total_minor: int
+    made_by: str
+    approved_by: str | None
+    content_hash: str
+    payouts: tuple[Payout, ...]
+    skipped: tuple[Skipped, ...] = ()
+    new: bool = False
+
+
+# Reading
+
+
+def load(ledger: Ledger, batch_id: UUID) -> Batch:
+    """A batch with its payouts, from their streams. Refuses with NotFound."""
+    state = ledger.load(batch_id, BATCH).state
+    if state.draft is None:
+        raise NotFound(f"there is no payout batch {batch_id}", pointer="/batch_id")
+    loaded = ledger.load_many(state.draft.payout_ids, PAYOUT)
+    found = tuple(_payout(payout_id, at.state) for payout_id, at in loaded.items())
+    return _batch(batch_id, state, found)
+
+
+def load_payout(ledger: Ledger, payout_id: UUID) -> Payout:
+    """A payout, from its stream. Refuses with NotFound."""
+    return _payout(payout_id, ledger.load(payout_id, PAYOUT).state)
+
+
+def lines(ledger: Ledger, payout_id: UUID) -> list[Line]:
+    """The facts of the account that make a payout's amount, to the last cent. Refuses with NotFound."""
+    found = load_payout(ledger, payout_id)
+    return payout_lines.lines(
+        ledger.history(found.account_id),
+        from_version=found.account_from_version,
+        to_version=found.account_to_version,
+    )
+
+
+def _payout(payout_id: UUID, state: PayoutState) -> Payout:
+    draft = state.draft
+    if draft is None:
+        raise NotFound(f"there is no payout {payout_id}", pointer="/payout_id")
+    return Payout(
+        payout_id=payout_id,
+        status=state.status,
+        batch_id=draft.batch_id,
+        program_id=draft.program_id,
+        partner_id=draft.partner_id,
+        account_id=draft.account_id,
+        account_from_version=draft.account_from_version,
+        account_to_version=draft.account_to_version,
+        amount_minor=draft.amount_minor,
+        currency=draft.currency,
+        destination=draft.destination,
+        content_hash=payout.content_hash({payout_id: draft}),
+        attempt=state.attempt,
+        transfer_id=state.transfer_id,
+    )
+
+
+def _batch(batch_id: UUID, state: BatchState, payouts: tuple[Payout, ...]) -> Batch:
+    assert state.draft is not None
+    return Batch(
+        batch_id=batch_id,
+        status=state.status,
+        program_id=state.draft.program_id,
+        currency=state.draft.currency,
+        total_minor=state.draft.total_minor,
+        made_by=state.draft.made_by,
+        approved_by=state.approved_by,
+        content_hash=state.draft.content_hash,
+        payouts=payouts,
+    )
+
+
+# Drafting
+
+
+def draft(ledger: Ledger, command: DraftPayouts, *, by: str) -> Batch:
+    """Draft payouts of all that is payable now, one for each account that is due; all of them or none.
+
+    The same command again answers the same batch. Refuses with UnknownProgram, ContentConflict (the id is
+    that of another wish) and NothingToPay (its details say who was left out, and why).
+    """
+    if command.minimum_minor is not None and command.minimum_minor < 0:
+        raise InvalidField("a minimum is zero or more", pointer="/minimum_minor")
+    for _ in range(ATTEMPTS_MAX):
+        loaded = ledger.load(command.batch_id, BATCH)
+        if loaded.state.draft is not None:
+            payout_batch.decide_draft(command, loaded.state, drafts={}, currency="", by=by)
+            return load(ledger, command.batch_id)
+        of = program.known(ledger.load(command.program_id, PROGRAM).state)
+        drafts, skipped = _drafts(ledger, command, of, by)
+        try:
+            facts = payout_batch.decide_draft(
+                command, loaded.state, drafts=drafts, currency=of.currency, by=by
+            )
+        except NothingToPay as refusal:
+            refusal.details["skipped"] = skipped
+            raise
+        changes = [Change(payout_id, 0, [drafted]) for payout_id, drafted in drafts.items()]
+        if ledger.append([Change(command.batch_id, loaded.version, facts), *changes], by=by) is not None:
+            made = load(ledger, command.batch_id)
+            return msgspec.structs.replace(made, skipped=tuple(skipped), new=True)
+    raise LostRace(f"batch {command.batch_id} was changed by others {ATTEMPTS_MAX} times in a row")
+
+
+def _drafts(
+    ledger: Ledger, command: DraftPayouts, of: program.ProgramState, by: str
+) -> tuple[dict[UUID, PayoutDrafted], list[Skipped]]:
+    """What each candidate is due by its own account's stream, and who is left out."""
+    with ledger.database.read() as connection:
+        partners = candidates.partners_with_available(connection, command.program_id, of.currency)
+        maybe_open = candidates.payouts_of_program(connection, command.program_id, payout.OPEN)
+    states = (at.state for at in ledger.load_many(maybe_open, PAYOUT).values())
+    open_accounts = {s.draft.account_id for s in states if s.draft and s.status in payout.OPEN}
+    drafts: dict[UUID, PayoutDrafted] = {}
+    skipped: list[Skipped] = []
+    for start in range(0, len(partners), _ACCOUNTS_AT_ONCE):
+        chunk = partners[start : start + _ACCOUNTS_AT_ONCE]
+        for due in _due(ledger, command, of, chunk):
+            reason = due.reason_to_skip(open_accounts)
+            if reason is not None:
+                skipped.append(Skipped(due.partner_id, reason, due.money.payable_minor))
+                continue
+            drafts[ids.payout_id(command.batch_id, due.account_id)] = due.draft(ledger, command, of, by)
+    return drafts, skipped
+
+
+class _Due(msgspec.Struct, frozen=True):
+    """A candidate: its account's facts, and what its partner and its terms say."""
+
+    partner_id: UUID
+    account_id: UUID
+    history: Sequence[Recorded]
+    money: account.AccountState
+    partner: partner.PartnerState | None
+    minimum_minor: int | None
+
+    def reason_to_skip(self, open_accounts: set[UUID]) -> str | None:
+        """Why nothing is paid now; None: the payable amount is due."""
+        if self.partner is None or self.partner.status != "approved":
+            return f"the partner is {self.partner.status if self.partner else 'unknown'}"
+        if PROVIDER not in self.partner.payout_accounts:
+            return "the partner has no payout account"
+        if self.minimum_minor is None:
+            return "the partner has accepted no terms of the program"
+        if self.account_id in open_accounts:
+            return "an earlier payout is open"
+        if self.money.payable_minor < max(self.minimum_minor, 1):
+            return f"less than the minimum of {self.minimum_minor} is payable"
+        if self.money.clawback_minor >= self.money.payable_minor:
+            return f"the partner owes {self.money.clawback_minor}"
+        return None
+
+    def draft(
+        self, ledger: Ledger, command: DraftPayouts, of: program.ProgramState, by: str
+    ) -> PayoutDrafted:
+        """All that is payable at the account's version; the lines begin where the last payout's ended."""
+        assert self.partner is not None
+        held = payout_lines.last_held(self.history)
+        before = ledger.load(held[1], PAYOUT).state.draft if held else None
+        return PayoutDrafted(
+            batch_id=command.batch_id,
+            program_id=command.program_id,
+            partner_id=self.partner_id,
+            account_id=self.account_id,
+            account_from_version=before.account_to_version if before else 0,
+            account_to_version=self.history[-1].originator_version,
+            amount_minor=self.money.payable_minor,
+            currency=of.currency,
+            destination=self.partner.payout_accounts[PROVIDER],
+            made_by=by,
+        )
+
+
+def _due(
+    ledger: Ledger, command: DraftPayouts, of: program.ProgramState, partners: Sequence[UUID]
+) -> list[_Due]:
+    accounts = {p: ids.account_id(command.program_id, p, of.currency) for p in partners}
+    agreements = {p: ids.agreement_id(command.program_id, p) for p in partners}
+    with ledger.database.read() as connection:
+        histories = ledger.streams(connection, list(accounts.values()))
+    known = ledger.load_many(partners, PARTNER)
+    agreed = ledger.load_many(list(agreements.values()), AGREEMENT)
+    now = ledger.clock()
+    found = []
+    for partner_id, account_id in accounts.items():
+        history = histories.get(account_id, [])
+        minimum = _minimum_minor(of, agreed[agreements[partner_id]].state, now)
+        if minimum is not None:
+            minimum = max(minimum, command.minimum_minor or 0)
+        if history:
+            money = _fold(history)
+            found.append(_Due(partner_id, account_id, history, money, known[partner_id].state, minimum))
+    return found
+
+
+def _fold(history: Sequence[Recorded]) -> account.AccountState:
+    state = account.EMPTY
+    for recorded in history:
+        state = account.evolve(state, recorded.fact)
+    return state
+
+
+def _minimum_minor(
+    of: program.ProgramState, agreed: agreement.AgreementState | None, now: datetime
+) -> int | None:
+    """The minimum of the terms that the partner accepted: those of now, after the end the last ones."""
+    number = agreement.terms_version_at(agreed, now)
+    if number is None:
+        accepted = [s for s in agreed.timeline if isinstance(s, agreement.Acceptance)] if agreed else []
+        if not accepted:
+            return None
+        number = accepted[-1].terms_version
+    version = program.terms_version(of, number)
+    return terms.load_stored(version.terms).minimum_payout_minor if version else None
+
+
+# Deciding
+
+
+def approve(ledger: Ledger, command: ApprovePayouts, *, by: str) -> Batch:
+    """Approve a batch as it was looked at, by somebody other than its maker; its payouts may be sent then.
+
+    Refuses with NotFound, SameMakerAndChecker, ContentChanged and IllegalTransition.
+    """
+    return _decide(ledger, command, by)
+
+
+def cancel(ledger: Ledger, command: CancelPayouts, *, by: str) -> Batch:
+    """Give up a batch and its payouts before approval. Refuses with NotFound, IllegalTransition."""
+    return _decide(ledger, command, by)
+
+
+def _decide(ledger: Ledger, command: ApprovePayouts | CancelPayouts, by: str) -> Batch:
+    for _ in range(ATTEMPTS_MAX):
+        state, version = ledger.load(command.batch_id, BATCH)
+        payouts = ledger.load_many(state.draft.payout_ids if state.draft else (), PAYOUT)
+        drafts: Mapping[UUID, PayoutDrafted] = {
+            payout_id: at.state.draft for payout_id, at in payouts.items() if at.state.draft
+        }
+        facts = payout_batch.decide_batch(command, state, payouts=drafts, by=by)
+        if not facts:
+            return load(ledger, command.batch_id)
+        changes = [Change(command.batch_id, version, facts)]
+        for payout_id, at in payouts.items():
+            if isinstance(command, ApprovePayouts):
+                step = payout.approve(payout_id, at.state, by=by)
+            else:
+                step = payout.cancel(at.state, reason=f"its batch was canceled: {command.reason}")
+            changes.append(Change(payout_id, at.version, step))
+        if ledger.append(changes, by=by) is not None:
+            return msgspec.structs.replace(load(ledger, command.batch_id), new=True)
+    raise LostRace(f"batch {command.batch_id} was changed by others {ATTEMPTS_MAX} times in a row")
