@@ -206,3 +206,25 @@ def release(
             effective_at=effective_at,
         )
     ]
+
+
+def write_off(
+    state: AccountState, holder: Holder, *, amount_minor: int, reason: str, effective_at: datetime
+) -> list[Fact]:
+    """Finance gives up (a part of) what the partner owes us; InsufficientBalance where it owes less."""
+    if not 0 < amount_minor <= state.clawback_minor:
+        raise InsufficientBalance(
+            f"{amount_minor} asked, {state.clawback_minor} owed",
+            pointer="/amount_minor",
+            clawback_minor=state.clawback_minor,
+        )
+    return [
+        ClawbackWrittenOff(
+            program_id=holder.program_id,
+            partner_id=holder.partner_id,
+            amount_minor=amount_minor,
+            currency=holder.currency,
+            reason=reason,
+            effective_at=effective_at,
+        )
+    ]

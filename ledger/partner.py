@@ -1,0 +1,215 @@
+"""Partners: applied, reviewed, approved, suspended; their groups and where their money goes."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final, Literal, assert_never
+from uuid import UUID
+
+import msgspec
+
+from ledger import checks, program
+from ledger.commands import (
+    ApplyAsPartner,
+    ApprovePartner,
+    AssignPartnerGroup,
+    DeclinePartner,
+    LinkPayoutAccount,
+    ReinstatePartner,
+    ReviewPartner,
+    SuspendPartner,
+)
+from ledger.events.base import Fact
+from ledger.events.partner import (
+    PartnerApplied,
+    PartnerApproved,
+    PartnerDeclined,
+    PartnerGroupAssigned,
+    PartnerReinstated,
+    PartnerReviewStarted,
+    PartnerSuspended,
+    PayoutAccountLinked,
+)
+from ledger.refusals import AlreadyExists, IllegalTransition, NotFound, UnknownPartner
+
+PartnerStatus = Literal["applied", "in_review", "approved", "declined", "suspended"]
+StatusCommand = ReviewPartner | ApprovePartner | DeclinePartner | SuspendPartner | ReinstatePartner
+PartnerCommand = ApplyAsPartner | StatusCommand | AssignPartnerGroup | LinkPayoutAccount
+
+
+class Suspension(msgspec.Struct, frozen=True):
+    """A time in which nothing is earned or paid; open while `until` is None."""
+
+    since: datetime
+    until: datetime | None = None
+
+
+class PartnerState(msgspec.Struct, frozen=True, kw_only=True):
+    """A partner as its facts made it. `remark` is the note or reason of the last step of its status."""
+
+    reference: str
+    name: str
+    email: str | None
+    country: str | None
+    status: PartnerStatus = "applied"
+    remark: str | None = None
+    suspensions: tuple[Suspension, ...] = ()
+    groups: Mapping[UUID, str] = {}
+    payout_accounts: Mapping[str, str] = {}
+
+
+INITIAL: Final[PartnerState | None] = None
+_replace = msgspec.structs.replace
+
+
+def evolve(state: PartnerState | None, fact: Fact) -> PartnerState | None:
+    """The partner after a fact."""
+    if isinstance(fact, PartnerApplied):
+        return PartnerState(reference=fact.reference, name=fact.name, email=fact.email, country=fact.country)
+    if state is None:
+        return None
+    match fact:
+        case PartnerReviewStarted():
+            return _replace(state, status="in_review", remark=fact.note)
+        case PartnerApproved():
+            return _replace(state, status="approved", remark=fact.note)
+        case PartnerDeclined():
+            return _replace(state, status="declined", remark=fact.reason)
+        case PartnerSuspended():
+            since = (*state.suspensions, Suspension(fact.effective_at))
+            return _replace(state, status="suspended", remark=fact.reason, suspensions=since)
+        case PartnerReinstated() if state.suspensions:
+            *before, last = state.suspensions
+            ended = (*before, Suspension(last.since, fact.effective_at))
+            return _replace(state, status="approved", remark=fact.reason, suspensions=ended)
+        case PartnerGroupAssigned():
+            groups = {p: g for p, g in state.groups.items() if p != fact.program_id}
+            if fact.partner_group is not None:
+                groups[fact.program_id] = fact.partner_group
+            return _replace(state, groups=groups)
+        case PayoutAccountLinked():
+            return _replace(state, payout_accounts={**state.payout_accounts, fact.provider: fact.destination})
+        case _:
+            return state
+
+
+def approved_at(state: PartnerState | None, when: datetime) -> bool:
+    """Whether the partner could earn at a time: approved by now, and not suspended then.
+
+    An approval has no time of its own: it covers what came before it, as far back as the agreement does.
+    """
+    if state is None or state.status not in ("approved", "suspended"):
+        return False
+    return not any(s.since <= when and (s.until is None or when < s.until) for s in state.suspensions)
+
+
+def decide(
+    command: PartnerCommand,
+    state: PartnerState | None,
+    *,
+    now: datetime,
+    program_state: program.ProgramState | None = None,
+) -> list[Fact]:
+    """The facts that grant a wish about a partner; none where it was granted before.
+
+    `program_state` is the program that AssignPartnerGroup names.
+    """
+    match command:
+        case ApplyAsPartner():
+            return _apply(command, state)
+        case AssignPartnerGroup():
+            return _assign(command, known(state), program.known(program_state))
+        case LinkPayoutAccount():
+            return _link(command, known(state))
+        case ReviewPartner() | ApprovePartner() | DeclinePartner() | SuspendPartner() | ReinstatePartner():
+            return _step(command, known(state), now)
+        case _:
+            assert_never(command)
+
+
+def known(state: PartnerState | None, pointer: str = "/partner_id") -> PartnerState:
+    """The partner, or UnknownPartner."""
+    if state is None:
+        raise UnknownPartner("there is no such partner", pointer=pointer)
+    return state
+
+
+def _apply(command: ApplyAsPartner, state: PartnerState | None) -> list[Fact]:
+    applied = PartnerApplied(
+        reference=checks.reference(command.reference, "/reference"),
+        name=checks.name(command.name, "/name"),
+        email=checks.email(command.email, "/email"),
+        country=checks.country(command.country, "/country"),
+    )
+    if state is None:
+        return [applied]
+    for field in ("name", "email", "country"):
+        if getattr(state, field) != getattr(applied, field):
+            raise AlreadyExists(f"partner {state.reference} exists with another {field}", pointer=f"/{field}")
+    return []
+
+
+class _Step(msgspec.Struct, frozen=True):
+    """A step of the status: from where, to where."""
+
+    verb: str
+    sources: tuple[PartnerStatus, ...]
+    target: PartnerStatus
+
+
+_STEPS: Final[dict[type[StatusCommand], _Step]] = {
+    ReviewPartner: _Step("be reviewed", ("applied",), "in_review"),
+    ApprovePartner: _Step("be approved", ("applied", "in_review"), "approved"),
+    DeclinePartner: _Step("be declined", ("applied", "in_review"), "declined"),
+    SuspendPartner: _Step("be suspended", ("approved",), "suspended"),
+    ReinstatePartner: _Step("be reinstated", ("suspended",), "approved"),
+}
+
+
+def _step(command: StatusCommand, state: PartnerState, now: datetime) -> list[Fact]:
+    step = _STEPS[type(command)]
+    remark = _remark(command)
+    # A partner can only be reinstated again who has been before; else it is approved, not reinstated.
+    taken = state.status == step.target and (
+        bool(state.suspensions) or not isinstance(command, ReinstatePartner)
+    )
+    if taken and remark in (None, state.remark):
+        return []
+    if state.status not in step.sources:
+        raise IllegalTransition(f"a partner that is {state.status} can't {step.verb}", status=state.status)
+    match command:
+        case ReviewPartner():
+            return [PartnerReviewStarted(note=command.note)]
+        case ApprovePartner():
+            return [PartnerApproved(note=command.note)]
+        case DeclinePartner():
+            return [PartnerDeclined(reason=command.reason)]
+        case SuspendPartner():
+            return [PartnerSuspended(reason=command.reason, effective_at=now)]
+        case ReinstatePartner():
+            return [PartnerReinstated(reason=command.reason, effective_at=now)]
+        case _:
+            assert_never(command)
+
+
+def _remark(command: StatusCommand) -> str | None:
+    if isinstance(command, ReviewPartner | ApprovePartner):
+        return checks.optional_note(command.note, "/note")
+    return checks.note(command.reason, "/reason")
+
+
+def _assign(
+    command: AssignPartnerGroup, state: PartnerState, program_state: program.ProgramState
+) -> list[Fact]:
+    group = command.partner_group
+    if group is not None and program.group(program_state, group) is None:
+        raise NotFound(f"the program has no group {group}", pointer="/partner_group")
+    if state.groups.get(command.program_id) == group:
+        return []
+    return [PartnerGroupAssigned(program_id=command.program_id, partner_group=group)]
+
+
+def _link(command: LinkPayoutAccount, state: PartnerState) -> list[Fact]:
+    destination = checks.destination(command.provider, command.destination)
+    if state.payout_accounts.get(command.provider) == destination:
+        return []
+    return [PayoutAccountLinked(provider=command.provider, destination=destination)]
