@@ -1,0 +1,74 @@
+"""The stand-in as a process: `python -m payouts.simulator --port 12111 --database FILE`."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from payouts.simulator.app import create_app, fund_platform, open_store
+from payouts.simulator.faults import Faults
+from payouts.simulator.money import CURRENCIES
+from payouts.simulator.server import Server
+
+DATABASE = Path("var/stripe-simulator.db")
+STARTED_AND_LISTENING = "Stripe stand-in listening on"
+
+
+def money_argument(text: str) -> tuple[str, int]:
+    """`gbp=100000` as a currency and whole minor units. Raises ArgumentTypeError for anything else."""
+    currency, _, amount = text.lower().partition("=")
+    if currency not in CURRENCIES or not re.fullmatch("[1-9][0-9]{0,15}", amount):
+        raise argparse.ArgumentTypeError(f"{text!r} is no CURRENCY=MINOR_UNITS, as in gbp=100000")
+    return currency, int(amount)
+
+
+def _arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m payouts.simulator", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    parser.add_argument("--port", type=int, default=12111, help="0 for any free one (default %(default)s)")
+    parser.add_argument("--database", type=Path, default=DATABASE, help="its SQLite file (%(default)s)")
+    parser.add_argument(
+        "--platform-balance",
+        type=money_argument,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="CURRENCY=MINOR_UNITS",
+        help="test money to begin with, for currencies never held before",
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT. Returns 0 after a clean end, 1 when the address is taken."""
+    options = _arguments(arguments)
+    store = open_store(options.database)
+    fund_platform(store, dict(options.platform_balance), lambda: int(time.time()))
+    try:
+        server = Server(options.host, options.port, create_app(store, Faults()))
+    except OSError as taken:
+        store.close()
+        sys.stderr.write(f"Cannot listen on {options.host}:{options.port}: {taken.strerror}\n")
+        return 1
+
+    def stop(_signal: int, _frame: object) -> None:
+        # shutdown() waits for the loop that this handler interrupts, so it is called from beside it.
+        threading.Thread(target=server.shutdown, daemon=True).start()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    sys.stdout.write(f"{STARTED_AND_LISTENING} http://{options.host}:{server.port}\n")
+    sys.stdout.flush()
+    server.serve_forever(poll_interval=0.1)
+    server.server_close()
+    store.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

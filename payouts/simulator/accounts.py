@@ -1,0 +1,203 @@
+"""Connected accounts of the Express kind: made, read, changed, listed."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from payouts.simulator import problems
+from payouts.simulator.books import PLATFORM
+from payouts.simulator.calls import Work
+from payouts.simulator.forms import Params, merged_metadata
+from payouts.simulator.listing import created_in, page
+from payouts.simulator.problems import StripeProblem
+from payouts.simulator.store import Body
+
+TYPES = ("custom", "express", "standard")
+BUSINESS_TYPES = ("company", "government_entity", "individual", "non_profit")
+CAPABILITIES = ("card_payments", "transfers")
+PLATFORM_COUNTRY = "GB"
+
+# The currency that an account of a country gets by default; a country that is not here gets US dollars.
+_COUNTRIES_OF_CURRENCY = {
+    "aud": "AU",
+    "brl": "BR",
+    "cad": "CA",
+    "chf": "CH LI",
+    "dkk": "DK",
+    "eur": "AT BE CY DE EE ES FI FR GR HR IE IT LT LU LV MT NL PT SI SK",
+    "gbp": "GB GI",
+    "hkd": "HK",
+    "jpy": "JP",
+    "mxn": "MX",
+    "nok": "NO",
+    "nzd": "NZ",
+    "pln": "PL",
+    "sek": "SE",
+    "sgd": "SG",
+}
+_CURRENCY_OF_COUNTRY = {
+    country: currency
+    for currency, countries in _COUNTRIES_OF_CURRENCY.items()
+    for country in countries.split()
+}
+
+
+class NewAccount(NamedTuple):
+    """A checked wish for a connected account."""
+
+    kind: str
+    country: str
+    email: str | None
+    business_type: str | None
+    default_currency: str | None
+    capabilities: tuple[str, ...]
+    metadata: dict[str, str]
+
+
+class AccountChange(NamedTuple):
+    """A checked wish to change an account: what is None stays as it is."""
+
+    email: str | None
+    business_type: str | None
+    default_currency: str | None
+    requested: dict[str, bool]
+    metadata: dict[str, str | None] | None
+
+
+def check_new(params: Params) -> NewAccount:
+    """POST /v1/accounts: its parameters."""
+    country = params.optional_text("country") or PLATFORM_COUNTRY
+    if not re.fullmatch("[A-Z]{2}", country):
+        message = f"Country '{country}' is unknown. Try using a 2-character country code instead."
+        raise StripeProblem(400, message, param="country")
+    requested = _requested(params)
+    return NewAccount(
+        kind=params.choice("type", TYPES) or "none",
+        country=country,
+        email=_email(params),
+        business_type=params.choice("business_type", BUSINESS_TYPES),
+        default_currency=params.optional_text("default_currency"),
+        # A simulator default: an account made without asking for anything can receive transfers.
+        capabilities=tuple(name for name, asked in requested.items() if asked) or ("transfers",),
+        metadata=merged_metadata({}, params.metadata()),
+    )
+
+
+def create(work: Work, wish: NewAccount) -> Body:
+    """POST /v1/accounts. The account is active at once, as if its owner had done the onboarding."""
+    identifier = work.new_id("acct")
+    currency = wish.default_currency or _CURRENCY_OF_COUNTRY.get(wish.country, "usd")
+    account: Body = {
+        "id": identifier,
+        "object": "account",
+        "business_type": wish.business_type,
+        "capabilities": dict.fromkeys(wish.capabilities, "active"),
+        "charges_enabled": "card_payments" in wish.capabilities,
+        "controller": {"type": "application"},
+        "country": wish.country,
+        "created": work.now,
+        "default_currency": currency,
+        "details_submitted": True,
+        "email": wish.email,
+        "external_accounts": {
+            "object": "list",
+            "data": [],
+            "has_more": False,
+            "url": f"/v1/accounts/{identifier}/external_accounts",
+        },
+        "future_requirements": _nothing_due(),
+        "metadata": wish.metadata,
+        "payouts_enabled": True,
+        "requirements": _nothing_due(),
+        "tos_acceptance": {"date": work.now, "ip": None, "user_agent": None},
+        "type": wish.kind,
+    }
+    work.tx.add(PLATFORM, account)
+    work.emit("account.updated", account, account=identifier)
+    return account
+
+
+def check_change(params: Params) -> AccountChange:
+    """POST /v1/accounts/{account}: its parameters."""
+    return AccountChange(
+        email=_email(params),
+        business_type=params.choice("business_type", BUSINESS_TYPES),
+        default_currency=params.optional_text("default_currency"),
+        requested=_requested(params),
+        metadata=params.metadata(),
+    )
+
+
+def change(work: Work, wish: AccountChange, account: str) -> Body:
+    """POST /v1/accounts/{account}. A capability that is requested no more becomes inactive."""
+    changed = one(work, account)
+    for name in ("email", "business_type", "default_currency"):
+        if getattr(wish, name) is not None:
+            changed[name] = getattr(wish, name)
+    for name, asked in wish.requested.items():
+        changed["capabilities"][name] = "active" if asked else "inactive"
+    changed["charges_enabled"] = changed["capabilities"].get("card_payments") == "active"
+    changed["metadata"] = merged_metadata(changed["metadata"], wish.metadata)
+    work.tx.replace(changed)
+    work.emit("account.updated", changed, account=account)
+    return changed
+
+
+def one(work: Work, account: str) -> Body:
+    """GET /v1/accounts/{account}. Another's account and one that is not there look the same: 403."""
+    found = work.tx.get("account", PLATFORM, account)
+    if found is None:
+        message = f"The provided key does not have access to account '{account}' (or it does not exist)."
+        raise StripeProblem(403, message, code="account_invalid")
+    return found
+
+
+def listed(work: Work, params: Params) -> Body:
+    """GET /v1/accounts."""
+    return page(work, params, "/v1/accounts", "account", created_in(params), "account")
+
+
+def destination(work: Work, identifier: str) -> Body:
+    """The account that a transfer goes to. Raises StripeProblem when there is none or it may not receive."""
+    account = work.tx.get("account", PLATFORM, identifier)
+    if account is None:
+        raise problems.no_such("destination", identifier, "destination", status=400)
+    if account["capabilities"].get("transfers") != "active":
+        message = "Your destination account needs the following capability enabled: transfers"
+        raise StripeProblem(400, message, code="insufficient_capabilities_for_transfer", param="destination")
+    return account
+
+
+def _requested(params: Params) -> dict[str, bool]:
+    """Which capabilities are asked for (or given back): `capabilities[NAME][requested]=true`."""
+    nest = params.nest("capabilities")
+    requested: dict[str, bool] = {}
+    for name in CAPABILITIES:
+        inner = nest.nest(name)
+        asked = inner.flag("requested")
+        inner.refuse_the_rest()
+        if asked is not None:
+            requested[name] = asked
+    nest.refuse_the_rest()
+    return requested
+
+
+def _email(params: Params) -> str | None:
+    email = params.optional_text("email", length_max=800)
+    if email is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+", email):
+        raise StripeProblem(400, f"Invalid email address: {email}", code="email_invalid", param="email")
+    return email
+
+
+def _nothing_due() -> Body:
+    return {
+        "alternatives": [],
+        "current_deadline": None,
+        "currently_due": [],
+        "disabled_reason": None,
+        "errors": [],
+        "eventually_due": [],
+        "past_due": [],
+        "pending_verification": [],
+    }

@@ -1,0 +1,265 @@
+"""The life of one call: its faults, its idempotency key, its transaction, its stored answer."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import falcon
+import msgspec
+
+from payouts.simulator import books, problems
+from payouts.simulator.faults import Dropped, Fault, Faults
+from payouts.simulator.forms import Params, Tree, decode
+from payouts.simulator.problems import StripeProblem
+from payouts.simulator.store import Body, Store, StoredAnswer, Transaction
+
+KEY_LENGTH_MAX = 255
+# Stripe may prune a key after 24 hours. This stand-in always does: a client must not lean on more.
+KEY_KEPT_S = 24 * 3600
+BODY_LENGTH_MAX = 1 << 20
+
+_ID_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+FORM = "application/x-www-form-urlencoded"
+
+Checked = TypeVar("Checked")
+
+
+def random_id(prefix: str) -> str:
+    """An id as Stripe's look: `tr_1` and 23 letters or digits."""
+    return f"{prefix}_1" + "".join(secrets.choice(_ID_LETTERS) for _ in range(23))
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an operation works with: the open transaction and who asks for what, when."""
+
+    tx: Transaction
+    now: int
+    owner: str
+    make_id: Callable[[str], str]
+    request_id: str
+    idempotency_key: str | None
+    api_version: str | None
+
+    def new_id(self, prefix: str) -> str:
+        """A fresh id with Stripe's prefix for the kind."""
+        return self.make_id(prefix)
+
+    def emit(self, kind: str, about: Body, account: str | None = None) -> None:
+        """Write an event: the object as it is now, under Stripe's name for what happened to it."""
+        event = {
+            "id": self.new_id("evt"),
+            "object": "event",
+            "api_version": self.api_version,
+            "created": self.now,
+            "data": {"object": about},
+            "livemode": False,
+            "pending_webhooks": 0,
+            "request": {"id": self.request_id, "idempotency_key": self.idempotency_key},
+            "type": kind,
+        }
+        self.tx.add(books.PLATFORM, {**event, "account": account} if account else event)
+
+
+class KeysInUse:
+    """The idempotency keys being worked on. In memory: a crash leaves no key behind that nobody works on."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._keys: set[tuple[str, str]] = set()
+
+    @contextmanager
+    def holding(self, owner: str, key: str | None) -> Iterator[None]:
+        """Raises StripeProblem 409 when another call holds the key."""
+        if key is None:
+            yield
+            return
+        with self._lock:
+            if (owner, key) in self._keys:
+                raise problems.key_in_use(key)
+            self._keys.add((owner, key))
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._keys.discard((owner, key))
+
+
+class Calls:
+    """Runs operations: reads on a view of the store, writes in one transaction with their idempotency key."""
+
+    def __init__(
+        self, store: Store, faults: Faults, clock: Callable[[], int], make_id: Callable[[str], str]
+    ) -> None:
+        self._store, self._faults, self._clock, self._make_id = store, faults, clock, make_id
+        self._keys = KeysInUse()
+
+    def _work(self, tx: Transaction, req: falcon.Request, owner: str, key: str | None = None) -> Work:
+        context = req.context
+        return Work(tx, self._clock(), owner, self._make_id, context.request_id, key, context.api_version)
+
+    def _owner(self, tx: Transaction, req: falcon.Request) -> str:
+        """Whose objects the call sees: the platform's, or with `Stripe-Account` the connected account's."""
+        account = req.get_header("Stripe-Account")
+        if account is None:
+            return books.PLATFORM
+        if tx.get("account", books.PLATFORM, account) is None:
+            message = f"The provided key does not have access to account '{account}' (or it does not exist)."
+            raise StripeProblem(403, message, code="account_invalid")
+        return account
+
+    def read(
+        self, req: falcon.Request, resp: falcon.Response, answer: Callable[[Work, Params], Body]
+    ) -> None:
+        """Answer a GET. Nothing is stored, its faults neither."""
+        fault = self._faults.take(f"{req.method} {req.uri_template}")
+        _before(fault)
+        _delay(fault)
+        params = Params(decode(req.query_string.encode()))
+        with self._store.read() as tx:
+            body = answer(self._work(tx, req, self._owner(tx, req)), params)
+        params.refuse_the_rest()
+        if fault is not None and fault.do in ("stored_500", "stored_500_after_commit"):
+            raise problems.unknown_error()
+        _send(resp, 200, _dumps(body))
+        _after(fault)
+
+    def write(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        check: Callable[[Params], Checked],
+        run: Callable[[Work, Checked], Body],
+    ) -> None:
+        """Answer a POST, once per idempotency key.
+
+        `check` types the parameters; what it refuses is not stored. `run` executes; whatever it answers,
+        refusals included, is stored under the key in the same transaction and answered again to the same
+        request.
+        """
+        fault = self._faults.take(f"{req.method} {req.uri_template}")
+        _before(fault)
+        tree = _form(req)
+        key = _key(req)
+        if req.get_header("Stripe-Account") is not None:
+            message = "This stand-in does not write on behalf of connected accounts."
+            raise StripeProblem(400, message, param="Stripe-Account")
+        with self._keys.holding(books.PLATFORM, key):
+            _delay(fault)
+            with self._store.write() as tx:
+                work = self._work(tx, req, books.PLATFORM, key)
+                answer, replayed = _answer(work, req, tree, check, run, fault)
+        _send(resp, answer.status, answer.body)
+        if key is not None:
+            resp.set_header("Idempotency-Key", key)
+        if replayed:
+            resp.set_header("Idempotent-Replayed", "true")
+            resp.set_header("Original-Request", answer.request_id)
+        _after(fault)
+
+
+def _answer(
+    work: Work,
+    req: falcon.Request,
+    tree: Tree,
+    check: Callable[[Params], Checked],
+    run: Callable[[Work, Checked], Body],
+    fault: Fault | None,
+) -> tuple[StoredAnswer, bool]:
+    """The answer, and whether it was given before."""
+    key = work.idempotency_key
+    fingerprint = hashlib.sha256(_dumps([req.method, req.path, tree]).encode()).hexdigest()
+    if key is not None:
+        before = work.tx.answer_of(work.owner, key)
+        if before is not None and work.now - before.created < KEY_KEPT_S:
+            if before.fingerprint != fingerprint:
+                raise problems.key_reused(key)
+            return before, True
+    params = Params(tree)
+    checked = check(params)
+    params.refuse_the_rest()
+    status, body = _execute(work, checked, run, fault)
+    answer = StoredAnswer(fingerprint, status, _dumps(body), work.request_id, work.now)
+    if key is not None:
+        work.tx.keep_answer(work.owner, key, answer)
+    return answer, False
+
+
+def _execute(
+    work: Work, checked: Checked, run: Callable[[Work, Checked], Body], fault: Fault | None
+) -> tuple[int, Body]:
+    """Status and body. A refusal in the middle leaves nothing of the operation behind, but is an answer."""
+    kind = None if fault is None else fault.do
+    if kind == "stored_500":
+        return 500, problems.unknown_error().body()
+    try:
+        with work.tx.attempt():
+            body = run(work, checked)
+    except StripeProblem as refusal:
+        return refusal.status, refusal.body()
+    if kind == "stored_500_after_commit":
+        return 500, problems.unknown_error().body()
+    return 200, body
+
+
+def _before(fault: Fault | None) -> None:
+    """Play the faults that come before anything is executed."""
+    if fault is None:
+        return
+    if fault.do == "drop_before":
+        raise Dropped
+    if fault.do == "rate_limit":
+        headers = {} if fault.retry_after_s is None else {"Retry-After": str(fault.retry_after_s)}
+        raise StripeProblem(429, "Request rate limit exceeded.", code="rate_limit", headers=headers)
+    if fault.do == "key_in_use":
+        raise problems.key_in_use("(a fault)")
+
+
+def _delay(fault: Fault | None) -> None:
+    """Let the caller wait, as a slow service does."""
+    if fault is not None and fault.do == "delay":
+        time.sleep(fault.seconds)
+
+
+def _after(fault: Fault | None) -> None:
+    """Play the faults that come after everything is stored."""
+    if fault is not None and fault.do == "drop_after_commit":
+        raise Dropped
+    if fault is not None and fault.do == "truncate_after_commit":
+        raise Dropped(truncated=True)
+
+
+def _form(req: falcon.Request) -> Tree:
+    """The decoded body of a POST."""
+    raw = req.bounded_stream.read(BODY_LENGTH_MAX + 1)
+    if len(raw) > BODY_LENGTH_MAX:
+        raise StripeProblem(413, "Request entity too large.")
+    if raw and (req.content_type or "").split(";")[0].strip().lower() != FORM:
+        raise StripeProblem(400, f"Invalid request (check that your POST content type is {FORM}).")
+    return decode(raw)
+
+
+def _key(req: falcon.Request) -> str | None:
+    """The idempotency key, if one was sent."""
+    key = req.get_header("Idempotency-Key")
+    if key is not None and not 1 <= len(key) <= KEY_LENGTH_MAX:
+        message = f"Idempotency keys must be between 1 and {KEY_LENGTH_MAX} characters long."
+        raise StripeProblem(400, message, kind="idempotency_error")
+    return key
+
+
+def _send(resp: falcon.Response, status: int, body: str) -> None:
+    resp.status = status
+    resp.content_type = "application/json"
+    resp.text = body
+
+
+def _dumps(body: Any) -> str:
+    return msgspec.json.encode(body, order="deterministic").decode()

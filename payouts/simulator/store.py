@@ -1,0 +1,188 @@
+"""The stand-in's durable store: one SQLite file with objects, books and idempotency keys.
+
+The tables are made here, not by alembic: that owns revshare's tables, and this store plays another company's.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from payouts.simulator import books
+
+Body = dict[str, Any]
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS object (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    body TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS object_in_list ON object (kind, owner, seq);
+CREATE INDEX IF NOT EXISTS object_in_group
+    ON object (kind, owner, json_extract(body, '$.transfer_group'), seq);
+CREATE TABLE IF NOT EXISTS idempotency (
+    owner TEXT NOT NULL,
+    key TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    PRIMARY KEY (owner, key)
+) WITHOUT ROWID;
+"""
+
+
+class StoredAnswer(NamedTuple):
+    """The first answer to an idempotency key."""
+
+    fingerprint: str
+    status: int
+    body: str
+    request_id: str
+    created: int
+
+
+class Transaction:
+    """What can be done with the store inside one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def add(self, owner: str, body: Body) -> None:
+        """Store a new object. Its kind, id and time are the body's `object`, `id` and `created`."""
+        self.connection.execute(
+            "INSERT INTO object (id, kind, owner, created, body) VALUES (?, ?, ?, ?, ?)",
+            (body["id"], body["object"], owner, body["created"], _dumps(body)),
+        )
+
+    def replace(self, body: Body) -> None:
+        """Store an object's new state under its id."""
+        changed = self.connection.execute(
+            "UPDATE object SET body = ? WHERE id = ? AND kind = ?", (_dumps(body), body["id"], body["object"])
+        ).rowcount
+        assert changed == 1, f"{body['id']} is not stored"
+
+    def get(self, kind: str, owner: str, identifier: str) -> Body | None:
+        """An object of the owner's, or None."""
+        row = self.connection.execute(
+            "SELECT body FROM object WHERE id = ? AND kind = ? AND owner = ?", (identifier, kind, owner)
+        ).fetchone()
+        return None if row is None else _loads(row[0])
+
+    def position(self, kind: str, owner: str, identifier: str) -> int | None:
+        """Where an object stands in the order of creation, or None when the owner has none such."""
+        row = self.connection.execute(
+            "SELECT seq FROM object WHERE id = ? AND kind = ? AND owner = ?", (identifier, kind, owner)
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def select(
+        self, kind: str, owner: str, where: Mapping[str, Any], *, oldest_first: bool, limit: int
+    ) -> list[Body]:
+        """Objects by conditions: SQL with one `?` -> its value. That SQL is all written in this package."""
+        conditions = ["kind = ?", "owner = ?", *where]
+        order = "ASC" if oldest_first else "DESC"
+        query = f"SELECT body FROM object WHERE {' AND '.join(conditions)} ORDER BY seq {order} LIMIT ?"
+        rows = self.connection.execute(query, (kind, owner, *where.values(), limit))
+        return [_loads(row[0]) for row in rows]
+
+    def answer_of(self, owner: str, key: str) -> StoredAnswer | None:
+        """The answer stored under an idempotency key, or None."""
+        row = self.connection.execute(
+            "SELECT fingerprint, status, body, request_id, created FROM idempotency"
+            " WHERE owner = ? AND key = ?",
+            (owner, key),
+        ).fetchone()
+        return None if row is None else StoredAnswer(*row)
+
+    def keep_answer(self, owner: str, key: str, answer: StoredAnswer) -> None:
+        """Store the answer under its key; one that was pruned before gives way."""
+        self.connection.execute(
+            "INSERT OR REPLACE INTO idempotency VALUES (?, ?, ?, ?, ?, ?, ?)", (owner, key, *answer)
+        )
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """A part of the transaction that leaves nothing behind when it raises."""
+        self.connection.execute("SAVEPOINT attempt")
+        try:
+            yield
+        except BaseException:
+            self.connection.execute("ROLLBACK TO attempt")
+            raise
+        finally:
+            self.connection.execute("RELEASE attempt")
+
+
+class Store:
+    """The file: one writer at a time, any number of readers beside it (WAL), every commit on the disk."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._writing = threading.Lock()
+        self._writer = self._connect()
+        self._writer.executescript(SCHEMA + books.SCHEMA)
+        self._idle_readers: list[sqlite3.Connection] = []
+
+    def _connect(self) -> sqlite3.Connection:
+        # Used by one thread at a time, but not always the same one.
+        connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """A transaction that is on the disk when the block ends, and undone when it raises."""
+        with self._writing:
+            # IMMEDIATE: a deferred transaction that turns writer fails at once with "database is locked".
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield Transaction(self._writer)
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """One unchanging view of everything committed so far."""
+        try:
+            connection = self._idle_readers.pop()
+        except IndexError:
+            connection = self._connect()
+        connection.execute("BEGIN")
+        try:
+            yield Transaction(connection)
+        finally:
+            connection.execute("ROLLBACK")
+            self._idle_readers.append(connection)
+
+    def close(self) -> None:
+        """Waits for the writer's commit, then closes the file."""
+        with self._writing:
+            self._writer.close()
+        while self._idle_readers:
+            self._idle_readers.pop().close()
+
+
+def _dumps(body: Body) -> str:
+    return msgspec.json.encode(body).decode()
+
+
+def _loads(text: str) -> Body:
+    body: Body = msgspec.json.decode(text)
+    return body
