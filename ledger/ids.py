@@ -69,3 +69,8 @@ def payout_id(batch: UUID, account: UUID) -> UUID:
 def command_id(actor: str, idempotency_key: str, noun: str) -> UUID:
     """The id of what a POST creates, from its caller and Idempotency-Key: sent again it names the same."""
     return _derive(ROOT, "command", noun, actor, idempotency_key)
+
+
+def total_id(account: UUID, kind: str, name: str) -> UUID:
+    """A running total of the reward engine."""
+    return _derive(account, "total", kind, name)

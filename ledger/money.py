@@ -44,6 +44,14 @@ class Money(msgspec.Struct, frozen=True, order=False):
         """The parts by shares that sum to 10,000; the parts sum to the whole (largest remainder)."""
         return tuple(Money(part, self.currency) for part in split_minor(self.minor, shares_bps))
 
+    def __str__(self) -> str:
+        """For people: 139.12 GBP, 500 JPY."""
+        digits = CURRENCY_DIGITS.get(self.currency, 0)
+        if not digits:
+            return f"{self.minor} {self.currency}"
+        whole, rest = divmod(abs(self.minor), 10**digits)
+        return f"{'-' if self.minor < 0 else ''}{whole}.{rest:0{digits}d} {self.currency}"
+
     def _same(self, other: "Money") -> "Money":
         if other.currency != self.currency:
             raise CurrencyMismatch(f"{self.currency} and {other.currency} in one sum")

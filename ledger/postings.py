@@ -114,3 +114,6 @@ _RULES: Final[dict[type[Fact], Callable[[Any], Entry]]] = {
     payout.TransferConfirmed: _confirmed,
     account.TransferReversalCredited: _transfer_reversed,
 }
+
+MONEY_FACTS: Final[tuple[type[Fact], ...]] = tuple(_RULES)
+"""The facts that move money; no other has legs."""

@@ -181,13 +181,14 @@ def record(command: RecordReferral, state: CustomerState, named: Named, *, now: 
     partner = partner_of(command, named)
     # What we noted ourselves needs no check against the clock; a sender's time does.
     default = named.touched_at or now
+    effective_at = checks.effective_at(command.effective_at or default, max(now, default))
     recorded = ReferralRecorded(
         referral_id=referral_id(command, partner),
         program_id=command.program_id,
         customer=command.customer,
         partner_id=partner,
         via=command.via,
-        effective_at=checks.effective_at(command.effective_at or default, max(now, default)),
+        effective_at=effective_at,
         code=command.code,
         touch_id=command.touch_id,
         company=checks.optional_name(command.company, "/company"),

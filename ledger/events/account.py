@@ -19,7 +19,7 @@ class RewardMatured(Fact, frozen=True, kw_only=True):
 
 
 class MaturedRewardReversed(Fact, frozen=True, kw_only=True):
-    """A matured reward was taken back: `payable_minor` from what was not paid yet, `clawback_minor` owed to us."""
+    """A matured reward was taken back: `payable_minor` of what was not paid yet, the rest is owed to us."""
 
     reward_id: UUID
     conversion_id: UUID

@@ -128,7 +128,7 @@ class PayoutReturned(Fact, frozen=True, kw_only=True):
 
 
 class PayoutReversed(Fact, frozen=True, kw_only=True):
-    """A part or all of the transfer came back to our balance; the account's TransferReversalCredited holds the money."""
+    """A part or all of the transfer came back; the account's TransferReversalCredited holds the money."""
 
     amount_minor: int
     effective_at: AwareTime

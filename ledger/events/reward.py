@@ -1,4 +1,4 @@
-"""Facts of rewards: what a conversion earned, while it is held. All amounts are in `currency`'s minor units."""
+"""Facts of rewards: what a conversion earned, while it is held. Amounts are in `currency`'s minor units."""
 
 from typing import Literal
 from uuid import UUID

@@ -2,7 +2,7 @@
 
 import sqlite3
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 from uuid import UUID
 
@@ -59,7 +59,8 @@ class EventRecorder(ApplicationRecorder):
     ) -> list[list[int] | None]:
         with self.database.write() as connection:
             self._lock(connection)
-            taken = self._taken(connection, units)
+            # With `within` a version that is taken undoes everything, so the inserts tell soon enough.
+            taken = self._taken(connection, units) if within is None else set()
             seen: set[Key] = set()
             accepted = [self._accept(unit, taken, seen) for unit in units]
             events = [event for unit, ok in zip(units, accepted, strict=True) if ok for event in unit]
@@ -90,7 +91,10 @@ class EventRecorder(ApplicationRecorder):
     def _taken(self, connection: sa.Connection, units: Sequence[Unit]) -> set[Key]:
         """Which keys of units of several events are stored already: a single event tells by its insert."""
         keys = [
-            (cast(UUID, e.originator_id), e.originator_version) for unit in units if len(unit) > 1 for e in unit
+            (cast(UUID, e.originator_id), e.originator_version)
+            for unit in units
+            if len(unit) > 1
+            for e in unit
         ]
         return self._existing(connection, keys) if keys else set()
 
@@ -191,6 +195,10 @@ class EventRecorder(ApplicationRecorder):
         """Raw rows of many streams, by stream and version; those up to the position `until` only."""
 
     @abstractmethod
+    def read_tails(self, connection: sa.Connection, versions: Mapping[UUID, int]) -> list[Row]:
+        """Raw rows of many streams behind the version given for each, by stream and version."""
+
+    @abstractmethod
     def _id(self, stream_id: UUID) -> Any: ...
 
     @abstractmethod
@@ -210,8 +218,9 @@ class PostgresRecorder(EventRecorder):
         return stream_id
 
     def _lock(self, connection: sa.Connection) -> None:
-        # EXCLUSIVE lets readers pass and makes writers wait: positions come in the order of commits.
-        driver(connection).execute("LOCK TABLE stored_events IN EXCLUSIVE MODE")
+        # LOCK TABLE … EXCLUSIVE lets readers pass and makes writers wait: positions come in the order of
+        # commits. The function lends the lock to a role that may only insert and select.
+        driver(connection).execute("SELECT lock_stored_events()")
 
     def _existing(self, connection: sa.Connection, keys: list[Key]) -> set[Key]:
         rows = driver(connection).execute(
@@ -271,6 +280,17 @@ class PostgresRecorder(EventRecorder):
             " AND notification_id <= coalesce(%s::bigint, 9223372036854775807)"
             " ORDER BY originator_id, originator_version",
             (list(ids), until),
+        )
+        return cast("list[Row]", cursor.fetchall())
+
+    def read_tails(self, connection: sa.Connection, versions: Mapping[UUID, int]) -> list[Row]:
+        """Raw rows of many streams behind the version given for each, by stream and version."""
+        cursor = driver(connection).cursor(binary=True)
+        cursor.execute(
+            f"SELECT {_COLUMNS} FROM unnest(%s::uuid[], %s::bigint[]) AS asked(id, version)"
+            " JOIN stored_events ON originator_id = id AND originator_version > version"
+            " ORDER BY originator_id, originator_version",
+            (list(versions), list(versions.values())),
         )
         return cast("list[Row]", cursor.fetchall())
 
@@ -339,6 +359,19 @@ class SqliteRecorder(EventRecorder):
             )
             found.extend((UUID(row[0]), *row[1:]) for row in rows)
         return found
+
+    def read_tails(self, connection: sa.Connection, versions: Mapping[UUID, int]) -> list[Row]:
+        """Raw rows of many streams behind the version given for each, by stream and version."""
+        raw: sqlite3.Connection = driver(connection)
+        statement = (
+            f"SELECT {_COLUMNS} FROM stored_events WHERE originator_id = ? AND originator_version > ?"
+            " ORDER BY originator_version"
+        )
+        return [
+            (UUID(row[0]), *row[1:])
+            for stream, version in versions.items()
+            for row in raw.execute(statement, (stream.hex, version))
+        ]
 
 
 def make_recorder(database: Database) -> EventRecorder:

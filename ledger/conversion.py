@@ -1,0 +1,246 @@
+"""Conversions: the rules that admit facts about one, and what stands of its amount. Pure."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, assert_never
+
+import msgspec
+
+from ledger.commands import (
+    CancelConversion,
+    ConversionCommand,
+    LoseDispute,
+    NewConversion,
+    OpenDispute,
+    RecordMilestone,
+    RecordRefund,
+    RecordRenewal,
+    RecordSale,
+    RecordSignup,
+    RecordUsage,
+    WinDispute,
+)
+from ledger.events.base import Fact
+from ledger.events.conversion import (
+    ConversionCanceled,
+    ConversionKind,
+    ConversionRecorded,
+    ConversionRefunded,
+    DisputeLost,
+    DisputeOpened,
+    DisputeWon,
+)
+from ledger.refusals import (
+    ContentConflict,
+    DisputeNotOpen,
+    EffectiveTimeInFuture,
+    RefundExceedsConversion,
+    WrongCurrency,
+)
+
+CLOCK_SKEW: Final = timedelta(minutes=5)
+"""How far another service's clock may run ahead of ours."""
+
+
+class Dispute(msgspec.Struct, frozen=True):
+    """One dispute: what it is about, and how it ended (None: it is open)."""
+
+    opened: DisputeOpened
+    ended: DisputeWon | DisputeLost | None = None
+
+
+class Taking(msgspec.Struct, frozen=True):
+    """Something that took a part of the amount back, or all of it (`amount_minor` None)."""
+
+    reason: Literal["refund", "dispute_lost", "cancellation"]
+    amount_minor: int | None
+    effective_at: datetime
+
+
+class ConversionState(msgspec.Struct, frozen=True):
+    """The facts of one conversion; `recorded` is None while only facts about it are known.
+
+    `takings` are in the order in which we learned of them.
+    """
+
+    recorded: ConversionRecorded | None = None
+    refunds: Mapping[str, ConversionRefunded] = {}
+    disputes: Mapping[str, Dispute] = {}
+    canceled: ConversionCanceled | None = None
+    takings: tuple[Taking, ...] = ()
+
+    @property
+    def refunded_minor(self) -> int:
+        """The sum of all refunds."""
+        return sum(refund.amount_minor for refund in self.refunds.values())
+
+    @property
+    def disputed(self) -> bool:
+        """Whether a dispute is open: nothing matures meanwhile."""
+        return any(dispute.ended is None for dispute in self.disputes.values())
+
+    def rest_minor(self, takings: int) -> int:
+        """What the first so many takings left of the amount; never below zero.
+
+        Refunds that came before their conversion may exceed it: the conversion is a fact all the same.
+        """
+        assert self.recorded is not None
+        rest = self.recorded.amount_minor
+        for taking in self.takings[:takings]:
+            rest -= rest if taking.amount_minor is None else taking.amount_minor
+        return max(0, rest)
+
+    def stands_after(self, takings: int) -> bool:
+        """Whether anything is left after so many takings.
+
+        Where no money moved, a conversion stands until it is canceled or lost as a whole.
+        """
+        assert self.recorded is not None
+        if self.recorded.amount_minor == 0:
+            return all(taking.amount_minor is not None for taking in self.takings[:takings])
+        return self.rest_minor(takings) > 0
+
+
+INITIAL: Final = ConversionState()
+
+
+def evolve(state: ConversionState, fact: Fact) -> ConversionState:
+    """The conversion after a fact."""
+    match fact:
+        case ConversionRecorded():
+            return msgspec.structs.replace(state, recorded=fact)
+        case ConversionRefunded():
+            return msgspec.structs.replace(
+                state,
+                refunds={**state.refunds, fact.refund_id: fact},
+                takings=(*state.takings, Taking("refund", fact.amount_minor, fact.effective_at)),
+            )
+        case DisputeOpened():
+            disputes = {**state.disputes, fact.dispute_id: Dispute(fact)}
+            return msgspec.structs.replace(state, disputes=disputes)
+        case DisputeWon() | DisputeLost():
+            opened = state.disputes[fact.dispute_id].opened
+            takings = state.takings
+            if isinstance(fact, DisputeLost):
+                takings = (*takings, Taking("dispute_lost", opened.amount_minor, fact.effective_at))
+            disputes = {**state.disputes, fact.dispute_id: Dispute(opened, fact)}
+            return msgspec.structs.replace(state, disputes=disputes, takings=takings)
+        case ConversionCanceled():
+            taking = Taking("cancellation", None, fact.effective_at)
+            return msgspec.structs.replace(state, canceled=fact, takings=(*state.takings, taking))
+        case _:
+            return state
+
+
+def decide(command: ConversionCommand, state: ConversionState, *, currency: str, now: datetime) -> list[Fact]:
+    """The facts that a wish adds; none when it was recorded before with the same content.
+
+    `currency` is the program's. Refuses with WrongCurrency, EffectiveTimeInFuture, ContentConflict (the
+    same id with other content), RefundExceedsConversion or DisputeNotOpen.
+    """
+    check_time(command.effective_at, now)
+    match command:
+        case RecordSale() | RecordRenewal() | RecordUsage() | RecordSignup() | RecordMilestone():
+            return _same_or_new(recorded_fact(command, currency), state.recorded)
+        case RecordRefund():
+            return _refund(command, state, currency)
+        case OpenDispute():
+            fact = DisputeOpened(
+                **_about(command), dispute_id=command.dispute_id, amount_minor=command.amount_minor
+            )
+            known = state.disputes.get(command.dispute_id)
+            return _same_or_new(fact, known.opened if known else None)
+        case WinDispute():
+            return _end_dispute(DisputeWon(**_about(command), dispute_id=command.dispute_id), state)
+        case LoseDispute():
+            return _end_dispute(DisputeLost(**_about(command), dispute_id=command.dispute_id), state)
+        case CancelConversion():
+            return _same_or_new(ConversionCanceled(**_about(command), reason=command.reason), state.canceled)
+        case _:
+            assert_never(command)
+
+
+def check_time(effective_at: datetime, now: datetime) -> None:
+    """Refuses a time later than now, but for the clock skew allowed."""
+    if effective_at > now + CLOCK_SKEW:
+        raise EffectiveTimeInFuture("effective_at lies in the future", pointer="/effective_at")
+
+
+def recorded_fact(command: NewConversion, currency: str) -> ConversionRecorded:
+    """The fact of a new conversion. Refuses an amount in another currency than the program's."""
+    _check_currency(command.currency, currency)
+    return ConversionRecorded(
+        **_about(command),
+        kind=_KIND[type(command)],
+        customer=command.customer,
+        amount_minor=command.amount_minor,
+        currency=command.currency,
+        product=command.product,
+    )
+
+
+_KIND: Final[dict[type, ConversionKind]] = {
+    RecordSale: "sale",
+    RecordRenewal: "renewal",
+    RecordUsage: "usage",
+    RecordSignup: "signup",
+    RecordMilestone: "milestone",
+}
+
+
+def _about(command: ConversionCommand) -> dict[str, Any]:
+    return {
+        "program_id": command.program_id,
+        "source": command.source,
+        "external_id": command.external_id,
+        "effective_at": command.effective_at,
+    }
+
+
+def _check_currency(currency: str, program_currency: str) -> None:
+    if currency != program_currency:
+        raise WrongCurrency(
+            f"the program's currency is {program_currency}, not {currency}", pointer="/currency"
+        )
+
+
+def _same_or_new(fact: Fact, known: Fact | None) -> list[Fact]:
+    if known is None:
+        return [fact]
+    if known == fact:
+        return []
+    for name in fact.__struct_fields__:
+        if getattr(fact, name) != getattr(known, name):
+            raise ContentConflict(f"recorded before with another {name}", pointer=f"/{name}")
+    raise ContentConflict("recorded before as something else", pointer="/kind")
+
+
+def _refund(command: RecordRefund, state: ConversionState, currency: str) -> list[Fact]:
+    _check_currency(command.currency, currency)
+    fact = ConversionRefunded(
+        **_about(command),
+        refund_id=command.refund_id,
+        amount_minor=command.amount_minor,
+        currency=command.currency,
+    )
+    facts = _same_or_new(fact, state.refunds.get(command.refund_id))
+    if facts and state.recorded is not None:
+        rest = state.recorded.amount_minor - state.refunded_minor
+        if command.amount_minor > rest:
+            raise RefundExceedsConversion(
+                f"{max(rest, 0)} of the conversion's {state.recorded.amount_minor} are left to refund",
+                pointer="/amount_minor",
+                rest_minor=max(rest, 0),
+            )
+    return facts
+
+
+def _end_dispute(fact: DisputeWon | DisputeLost, state: ConversionState) -> list[Fact]:
+    dispute = state.disputes.get(fact.dispute_id)
+    if dispute is None:
+        raise DisputeNotOpen("no such dispute was opened", pointer="/dispute_id")
+    if dispute.ended is None:
+        return [fact]
+    if type(dispute.ended) is not type(fact):
+        raise DisputeNotOpen("the dispute ended the other way before", pointer="/dispute_id")
+    return _same_or_new(fact, dispute.ended)

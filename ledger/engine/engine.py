@@ -1,0 +1,301 @@
+"""The engine's loop: read facts in log order, settle, mature, append; each step one transaction."""
+
+import threading
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import sqlalchemy as sa
+import structlog
+
+from ledger import attribution, conversion, ids
+from ledger.engine import tables
+from ledger.engine.directory import Directory
+from ledger.engine.settling import Settler
+from ledger.engine.workspace import Conversion, Customer, Workspace
+from ledger.events import conversion as conversions
+from ledger.events.base import Recorded
+from ledger.events.partner import AgreementAccepted
+from ledger.events.referral import CustomerReattributed, ReferralRecorded
+from ledger.store.application import Ledger
+from ledger.store.database import DatabaseUnavailable
+from ledger.store.leader import LeaderLock
+
+POSITION: Final = "engine"
+"""The name of the engine's position in the log."""
+_TURN: Final = "engine:turn"
+"""Counts the engine's transactions: whoever finds it changed is not the leader any more."""
+BATCH_MAX: Final = 1_000
+IDLE_S: Final = 0.05
+RETRY_S: Final = 1.0
+
+_log = structlog.get_logger(__name__)
+
+_CONVERSION_FACTS: Final = (
+    conversions.ConversionRecorded,
+    conversions.ConversionRefunded,
+    conversions.DisputeOpened,
+    conversions.DisputeWon,
+    conversions.DisputeLost,
+    conversions.ConversionCanceled,
+)
+_DISPUTE_FACTS: Final = (conversions.DisputeOpened, conversions.DisputeWon, conversions.DisputeLost)
+_CUSTOMER_FACTS: Final = (ReferralRecorded, CustomerReattributed)
+_TOPICS_OF_OTHERS: Final = (
+    "Conversion", "Dispute", "Referral", "Customer", "Agreement", "Partner", "Terms", "Program",
+)  # fmt: skip
+"""How the topics begin that the engine reads; its own and those of payouts it passes over undecoded."""
+
+
+class NotLeader(Exception):
+    """Another engine has taken a step meanwhile: this one must give way."""
+
+
+class RewardEngine:
+    """One leader. A second engine is fenced off by the turn that each step advances."""
+
+    def __init__(self, ledger: Ledger, *, batch_max: int = BATCH_MAX) -> None:
+        self._ledger = ledger
+        self._batch_max = batch_max
+        self._directory = Directory(ledger)
+        self._turn: int | None = None
+
+    def run(self, stop: threading.Event) -> None:
+        """Step until told to stop; a database that is down, or another leader, is waited for."""
+        lock = LeaderLock(self._ledger.database, POSITION)
+        try:
+            while not stop.is_set():
+                try:
+                    if not lock.acquire():
+                        self._turn = None
+                        stop.wait(RETRY_S)
+                    elif not self.step():
+                        stop.wait(IDLE_S)
+                except DatabaseUnavailable as error:
+                    _log.warning("engine waits for the database", error=str(error))
+                    stop.wait(RETRY_S)
+                except NotLeader:
+                    _log.warning("another engine led meanwhile; this one starts over")
+                    self._turn = None
+        finally:
+            lock.release()
+
+    def step(self) -> int:
+        """Read a batch, settle what waits, mature what is due: how much there was to do; 0 when idle.
+
+        Raises NotLeader when another engine wrote since this one's last step.
+        """
+        return self._read() + self._settle_waiting() + self._mature()
+
+    def drain(self) -> None:
+        """Step until there is nothing left to do."""
+        while self.step():
+            pass
+
+    # The three kinds of steps
+
+    def _read(self) -> int:
+        with self._ledger.database.read() as connection:
+            position = self._begin(connection)
+            rows = self._ledger.log.read_log(connection, after=position, limit=self._batch_max)
+            if not rows:
+                return 0
+            events = [self._ledger.decode(row) for row in rows if row[2].startswith(_TOPICS_OF_OTHERS)]
+            space = Workspace(self._ledger, connection)
+            self._load_for(space, events, until=position)
+            for event in events:
+                self._take(space, event)
+        self._commit(space, position=rows[-1][4])
+        return len(rows)
+
+    def _settle_waiting(self) -> int:
+        with self._ledger.database.read() as connection:
+            position = self._begin(connection)
+            query = sa.select(tables.work).order_by(tables.work.c.since, tables.work.c.conversion_id)
+            waiting = connection.execute(query.limit(self._batch_max)).all()
+            if not waiting:
+                return 0
+            space = Workspace(self._ledger, connection)
+            space.load_conversions([row.conversion_id for row in waiting], until=position)
+            self._load_companions(space)
+            for row in waiting:
+                Settler(self._directory).settle(space, space.conversions[row.conversion_id], row.since)
+                space.work_done.append(row.conversion_id)
+        self._commit(space)
+        return len(waiting)
+
+    def _mature(self) -> int:
+        now = self._ledger.clock()
+        with self._ledger.database.read() as connection:
+            position = self._begin(connection)
+            due_at = tables.rewards.c.due_at_us
+            query = (
+                sa.select(tables.rewards.c.reward_id, tables.rewards.c.conversion_id)
+                .where(due_at <= tables.to_us(now))
+                .order_by(due_at, tables.rewards.c.reward_id)
+                .limit(self._batch_max)
+            )
+            due = connection.execute(query).all()
+            if not due:
+                return 0
+            space = Workspace(self._ledger, connection)
+            space.load_conversions({row.conversion_id for row in due}, until=position)
+            pieces = [space.conversions[row.conversion_id].pieces[row.reward_id] for row in due]
+            space.load_accounts(piece.account_id for piece in pieces)
+            for piece in pieces:
+                Settler.mature(space, piece)
+        self._commit(space)
+        return len(due)
+
+    # One transaction
+
+    def _begin(self, connection: sa.Connection) -> int:
+        """The position to read on from; checks that nobody else has led meanwhile."""
+        found = {
+            row.name: row.position
+            for row in connection.execute(
+                sa.select(tables.positions).where(tables.positions.c.name.in_([POSITION, _TURN]))
+            )
+        }
+        turn = found.get(_TURN, 0)
+        if self._turn is not None and turn != self._turn:
+            raise NotLeader
+        if self._turn is None:
+            self._directory = Directory(self._ledger)  # what was known may be older than the log
+        self._turn = turn
+        return int(found.get(POSITION, 0))
+
+    def _commit(self, space: Workspace, *, position: int | None = None) -> None:
+        assert self._turn is not None
+        turn = self._turn
+
+        def within(connection: sa.Connection) -> None:
+            self._advance(connection, turn)
+            space.save(connection)
+            if position is not None:
+                tables.upsert(connection, tables.positions, [{"name": POSITION, "position": position}])
+
+        if self._ledger.append(space.changes(), by=POSITION, within=within) is None:
+            # A money account moved on between our read and our write: payouts may do that. The step is
+            # taken again from the start; nothing of it was stored.
+            return
+        self._turn = turn + 1
+
+    @staticmethod
+    def _advance(connection: sa.Connection, turn: int) -> None:
+        """Take the next turn, or find that somebody else has: the row tells exactly one of two engines."""
+        if turn == 0:
+            tables.insert_if_absent(connection, tables.positions, {"name": _TURN, "position": 0})
+        table = tables.positions
+        taken = connection.execute(
+            sa.update(table).where(table.c.name == _TURN, table.c.position == turn).values(position=turn + 1)
+        )
+        if taken.rowcount != 1:
+            raise NotLeader
+
+    # Loading
+
+    def _load_for(self, space: Workspace, events: Sequence[Recorded], *, until: int) -> None:
+        """Everything that a batch of facts will touch, in a few reads."""
+        fresh: set[UUID] = set()
+        with_history: set[UUID] = set()
+        customers: dict[UUID, UUID] = {}
+        for event in events:
+            fact = event.fact
+            if isinstance(fact, _CONVERSION_FACTS):
+                first = event.originator_version == 1
+                (fresh if first else with_history).add(event.originator_id)
+                if isinstance(fact, conversions.ConversionRecorded):
+                    customers[ids.customer_id(fact.program_id, fact.customer)] = fact.program_id
+            elif isinstance(fact, _CUSTOMER_FACTS):
+                customers[event.originator_id] = fact.program_id
+        for conversion_id in fresh - with_history:
+            space.conversions[conversion_id] = Conversion(conversion_id)
+        space.load_conversions(with_history, until=until)
+        space.load_customers(customers)
+        self._load_companions(space)
+
+    @staticmethod
+    def _load_companions(space: Workspace) -> None:
+        """The customers and money accounts of the conversions that were loaded."""
+        customers = {
+            entry.customer_id: entry.state.recorded.program_id
+            for entry in space.conversions.values()
+            if entry.state.recorded is not None
+        }
+        space.load_customers(customers)
+        space.load_accounts(
+            piece.account_id
+            for entry in space.conversions.values()
+            for piece in entry.pieces.values()
+            if piece.matured
+        )
+
+    # Facts
+
+    def _take(self, space: Workspace, event: Recorded) -> None:
+        """One fact of the log."""
+        fact = event.fact
+        if isinstance(fact, _CONVERSION_FACTS):
+            entry = space.conversions[event.originator_id]
+            entry.state = conversion.evolve(entry.state, fact)
+            if isinstance(fact, conversions.ConversionRecorded):
+                self._bind_by(space, entry, event.position)
+                space.changed_conversions.add(entry.conversion_id)
+            elif isinstance(fact, _DISPUTE_FACTS):
+                for piece in entry.pieces.values():
+                    space.keep_piece(piece)  # an open dispute takes it off the list of what is due
+            if entry.state.recorded is not None:
+                Settler(self._directory).settle(space, entry, event.position)
+        elif isinstance(fact, _CUSTOMER_FACTS):
+            self._take_customer(space, event)
+        else:
+            self._directory.forget([event.originator_id])
+            if isinstance(fact, AgreementAccepted):
+                space.agreements_to_revisit[fact.program_id, fact.partner_id] = event.position
+
+    def _take_customer(self, space: Workspace, event: Recorded) -> None:
+        """A touch or a decision of finance: bind anew, and settle the customer's conversions again."""
+        fact = event.fact
+        entry = space.customers[event.originator_id]
+        entry.state = attribution.evolve(entry.state, fact)
+        space.changed_customers.add(event.originator_id)
+        if isinstance(fact, ReferralRecorded):
+            partners = [fact.partner_id]
+            entry.binding = self._first_binding(space, event.originator_id, entry)
+        else:
+            assert isinstance(fact, CustomerReattributed)
+            partners = [share.partner_id for share in fact.shares]
+        for partner_id in partners:
+            space.partner_links.add((entry.program_id, partner_id, event.originator_id))
+        space.customers_to_revisit[event.originator_id] = event.position
+
+    def _first_binding(
+        self, space: Workspace, customer_id: UUID, entry: Customer
+    ) -> attribution.Binding | None:
+        if not entry.state.touches:
+            return None
+        first_touch_us = tables.to_us(entry.state.touches[0].effective_at)
+        times = [tables.from_us(us) for us in space.conversion_times(customer_id, first_touch_us)]
+        return attribution.first_binding(entry.state, times, self._rule_at(entry.program_id))
+
+    def _rule_at(self, program_id: UUID) -> attribution.RuleAt:
+        return lambda when: self._directory.attribution_at(program_id, when)
+
+    def _bind_by(self, space: Workspace, entry: Conversion, position: int) -> None:
+        """A new conversion may be the one that binds its customer, or an earlier one than did."""
+        assert entry.state.recorded is not None
+        when = entry.state.recorded.effective_at
+        customer = space.customers[entry.customer_id]
+        if customer.binding is not None and customer.binding.bound_at <= when:
+            return
+        binding = attribution.bind(customer.state, when, self._rule_at(customer.program_id))
+        if binding is None:
+            if not customer.has_unbound:
+                customer.has_unbound = True
+                space.changed_customers.add(entry.customer_id)
+            return
+        if customer.has_unbound or customer.binding is not None:
+            space.customers_to_revisit[entry.customer_id] = position
+        customer.binding = binding
+        space.changed_customers.add(entry.customer_id)

@@ -1,0 +1,127 @@
+"""What the engine remembers between batches, written in the transaction of its facts. A fold of the log."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+metadata: Final = sa.MetaData()
+
+positions: Final = sa.Table(
+    "positions",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+)
+
+conversions: Final = sa.Table(
+    "engine_conversions",
+    metadata,
+    sa.Column("conversion_id", sa.Uuid, primary_key=True),
+    sa.Column("customer_id", sa.Uuid, nullable=False),
+    sa.Column("effective_at_us", sa.BigInteger, nullable=False),
+    sa.Column("rewards_version", sa.BigInteger, nullable=False),
+    sa.Column("told", sa.Text, nullable=False),
+    sa.Index("engine_conversions_customer", "customer_id", "effective_at_us"),
+)
+"""Every recorded conversion: where its rewards stream stands and which reasons for nothing were recorded."""
+
+customers: Final = sa.Table(
+    "engine_customers",
+    metadata,
+    sa.Column("customer_id", sa.Uuid, primary_key=True),
+    sa.Column("document", sa.LargeBinary, nullable=False),
+)
+
+customer_partners: Final = sa.Table(
+    "engine_customer_partners",
+    metadata,
+    sa.Column("program_id", sa.Uuid, primary_key=True),
+    sa.Column("partner_id", sa.Uuid, primary_key=True),
+    sa.Column("customer_id", sa.Uuid, primary_key=True),
+)
+"""Which customers a partner ever touched, to find them again when its agreement arrives late."""
+
+rewards: Final = sa.Table(
+    "engine_rewards",
+    metadata,
+    sa.Column("reward_id", sa.Uuid, primary_key=True),
+    sa.Column("conversion_id", sa.Uuid, nullable=False),
+    sa.Column("due_at_us", sa.BigInteger),
+    sa.Column("document", sa.LargeBinary, nullable=False),
+    sa.Index("engine_rewards_conversion", "conversion_id"),
+    sa.Index("engine_rewards_due", "due_at_us"),
+)
+"""Every reward; `due_at_us` is when it matures, and null once that is done or there is nothing to mature."""
+
+totals: Final = sa.Table(
+    "engine_totals",
+    metadata,
+    sa.Column("total_id", sa.Uuid, primary_key=True),
+    sa.Column("amount", sa.BigInteger, nullable=False),
+)
+
+work: Final = sa.Table(
+    "engine_work",
+    metadata,
+    sa.Column("conversion_id", sa.Uuid, primary_key=True),
+    sa.Column("since", sa.BigInteger, nullable=False),
+    sa.Index("engine_work_since", "since", "conversion_id"),
+)
+"""Conversions to settle again, and the log position of the fact that made it necessary."""
+
+accounts: Final = sa.Table(
+    "engine_accounts",
+    metadata,
+    sa.Column("account_id", sa.Uuid, primary_key=True),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("document", sa.LargeBinary, nullable=False),
+)
+"""A snapshot of each money account, so that its stream need not be read from the start."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_us(when: datetime) -> int:
+    """Microseconds since 1970, exact: sortable alike on both databases."""
+    return (when - _EPOCH) // timedelta(microseconds=1)
+
+
+def from_us(microseconds: int) -> datetime:
+    """The aware UTC time of `to_us`."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows, replacing those whose primary key exists."""
+    if not rows:
+        return
+    keys = [column.name for column in table.primary_key]
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table)
+    others = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys}
+    if others:
+        statement = statement.on_conflict_do_update(index_elements=keys, set_=others)
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=keys)
+    connection.execute(statement, list(rows))
+
+
+def select_in(
+    connection: sa.Connection, table: sa.Table, column: str, values: Iterable[Any]
+) -> list[sa.Row[Any]]:
+    """The rows whose column is one of many values."""
+    found: list[sa.Row[Any]] = []
+    wanted = list(values)
+    for start in range(0, len(wanted), 500):
+        chunk = wanted[start : start + 500]
+        found += connection.execute(sa.select(table).where(table.c[column].in_(chunk))).all()
+    return found
+
+
+def insert_if_absent(connection: sa.Connection, table: sa.Table, row: dict[str, Any]) -> None:
+    """Insert a row unless its primary key exists."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(insert(table).on_conflict_do_nothing(), [row])

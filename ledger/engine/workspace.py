@@ -1,0 +1,272 @@
+"""What one step of the engine works on: loaded in bulk, changed in memory, saved with the step's facts."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+
+from ledger import account, attribution, conversion, ids
+from ledger.account import AccountState
+from ledger.attribution import Binding, CustomerState
+from ledger.conversion import ConversionState
+from ledger.engine import tables
+from ledger.events.base import Fact
+from ledger.rewarding import Piece, TotalKey
+from ledger.store.application import Change, Ledger
+
+
+class Customer(msgspec.Struct):
+    """A customer between batches. `has_unbound`: a conversion was settled before anybody had brought it."""
+
+    program_id: UUID
+    state: CustomerState = attribution.INITIAL
+    binding: Binding | None = None
+    has_unbound: bool = False
+
+
+class Conversion(msgspec.Struct):
+    """A conversion in this step: its facts so far, its rewards, and its row in the engine's table."""
+
+    conversion_id: UUID
+    state: ConversionState = conversion.INITIAL
+    pieces: dict[UUID, Piece] = {}
+    told: frozenset[str] = frozenset()
+    rewards_version: int = 0
+    new_facts: list[Fact] = []
+
+    @property
+    def customer_id(self) -> UUID:
+        """The customer of a recorded conversion."""
+        assert self.state.recorded is not None
+        return ids.customer_id(self.state.recorded.program_id, self.state.recorded.customer)
+
+
+class Account(msgspec.Struct):
+    """A money account in this step, fast-forwarded to the end of its stream."""
+
+    state: AccountState
+    version: int
+    new_facts: list[Fact] = []
+
+
+_customer_decoder: Final = msgspec.json.Decoder(Customer)
+_piece_decoder: Final = msgspec.json.Decoder(Piece)
+_account_decoder: Final = msgspec.json.Decoder(AccountState)
+
+
+def total_id(key: TotalKey) -> UUID:
+    """The row of a running total."""
+    return ids.total_id(key.account_id, key.kind, key.name)
+
+
+class Workspace:
+    """The loaded part of the engine's memory, and what of it changed."""
+
+    def __init__(self, ledger: Ledger, connection: sa.Connection) -> None:
+        self._ledger = ledger
+        self._connection = connection
+        self.conversions: dict[UUID, Conversion] = {}
+        self.customers: dict[UUID, Customer] = {}
+        self.accounts: dict[UUID, Account] = {}
+        self.totals: dict[TotalKey, int] = {}
+        self.changed_customers: set[UUID] = set()
+        self.changed_pieces: dict[UUID, Piece] = {}
+        self.changed_conversions: set[UUID] = set()
+        self.changed_totals: set[TotalKey] = set()
+        self.partner_links: set[tuple[UUID, UUID, UUID]] = set()
+        self.work: dict[UUID, int] = {}
+        self.work_done: list[UUID] = []
+        self.customers_to_revisit: dict[UUID, int] = {}
+        self.agreements_to_revisit: dict[tuple[UUID, UUID], int] = {}
+
+    # Loading
+
+    def load_conversions(self, conversion_ids: Iterable[UUID], *, until: int) -> None:
+        """Conversions with a history: their facts up to a position, their rewards, their rows."""
+        wanted = [c for c in conversion_ids if c not in self.conversions]
+        if not wanted:
+            return
+        for conversion_id in wanted:
+            self.conversions[conversion_id] = Conversion(conversion_id)
+        streams = self._ledger.streams(self._connection, wanted, until=until)
+        for conversion_id, history in streams.items():
+            entry = self.conversions[conversion_id]
+            for recorded in history:
+                entry.state = conversion.evolve(entry.state, recorded.fact)
+        for row in tables.select_in(self._connection, tables.conversions, "conversion_id", wanted):
+            entry = self.conversions[row.conversion_id]
+            entry.rewards_version = row.rewards_version
+            entry.told = frozenset(row.told.split())
+        for row in tables.select_in(self._connection, tables.rewards, "conversion_id", wanted):
+            self.conversions[row.conversion_id].pieces[row.reward_id] = _piece_decoder.decode(row.document)
+
+    def load_customers(self, customer_ids: dict[UUID, UUID]) -> None:
+        """Customers by id, given with their programs."""
+        wanted = [c for c in customer_ids if c not in self.customers]
+        for row in tables.select_in(self._connection, tables.customers, "customer_id", wanted):
+            self.customers[row.customer_id] = _customer_decoder.decode(row.document)
+        for customer_id in wanted:
+            if customer_id not in self.customers:
+                self.customers[customer_id] = Customer(customer_ids[customer_id])
+
+    def load_accounts(self, account_ids: Iterable[UUID]) -> None:
+        """Money accounts: their snapshot and what was appended since, by us or by payouts."""
+        wanted = [a for a in set(account_ids) if a not in self.accounts]
+        for account_id in wanted:
+            self.accounts[account_id] = Account(account.EMPTY, 0)
+        for row in tables.select_in(self._connection, tables.accounts, "account_id", wanted):
+            self.accounts[row.account_id] = Account(_account_decoder.decode(row.document), row.version)
+        if wanted:
+            versions = {account_id: self.accounts[account_id].version for account_id in wanted}
+            for raw in self._ledger.log.read_tails(self._connection, versions):
+                recorded = self._ledger.decode(raw)
+                entry = self.accounts[recorded.originator_id]
+                entry.state = account.evolve(entry.state, recorded.fact)
+                entry.version = recorded.originator_version
+
+    def total(self, key: TotalKey) -> int:
+        """A running total."""
+        if key not in self.totals:
+            query = sa.select(tables.totals.c.amount).where(tables.totals.c.total_id == total_id(key))
+            self.totals[key] = self._connection.execute(query).scalar() or 0
+        return self.totals[key]
+
+    def conversion_times(self, customer_id: UUID, since_us: int) -> list[int]:
+        """The distinct times (µs) of a customer's conversions from a time on, in order, this step's too."""
+        table = tables.conversions
+        query = (
+            sa.select(table.c.effective_at_us)
+            .where(table.c.customer_id == customer_id, table.c.effective_at_us >= since_us)
+            .distinct()
+        )
+        stored = set(self._connection.execute(query).scalars())
+        for entry in self.conversions.values():
+            recorded = entry.state.recorded
+            if recorded is not None and entry.customer_id == customer_id:
+                stored.add(tables.to_us(recorded.effective_at))
+        return sorted(when for when in stored if when >= since_us)
+
+    # Changing
+
+    def add_total(self, key: TotalKey, amount: int) -> None:
+        """Count an amount (or a payment) in a running total."""
+        self.totals[key] = self.total(key) + amount
+        self.changed_totals.add(key)
+
+    def keep_piece(self, piece: Piece) -> None:
+        """Remember a reward as it stands now."""
+        self.conversions[piece.conversion_id].pieces[piece.reward_id] = piece
+        self.changed_pieces[piece.reward_id] = piece
+
+    def append_to_account(self, account_id: UUID, facts: Sequence[Fact]) -> None:
+        """New facts of a money account."""
+        entry = self.accounts[account_id]
+        for fact in facts:
+            entry.state = account.evolve(entry.state, fact)
+            entry.new_facts.append(fact)
+
+    # Saving
+
+    def changes(self) -> list[Change]:
+        """The step's new facts by stream."""
+        changes = [
+            Change(ids.rewards_id(entry.conversion_id), entry.rewards_version, entry.new_facts)
+            for entry in self.conversions.values()
+            if entry.new_facts
+        ]
+        changes += [
+            Change(account_id, entry.version, entry.new_facts)
+            for account_id, entry in self.accounts.items()
+            if entry.new_facts
+        ]
+        return changes
+
+    def save(self, connection: sa.Connection) -> None:
+        """Write what changed, in the transaction that stores the step's facts."""
+        encode = msgspec.json.encode
+        tables.upsert(connection, tables.conversions, self._conversion_rows())
+        tables.upsert(
+            connection,
+            tables.customers,
+            [{"customer_id": c, "document": encode(self.customers[c])} for c in self.changed_customers],
+        )
+        links = [
+            {"program_id": program, "partner_id": partner, "customer_id": customer}
+            for program, partner, customer in self.partner_links
+        ]
+        tables.upsert(connection, tables.customer_partners, links)
+        tables.upsert(connection, tables.rewards, [self._reward_row(p) for p in self.changed_pieces.values()])
+        changed_totals = [
+            {"total_id": total_id(key), "amount": self.totals[key]} for key in self.changed_totals
+        ]
+        tables.upsert(connection, tables.totals, changed_totals)
+        snapshots = [
+            {
+                "account_id": account_id,
+                "version": entry.version + len(entry.new_facts),
+                "document": encode(entry.state),
+            }
+            for account_id, entry in self.accounts.items()
+            if entry.new_facts
+        ]
+        tables.upsert(connection, tables.accounts, snapshots)
+        self._save_work(connection)
+
+    def _conversion_rows(self) -> list[dict[str, Any]]:
+        rows = []
+        for conversion_id in self.changed_conversions:
+            entry = self.conversions[conversion_id]
+            assert entry.state.recorded is not None
+            rows.append(
+                {
+                    "conversion_id": conversion_id,
+                    "customer_id": entry.customer_id,
+                    "effective_at_us": tables.to_us(entry.state.recorded.effective_at),
+                    "rewards_version": entry.rewards_version + len(entry.new_facts),
+                    "told": " ".join(sorted(entry.told)),
+                }
+            )
+        return rows
+
+    def _reward_row(self, piece: Piece) -> dict[str, Any]:
+        waits = (
+            not piece.matured
+            and piece.kept_minor
+            and not self.conversions[piece.conversion_id].state.disputed
+        )
+        return {
+            "reward_id": piece.reward_id,
+            "conversion_id": piece.conversion_id,
+            "due_at_us": tables.to_us(piece.matures_at) if waits else None,
+            "document": msgspec.json.encode(piece),
+        }
+
+    def _save_work(self, connection: sa.Connection) -> None:
+        for start in range(0, len(self.work_done), 500):
+            done = self.work_done[start : start + 500]
+            connection.execute(sa.delete(tables.work).where(tables.work.c.conversion_id.in_(done)))
+        table = tables.conversions
+        for customer_id, position in self.customers_to_revisit.items():
+            _enqueue(
+                connection,
+                sa.select(table.c.conversion_id, sa.literal(position)).where(
+                    table.c.customer_id == customer_id
+                ),
+            )
+        links = tables.customer_partners
+        for (program_id, partner_id), position in self.agreements_to_revisit.items():
+            _enqueue(
+                connection,
+                sa.select(table.c.conversion_id, sa.literal(position))
+                .join_from(table, links, links.c.customer_id == table.c.customer_id)
+                .where(links.c.program_id == program_id, links.c.partner_id == partner_id),
+            )
+
+
+def _enqueue(connection: sa.Connection, chosen: sa.Select[Any]) -> None:
+    """Put conversions on the list to settle again; those that wait there keep their place."""
+    waiting = sa.select(tables.work.c.conversion_id)
+    fresh = chosen.where(tables.conversions.c.conversion_id.not_in(waiting))
+    connection.execute(sa.insert(tables.work).from_select(["conversion_id", "since"], fresh))

@@ -1,0 +1,245 @@
+"""The door for conversions: bytes → commands → facts, many at once, each with an answer of its own."""
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal, cast
+from uuid import UUID
+
+import msgspec
+
+from ledger import conversion, ids, program
+from ledger.commands import (
+    ConversionCommand,
+    RecordMilestone,
+    RecordRenewal,
+    RecordSale,
+    RecordSignup,
+    RecordUsage,
+)
+from ledger.events.base import Recorded
+from ledger.refusals import LostRace, Refusal
+from ledger.store.application import ATTEMPTS_MAX, Change, Decider, Ledger, Loaded
+
+CONVERSION: Final = Decider(conversion.INITIAL, conversion.evolve)
+PROGRAM: Final = Decider(program.INITIAL, program.evolve)
+BATCH_ITEMS_MAX: Final = 10_000
+_NEW: Final = (RecordSale, RecordRenewal, RecordUsage, RecordSignup, RecordMilestone)
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why an item was not taken: the refusal's name, a sentence, a JSON pointer to the field at fault."""
+
+    type: str
+    detail: str
+    pointer: str = ""
+
+
+class ItemProblem(msgspec.Struct, frozen=True):
+    """An item that could not even be read."""
+
+    problem: Problem
+
+
+class ItemResult(msgspec.Struct, frozen=True):
+    """What became of an item. `position` is that of its fact in the log, where it is new."""
+
+    status: Literal["new", "duplicate", "conflict", "invalid"]
+    conversion_id: UUID | None = None
+    position: int | None = None
+    problem: Problem | None = None
+
+
+class TooManyItems(Refusal):
+    """A batch holds more items than one request may."""
+
+
+class Unreadable(Refusal):
+    """The body is no JSON of the shape asked for."""
+
+
+Item = ConversionCommand | ItemProblem
+
+_decoder: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(ConversionCommand)
+_raw_items: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def decode_item(body: bytes | memoryview | msgspec.Raw) -> Item:
+    """One item from JSON, validated by one typed decode."""
+    try:
+        return cast(ConversionCommand, _decoder.decode(body))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return ItemProblem(problem_of(error))
+
+
+def convert_item(data: Any) -> Item:
+    """One item from JSON values that were decoded already (the data of a CloudEvent)."""
+    try:
+        return cast(ConversionCommand, msgspec.convert(data, ConversionCommand))
+    except msgspec.ValidationError as error:
+        return ItemProblem(problem_of(error))
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem that a failed decode says, its path as a JSON pointer."""
+    detail, _, path = str(error).partition(" - at `$")
+    if not isinstance(error, msgspec.ValidationError):
+        return Problem("Unreadable", f"no valid JSON: {error}")
+    pointer = path.rstrip("`").replace("[...]", "").replace(".", "/").replace("[", "/").replace("]", "")
+    for marker in ("required field `", "unknown field `"):
+        if marker in detail:
+            pointer += "/" + detail.split(marker)[1].rstrip("`")
+    return Problem("InvalidField", detail, pointer)
+
+
+def decode_array(body: bytes) -> list[Item]:
+    """The items of a JSON array. Refuses what is no array, or is too long."""
+    try:
+        raw = _raw_items.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unreadable(f"the body is no JSON array: {error}") from None
+    _check_count(len(raw))
+    return [decode_item(item) for item in raw]
+
+
+def decode_ndjson(body: bytes) -> list[Item]:
+    """The items of a body of one JSON document a line; empty lines are passed over."""
+    lines = [line for line in body.split(b"\n") if line.strip()]
+    _check_count(len(lines))
+    return [decode_item(line) for line in lines]
+
+
+def _check_count(count: int) -> None:
+    if count > BATCH_ITEMS_MAX:
+        raise TooManyItems(f"{count} items; one request may hold {BATCH_ITEMS_MAX}", limit=BATCH_ITEMS_MAX)
+
+
+class _Try(msgspec.Struct):
+    """The items of one stream, in the order they came, on their way to the store."""
+
+    stream_id: UUID
+    items: list[tuple[int, ConversionCommand]]
+
+
+class Intake:
+    """Records conversions and facts about them: optimistic first, by the full history where that fails."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._currencies: dict[UUID, str] = {}  # a program's currency never changes
+
+    def record(self, items: Sequence[Item], *, by: str) -> list[ItemResult]:
+        """Record items; each is answered for itself, in order. The answer comes after the commit."""
+        results: list[ItemResult | None] = [None] * len(items)
+        tries = self._by_stream(items, results)
+        fresh = [t for t in tries if len(t.items) == 1 and isinstance(t.items[0][1], _NEW)]
+        others = [t for t in tries if len(t.items) > 1 or not isinstance(t.items[0][1], _NEW)]
+        others += self._record_fresh(fresh, results, by)
+        for _ in range(ATTEMPTS_MAX):
+            if not others:
+                break
+            others = self._record_upon_history(others, results, by)
+        for attempt in others:
+            for index, _command in attempt.items:
+                results[index] = _refused(LostRace("others changed the conversion at the same time"))
+        return [result for result in results if result is not None]
+
+    def _by_stream(self, items: Sequence[Item], results: list[ItemResult | None]) -> list[_Try]:
+        tries: dict[UUID, _Try] = {}
+        for index, item in enumerate(items):
+            if isinstance(item, ItemProblem):
+                results[index] = ItemResult("invalid", problem=item.problem)
+            elif self._currency(item.program_id) is None:
+                problem = Problem("UnknownProgram", "no program has this id", "/program_id")
+                results[index] = ItemResult("invalid", problem=problem)
+            else:
+                stream = ids.conversion_id(item.program_id, item.source, item.external_id)
+                tries.setdefault(stream, _Try(stream, [])).items.append((index, item))
+        return list(tries.values())
+
+    def _currency(self, program_id: UUID) -> str | None:
+        known = self._currencies.get(program_id)
+        if known is None:
+            state = self._ledger.load(program_id, PROGRAM).state
+            if state is None:
+                return None
+            known = self._currencies[program_id] = state.currency
+        return known
+
+    def _record_fresh(self, tries: list[_Try], results: list[ItemResult | None], by: str) -> list[_Try]:
+        """Conversions as if never seen: one insert tells. Gives back those whose stream has a history."""
+        now = self._ledger.clock()
+        accepted: list[_Try] = []
+        units: list[list[Recorded]] = []
+        for attempt in tries:
+            index, command = attempt.items[0]
+            currency = self._currencies[command.program_id]
+            try:
+                facts = conversion.decide(command, conversion.INITIAL, currency=currency, now=now)
+            except Refusal as refusal:
+                results[index] = _refused(refusal, attempt.stream_id)
+                continue
+            accepted.append(attempt)
+            units.append([Recorded(attempt.stream_id, 1, now, by, facts[0])])
+        raced: list[_Try] = []
+        for attempt, positions in zip(accepted, self._store(units), strict=True):
+            if positions is None:
+                raced.append(attempt)
+            else:
+                results[attempt.items[0][0]] = ItemResult("new", attempt.stream_id, positions[0])
+        return raced
+
+    def _record_upon_history(
+        self, tries: list[_Try], results: list[ItemResult | None], by: str
+    ) -> list[_Try]:
+        """Items decided upon what their streams hold. Gives back those that lost a race."""
+        loaded = self._ledger.load_many([attempt.stream_id for attempt in tries], CONVERSION)
+        waiting: list[tuple[_Try, list[int]]] = []
+        changes: list[Change] = []
+        for attempt in tries:
+            change, new = self._decide(attempt, loaded[attempt.stream_id], results)
+            if new:
+                waiting.append((attempt, new))
+                changes.append(change)
+        units = [self._ledger.stamp([change], by=by) for change in changes]
+        raced: list[_Try] = []
+        for (attempt, new), positions in zip(waiting, self._store(units), strict=True):
+            if positions is None:
+                raced.append(attempt)
+                continue
+            for index, position in zip(new, positions, strict=True):
+                results[index] = ItemResult("new", attempt.stream_id, position)
+        return raced
+
+    def _decide(
+        self, attempt: _Try, loaded: Loaded[conversion.ConversionState], results: list[ItemResult | None]
+    ) -> tuple[Change, list[int]]:
+        state = loaded.state
+        facts = []
+        new = []
+        for index, command in attempt.items:
+            currency = self._currencies[command.program_id]
+            try:
+                decided = conversion.decide(command, state, currency=currency, now=self._ledger.clock())
+            except Refusal as refusal:
+                results[index] = _refused(refusal, attempt.stream_id)
+                continue
+            if not decided:
+                results[index] = ItemResult("duplicate", attempt.stream_id)
+                continue
+            new.append(index)
+            for fact in decided:
+                facts.append(fact)
+                state = conversion.evolve(state, fact)
+        return Change(attempt.stream_id, loaded.version, facts), new
+
+    def _store(self, units: list[list[Recorded]]) -> list[list[int] | None]:
+        return self._ledger.append_units(units) if units else []
+
+
+def _refused(refusal: Refusal, stream_id: UUID | None = None) -> ItemResult:
+    name = type(refusal).__name__
+    problem = Problem(name, refusal.message, refusal.pointer)
+    status: Literal["conflict", "invalid"] = "conflict" if name in _CONFLICTS else "invalid"
+    return ItemResult(status, stream_id, problem=problem)
+
+
+_CONFLICTS: Final = frozenset({"ContentConflict", "LostRace"})

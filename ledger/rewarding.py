@@ -1,0 +1,376 @@
+"""What a conversion earns its partners: (facts, terms, history) → new reward facts. Pure.
+
+`settle` compares what should stand for a conversion with what was rewarded, and says the difference as
+facts. It is called whenever something changed that a conversion's rewards depend on, in log order, so
+the outcome depends on the facts and not on the order in which they came.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final, Literal
+from uuid import UUID
+
+import msgspec
+
+from ledger import ids
+from ledger.attribution import Attributed
+from ledger.conversion import ConversionState
+from ledger.events.conversion import ConversionRecorded
+from ledger.events.referral import AttributionShare
+from ledger.events.reward import (
+    CapApplied,
+    ConversionNotRewarded,
+    ReversalReason,
+    RewardAccrued,
+)
+from ledger.money import FULL_SHARE_BPS, Money, share_minor, split_minor
+from ledger.terms import PAYMENT_KINDS, Rule, Terms, gross_minor
+
+NoReason = Literal[
+    "not_attributed",
+    "no_agreement",
+    "partner_not_approved",
+    "partner_suspended",
+    "no_rule",
+    "duration_ended",
+    "payments_used_up",
+    "cap_used_up",
+    "rounds_to_zero",
+]
+"""Why a conversion can earn nothing: stable words, in facts and in the API."""
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """One reward that a conversion was given: what was frozen at its accrual, and what is kept of it.
+
+    `closed` pieces were taken back because the conversion counts for others now; they stay closed.
+    """
+
+    reward_id: UUID
+    conversion_id: UUID
+    account_id: UUID
+    program_id: UUID
+    partner_id: UUID
+    customer_id: UUID
+    currency: str
+    share_bps: int
+    terms_version: int
+    rule: int
+    rate_bps: int | None
+    flat_minor: int | None
+    granted_minor: int
+    kept_minor: int
+    effective_at: datetime
+    matures_at: datetime
+    matured: bool = False
+    closed: bool = False
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """The terms that a partner had agreed to at the conversion's time."""
+
+    terms_version: int
+    terms: Terms
+
+
+class NoOffer(msgspec.Struct, frozen=True):
+    """Why there were none."""
+
+    reason: NoReason
+    detail: str
+
+
+class Reversal(msgspec.Struct, frozen=True):
+    """A part of a piece is to be taken back; whether from what is held or matured its holder knows."""
+
+    piece: Piece
+    amount_minor: int
+    reason: ReversalReason
+    effective_at: datetime
+    closes: bool = False
+
+
+class TotalKey(msgspec.Struct, frozen=True):
+    """Names a running total: money kept per customer or period, or payments rewarded per customer."""
+
+    kind: Literal["per_customer", "per_period", "payments"]
+    account_id: UUID
+    name: str
+
+
+class Case(msgspec.Struct, frozen=True):
+    """Everything that the rewards of one conversion depend on.
+
+    `terms_of` has the terms of each version that an open piece quotes; `offers` one entry per partner in
+    `attributed`; `told` the reasons for earning nothing that were recorded before.
+    """
+
+    conversion_id: UUID
+    customer_id: UUID
+    conversion: ConversionState
+    pieces: tuple[Piece, ...]
+    attributed: Attributed | None
+    offers: Mapping[UUID, Offer | NoOffer]
+    terms_of: Mapping[int, Terms]
+    totals: Mapping[TotalKey, int]
+    told: frozenset[str]
+    cause_position: int
+
+    @property
+    def sale(self) -> ConversionRecorded:
+        """The conversion's own fact."""
+        assert self.conversion.recorded is not None
+        return self.conversion.recorded
+
+
+Outcome = RewardAccrued | Reversal | ConversionNotRewarded
+
+
+def settle(case: Case) -> list[Outcome]:
+    """What changes for a recorded conversion; nothing when its rewards are as they should be."""
+    if case.attributed is None:
+        shares: tuple[AttributionShare, ...] = ()
+    else:
+        shares = case.attributed.shares
+    wanted = {share.partner_id: share.share_bps for share in shares}
+    outcome: list[Outcome] = []
+    open_pieces: dict[UUID, Piece] = {}
+    for piece in case.pieces:
+        if piece.closed:
+            continue
+        if wanted.get(piece.partner_id) != piece.share_bps:
+            outcome.append(_close(case, piece))
+        else:
+            open_pieces[piece.partner_id] = piece
+    if not shares:
+        outcome += _not_rewarded(case, None, NoOffer("not_attributed", "no touch of a partner counts for it"))
+    for index, share in enumerate(shares):
+        piece_or_none = open_pieces.get(share.partner_id)
+        if piece_or_none is None:
+            accrued = _accrue(case, index, share)
+            outcome.append(accrued) if isinstance(accrued, RewardAccrued) else outcome.extend(accrued)
+            if isinstance(accrued, RewardAccrued):
+                outcome += _takings(case, piece_of(accrued), index)
+        elif not _covered(case, piece_or_none):
+            outcome += _reverse_all(piece_or_none, "duration_ended", case.sale.effective_at)
+        else:
+            outcome += _takings(case, piece_or_none, index)
+    return outcome
+
+
+def piece_of(fact: RewardAccrued) -> Piece:
+    """The piece that an accrual starts."""
+    return Piece(
+        reward_id=fact.reward_id,
+        conversion_id=fact.conversion_id,
+        account_id=fact.account_id,
+        program_id=fact.program_id,
+        partner_id=fact.partner_id,
+        customer_id=fact.customer_id,
+        currency=fact.currency,
+        share_bps=fact.share_bps,
+        terms_version=fact.terms_version,
+        rule=fact.rule,
+        rate_bps=fact.rate_bps,
+        flat_minor=fact.flat_minor,
+        granted_minor=fact.amount_minor,
+        kept_minor=fact.amount_minor,
+        effective_at=fact.effective_at,
+        matures_at=fact.matures_at,
+    )
+
+
+def cap_keys(terms: Terms, account_id: UUID, customer_id: UUID, effective_at: datetime) -> list[TotalKey]:
+    """The running totals of money that a reward under these terms counts in."""
+    keys = []
+    if terms.cap_per_customer_minor is not None:
+        keys.append(TotalKey("per_customer", account_id, str(customer_id)))
+    if terms.cap_per_period is not None:
+        keys.append(TotalKey("per_period", account_id, terms.cap_per_period.period_of(effective_at)))
+    return keys
+
+
+def payments_key(account_id: UUID, customer_id: UUID) -> TotalKey:
+    """The running count of a customer's payments that were rewarded."""
+    return TotalKey("payments", account_id, str(customer_id))
+
+
+def counts_payment(rule: Rule, kind: str) -> bool:
+    """Whether a reward under this rule uses one of its payments up."""
+    return rule.duration.payments is not None and kind in PAYMENT_KINDS
+
+
+def _covered(case: Case, piece: Piece) -> bool:
+    assert case.attributed is not None
+    rule = case.terms_of[piece.terms_version].rules[piece.rule]
+    return rule.duration.covers(case.sale.effective_at, case.attributed.since)
+
+
+def _close(case: Case, piece: Piece) -> Reversal:
+    return Reversal(piece, piece.kept_minor, "reattribution", case.sale.effective_at, closes=True)
+
+
+def _reverse_all(piece: Piece, reason: ReversalReason, effective_at: datetime) -> list[Outcome]:
+    return [Reversal(piece, piece.kept_minor, reason, effective_at)] if piece.kept_minor else []
+
+
+def _takings(case: Case, piece: Piece, index: int) -> list[Outcome]:
+    """What refunds, lost disputes and a cancellation take of a piece: each the difference that it makes."""
+    outcome: list[Outcome] = []
+    kept = piece.kept_minor
+    for count, taking in enumerate(case.conversion.takings, start=1):
+        target = _target_minor(case, piece, index, count)
+        if target < kept:
+            outcome.append(Reversal(piece, kept - target, taking.reason, taking.effective_at))
+            kept = target
+    return outcome
+
+
+def _target_minor(case: Case, piece: Piece, index: int, takings: int) -> int:
+    """What is kept of a piece after so many takings: the frozen rate on what is left, half-up."""
+    if not case.conversion.stands_after(takings):
+        return 0
+    if piece.rate_bps is None:
+        return piece.granted_minor  # a flat sum is owed while anything of the conversion stands
+    basis = _part(case, index, case.conversion.rest_minor(takings))
+    return min(piece.granted_minor, share_minor(basis, piece.rate_bps))
+
+
+def _part(case: Case, index: int, amount_minor: int) -> int:
+    assert case.attributed is not None
+    shares = case.attributed.shares
+    if len(shares) == 1:
+        return amount_minor
+    return split_minor(amount_minor, [share.share_bps for share in shares])[index]
+
+
+def _accrue(case: Case, index: int, share: AttributionShare) -> RewardAccrued | list[ConversionNotRewarded]:
+    """A first reward for a partner of the conversion, on its whole amount, or why there is none."""
+    assert case.attributed is not None
+    sale, partner_id = case.sale, share.partner_id
+    offer = case.offers[partner_id]
+    if isinstance(offer, NoOffer):
+        return _not_rewarded(case, partner_id, offer)
+    found = offer.terms.rule_for(sale.kind, sale.product)
+    if found is None:
+        return _not_rewarded(
+            case, partner_id, NoOffer("no_rule", f"terms {offer.terms_version} pay nothing for it")
+        )
+    rule = offer.terms.rules[found]
+    account_id = ids.account_id(sale.program_id, partner_id, sale.currency)
+    ended = _ended(case, rule, account_id, case.attributed.since)
+    if ended is not None:
+        return _not_rewarded(case, partner_id, ended)
+    basis = _part(case, index, sale.amount_minor)
+    gross = gross_minor(rule.rate_bps, rule.flat_minor, basis, share.share_bps)
+    if gross == 0:
+        return _not_rewarded(case, partner_id, NoOffer("rounds_to_zero", "the reward rounds to nothing"))
+    amount, caps = _capped(case, offer.terms, account_id, gross)
+    if amount == 0:
+        return _not_rewarded(case, partner_id, NoOffer("cap_used_up", "the cap was used up before"))
+    number = 1 + sum(piece.partner_id == partner_id for piece in case.pieces)
+    return RewardAccrued(
+        reward_id=ids.reward_id(case.conversion_id, partner_id, number),
+        account_id=account_id,
+        conversion_id=case.conversion_id,
+        program_id=sale.program_id,
+        partner_id=partner_id,
+        customer_id=case.customer_id,
+        amount_minor=amount,
+        currency=sale.currency,
+        basis_minor=basis,
+        share_bps=share.share_bps,
+        terms_version=offer.terms_version,
+        rule=found,
+        effective_at=sale.effective_at,
+        matures_at=offer.terms.matures_at(sale.effective_at),
+        reason=_sentence(sale, offer, rule, found, basis, share.share_bps, caps),
+        cause_position=case.cause_position,
+        rate_bps=rule.rate_bps,
+        flat_minor=rule.flat_minor,
+        caps=caps,
+    )
+
+
+def _ended(case: Case, rule: Rule, account_id: UUID, since: datetime) -> NoOffer | None:
+    if not rule.duration.covers(case.sale.effective_at, since):
+        return NoOffer("duration_ended", f"{rule.duration.months} months since {since:%Y-%m-%d} had passed")
+    if counts_payment(rule, case.sale.kind):
+        used = case.totals.get(payments_key(account_id, case.customer_id), 0)
+        assert rule.duration.payments is not None
+        if used >= rule.duration.payments:
+            return NoOffer("payments_used_up", f"all {rule.duration.payments} payments were rewarded before")
+    return None
+
+
+def _capped(case: Case, terms: Terms, account_id: UUID, gross: int) -> tuple[int, tuple[CapApplied, ...]]:
+    """The amount that the caps leave of a gross one, and each cap that cut it."""
+    amount, caps = gross, []
+    for key in cap_keys(terms, account_id, case.customer_id, case.sale.effective_at):
+        period = None
+        if key.kind == "per_customer":
+            limit = terms.cap_per_customer_minor
+        else:
+            assert terms.cap_per_period is not None
+            limit, period = terms.cap_per_period.amount_minor, key.name
+        assert limit is not None
+        left = max(0, limit - case.totals.get(key, 0))
+        if left < gross:
+            kind: Literal["per_customer", "per_period"] = "per_period" if period else "per_customer"
+            caps.append(CapApplied(kind=kind, limit_minor=limit, left_minor=left, period=period))
+            amount = min(amount, left)
+    return amount, tuple(caps)
+
+
+def _sentence(
+    sale: ConversionRecorded,
+    offer: Offer,
+    rule: Rule,
+    index: int,
+    basis_minor: int,
+    share_bps: int,
+    caps: tuple[CapApplied, ...],
+) -> str:
+    """The reason as a partner reads it."""
+    if rule.rate_bps is not None:
+        what = f"{percent(rule.rate_bps)} of {Money(basis_minor, sale.currency)}"
+    else:
+        what = f"{Money(rule.flat_minor or 0, sale.currency)} flat"
+    shared = "" if share_bps == FULL_SHARE_BPS else f", a share of {percent(share_bps)}"
+    cut = "".join(
+        f"; {Money(cap.left_minor, sale.currency)} of the cap of {Money(cap.limit_minor, sale.currency)}"
+        f" {_CAP_WORDS[cap.kind]} were left"
+        for cap in caps
+    )
+    return f"{what} for a {sale.kind}{shared} (terms {offer.terms_version}, rule {index + 1}){cut}"
+
+
+_CAP_WORDS: Final = {"per_customer": "for this customer", "per_period": "for the period"}
+
+
+def percent(bps: int) -> str:
+    """Basis points for people: 2000 → 20%, 1250 → 12.5%."""
+    whole, rest = divmod(bps, 100)
+    return f"{whole}.{rest:02d}".rstrip("0").rstrip(".") + "%" if rest else f"{whole}%"
+
+
+def _not_rewarded(case: Case, partner_id: UUID | None, why: NoOffer) -> list[ConversionNotRewarded]:
+    if told_word(partner_id, why.reason) in case.told:
+        return []
+    return [
+        ConversionNotRewarded(
+            conversion_id=case.conversion_id,
+            program_id=case.sale.program_id,
+            customer_id=case.customer_id,
+            reason=why.reason,
+            detail=why.detail,
+            effective_at=case.sale.effective_at,
+            cause_position=case.cause_position,
+            partner_id=partner_id,
+        )
+    ]
+
+
+def told_word(partner_id: UUID | None, reason: str) -> str:
+    """How a reason for earning nothing is remembered, so that it is recorded once."""
+    return f"{partner_id or ''}:{reason}"
