@@ -1,0 +1,62 @@
+"""The journal: each fact that moves money, as legs that sum to zero. Rows are only ever added."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from ledger.events.base import Fact, Recorded
+from ledger.events.payout import TransferConfirmed
+from ledger.postings import MONEY_FACTS, POSTING_VERSION
+from projections import bulk, tables
+from projections.view import Batch, Names
+
+Rows = list[tuple[Any, ...]]
+
+
+class Journal:
+    """One row a leg, in the order of the posting rule, with what it is about."""
+
+    name: Final = "journal"
+    tables: Final[tuple[sa.Table, ...]] = (tables.journal,)
+    facts: Final[tuple[type[Fact], ...]] = MONEY_FACTS
+
+    def fold(self, batch: Batch) -> Rows:
+        """The rows of a batch, in the order of the table's columns."""
+        rows: Rows = []
+        for event, legs in batch.entries:
+            fact: Any = event.fact
+            about = (POSTING_VERSION, fact.effective_at, event.recorded_at, *_subjects(event))
+            rows.extend(
+                (
+                    event.position,
+                    number,
+                    leg.account,
+                    leg.amount_minor,
+                    leg.currency,
+                    leg.program_id,
+                    leg.partner_id,
+                    *about,
+                )
+                for number, leg in enumerate(legs, start=1)
+            )
+        return rows
+
+    def write(self, connection: sa.Connection, changes: Rows, names: Names) -> None:
+        """Add the rows."""
+        bulk.insert(connection, tables.journal, names["journal"], changes)
+
+    def load(self, connection: sa.Connection, changes: Rows, names: Names) -> None:
+        """Add the rows to a table that is being made anew, by COPY where there is one."""
+        if connection.dialect.name == "postgresql":
+            bulk.copy(connection, tables.journal, names["journal"], changes)
+        else:
+            self.write(connection, changes, names)
+
+
+def _subjects(event: Recorded) -> Sequence[UUID | None]:
+    fact: Any = event.fact
+    # The facts of a payout's own stream need not repeat its id.
+    payout_id = event.originator_id if type(fact) is TransferConfirmed else getattr(fact, "payout_id", None)
+    return (getattr(fact, "reward_id", None), payout_id, getattr(fact, "conversion_id", None))

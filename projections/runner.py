@@ -1,0 +1,104 @@
+"""The runner: keeps the views along the log, each batch and its positions in one transaction."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any, Final
+
+import structlog
+
+from ledger.store.application import Ledger
+from ledger.store.database import DatabaseUnavailable
+from projections import position
+from projections.view import Batch, View, position_name
+from projections.views import VIEWS
+
+BATCH_EVENTS: Final = 4_000
+IDLE_FIRST_S: Final = 0.05
+IDLE_MAX_S: Final = 0.25
+RETRY_FIRST_S: Final = 0.25
+RETRY_MAX_S: Final = 5
+
+log = structlog.get_logger(__name__)
+
+
+class Runner:
+    """Drives views along the log. Several runners may run: whoever loses a race folds again."""
+
+    def __init__(
+        self, ledger: Ledger, views: Sequence[View] = VIEWS, *, batch_events: int = BATCH_EVENTS
+    ) -> None:
+        self._ledger = ledger
+        self._views = views
+        self._names = [position_name(view) for view in views]
+        self._batch_events = batch_events
+        self._ensured = False
+
+    def step(self) -> int:
+        """Project one batch into the views that are furthest behind; how many facts it held (0: idle).
+
+        Reading, decoding and folding happen before the writing transaction, which stays short: there the
+        positions are locked and looked at again, and when somebody else moved them nothing is written.
+        """
+        self._ensure()
+        with self._ledger.database.read() as connection:
+            views, after, stop = self._behind(position.read(connection, self._names))
+            rows = self._ledger.log.read_log(connection, after=after, limit=self._batch_events, stop=stop)
+        if not rows:
+            if stop is None:
+                return 0
+            # Positions have gaps: nothing stands between these views and the next ones, so they join them.
+            self._write(views, after, stop, [])
+            return 1
+        batch = Batch([self._ledger.decode(row) for row in rows])
+        changes = [view.fold(batch) for view in views]
+        self._write(views, after, rows[-1][4], changes)
+        return len(rows)
+
+    def catch_up(self) -> int:
+        """Project until nothing is left; how many facts that were."""
+        total = 0
+        while done := self.step():
+            total += done
+        return total
+
+    def run(self, stop: threading.Event) -> None:
+        """Project until told to stop. A database that is down is waited for."""
+        idle, retry = IDLE_FIRST_S, RETRY_FIRST_S
+        while not stop.is_set():
+            try:
+                done = self.step()
+            except DatabaseUnavailable as error:
+                log.warning("projections.database_unavailable", error=str(error), retry_in_s=retry)
+                stop.wait(retry)
+                retry = min(retry * 2, RETRY_MAX_S)
+                continue
+            if retry != RETRY_FIRST_S:
+                log.info("projections.database_back")
+                retry = RETRY_FIRST_S
+            if done:
+                idle = IDLE_FIRST_S
+            else:
+                stop.wait(idle)
+                idle = min(idle * 2, IDLE_MAX_S)
+
+    def _ensure(self) -> None:
+        if not self._ensured:
+            with self._ledger.database.write() as connection:
+                position.ensure(connection, self._names)
+            self._ensured = True
+
+    def _behind(self, found: dict[str, int]) -> tuple[list[View], int, int | None]:
+        """The views that are furthest behind, from where, and where the next ones wait."""
+        standing = sorted(set(found.values()))
+        after = standing[0]
+        views = [view for view in self._views if found[position_name(view)] == after]
+        return views, after, standing[1] if len(standing) > 1 else None
+
+    def _write(self, views: Sequence[View], after: int, upto: int, changes: Sequence[Any]) -> None:
+        names = [position_name(view) for view in views]
+        with self._ledger.database.write() as connection:
+            if set(position.read(connection, names, lock=True).values()) != {after}:
+                return  # somebody else was quicker: the next step looks again
+            for view, change in zip(views, changes, strict=bool(changes)):
+                view.write(connection, change, {table.name: table.name for table in view.tables})
+            position.move(connection, names, upto, self._ledger.clock())
