@@ -1,6 +1,7 @@
 """The desk on both databases: wishes in, facts and states out, the same wish again changes nothing."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
 from uuid import UUID, uuid4
 
 import pytest
@@ -133,7 +134,7 @@ def test_the_same_wish_again_answers_the_same_and_adds_nothing(desk, clock, wish
 def test_every_wish_but_those_of_other_rooms_is_on_the_contents_page():
     """Conversions come in through ledger.intake, payouts through payouts.batches."""
     elsewhere = {
-        *ConversionCommand.__args__,
+        *get_args(ConversionCommand),
         commands.DraftPayouts,
         commands.ApprovePayouts,
         commands.CancelPayouts,
@@ -265,7 +266,7 @@ def test_a_clawback_is_written_off_up_to_what_is_owed(desk):
     holder = Holder(PROGRAM, ACME, "GBP")
     stream = ids.account_id(PROGRAM, ACME, "GBP")
     conversion, reward = uuid4(), uuid4()
-    about = {"reward_id": reward, "conversion_id": conversion, "effective_at": START}
+    about: dict[str, Any] = {"reward_id": reward, "conversion_id": conversion, "effective_at": START}
     ledger = desk.ledger
     state = ledger.load(stream, ACCOUNT).state
     facts = mature(state, holder, amount_minor=100, **about)
@@ -273,7 +274,7 @@ def test_a_clawback_is_written_off_up_to_what_is_owed(desk):
     matured = ledger.load(stream, ACCOUNT).state
     facts = reverse(matured, holder, amount_minor=150, reason="refund", cause_position=1, **about)
     ledger.append([Change(stream, 1, facts)], by="engine")
-    wish = {"program_id": PROGRAM, "partner_id": ACME, "reason": "small"}
+    wish: dict[str, Any] = {"program_id": PROGRAM, "partner_id": ACME, "reason": "small"}
 
     outcome = desk.execute(WriteOffClawback(currency="GBP", amount_minor=20, **wish), by="cli")
 
