@@ -28,7 +28,7 @@ class Settler:
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
 
-        def settle(self, space: Workspace, entry: Conversion, cause_position: int) -> None:
+    def settle(self, space: Workspace, entry: Conversion, cause_position: int) -> None:
         """Bring a recorded conversion's rewards to what they should be, as facts of this step."""
         for outcome in settle(self._case(space, entry, cause_position)):
             if isinstance(outcome, RewardAccrued):
