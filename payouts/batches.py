@@ -9,6 +9,7 @@ import msgspec
 
 from ledger import account, agreement, ids, partner, payout, payout_batch, payout_lines, program, terms
 from ledger.commands import ApprovePayouts, CancelPayouts, DraftPayouts
+from ledger.desk import AGREEMENT, PARTNER, PROGRAM
 from ledger.events.base import Recorded
 from ledger.events.payout import PayoutDrafted
 from ledger.payout import PayoutState, PayoutStatus
@@ -20,9 +21,6 @@ from payouts import candidates
 
 PAYOUT: Final = Decider(payout.NO_PAYOUT, payout.evolve)
 BATCH: Final = Decider(payout_batch.NO_BATCH, payout_batch.evolve)
-PARTNER: Final = Decider(partner.INITIAL, partner.evolve)
-AGREEMENT: Final = Decider(agreement.INITIAL, agreement.evolve)
-PROGRAM: Final = Decider(program.INITIAL, program.evolve)
 
 PROVIDER: Final = "stripe"
 _ACCOUNTS_AT_ONCE: Final = 100
@@ -57,7 +55,7 @@ class Payout(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch as it stands now. `skipped` is told by the call that drafted it; `new`: this call changed it."""
+    """A batch as it stands now. `skipped` and `new` tell what the call that answers it did."""
 
     batch_id: UUID
     status: BatchStatus
