@@ -241,7 +241,7 @@ class RewardEngine:
             entry.state = conversion.evolve(entry.state, fact)
             if isinstance(fact, conversions.ConversionRecorded):
                 self._bind_by(space, entry, event.position)
-                space.changed_conversions.add(entry.conversion_id)
+                space.changed_conversions[entry.conversion_id] = None
             elif isinstance(fact, _DISPUTE_FACTS):
                 for piece in entry.pieces.values():
                     space.keep_piece(piece)  # an open dispute takes it off the list of what is due

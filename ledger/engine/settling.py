@@ -70,8 +70,7 @@ class Settler:
         )
 
     def _accrue(self, space: Workspace, entry: Conversion, fact: RewardAccrued) -> None:
-        entry.new_facts.append(fact)
-        space.changed_conversions.add(entry.conversion_id)
+        space.append_to_rewards(entry, fact)
         piece = piece_of(fact)
         space.keep_piece(piece)
         terms = self._directory.terms(fact.program_id, fact.terms_version)
@@ -100,7 +99,8 @@ class Settler:
                 ),
             )
         elif reversal.amount_minor:
-            entry.new_facts.append(
+            space.append_to_rewards(
+                entry,
                 RewardReversed(
                     reward_id=piece.reward_id,
                     account_id=piece.account_id,
@@ -112,9 +112,8 @@ class Settler:
                     reason=reversal.reason,
                     effective_at=reversal.effective_at,
                     cause_position=cause_position,
-                )
+                ),
             )
-            space.changed_conversions.add(entry.conversion_id)
         space.keep_piece(
             msgspec.structs.replace(piece, kept_minor=kept, closed=piece.closed or reversal.closes)
         )
@@ -124,9 +123,8 @@ class Settler:
 
     @staticmethod
     def _tell(space: Workspace, entry: Conversion, fact: ConversionNotRewarded) -> None:
-        entry.new_facts.append(fact)
+        space.append_to_rewards(entry, fact)
         entry.told |= {told_word(fact.partner_id, fact.reason)}
-        space.changed_conversions.add(entry.conversion_id)
 
     @staticmethod
     def mature(space: Workspace, piece: Piece) -> None:

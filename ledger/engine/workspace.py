@@ -73,7 +73,7 @@ class Workspace:
         self.totals: dict[TotalKey, int] = {}
         self.changed_customers: set[UUID] = set()
         self.changed_pieces: dict[UUID, Piece] = {}
-        self.changed_conversions: set[UUID] = set()
+        self.changed_conversions: dict[UUID, None] = {}  # in the order in which they changed
         self.changed_totals: set[TotalKey] = set()
         self.partner_links: set[tuple[UUID, UUID, UUID]] = set()
         self.work: dict[UUID, int] = {}
@@ -160,6 +160,11 @@ class Workspace:
         self.conversions[piece.conversion_id].pieces[piece.reward_id] = piece
         self.changed_pieces[piece.reward_id] = piece
 
+    def append_to_rewards(self, entry: Conversion, fact: Fact) -> None:
+        """A new fact about what a conversion earned."""
+        entry.new_facts.append(fact)
+        self.changed_conversions[entry.conversion_id] = None
+
     def append_to_account(self, account_id: UUID, facts: Sequence[Fact]) -> None:
         """New facts of a money account."""
         entry = self.accounts[account_id]
@@ -170,10 +175,11 @@ class Workspace:
     # Saving
 
     def changes(self) -> list[Change]:
-        """The step's new facts by stream."""
+        """The step's new facts by stream, in the order in which the streams were changed."""
+        settled = (self.conversions[conversion_id] for conversion_id in self.changed_conversions)
         changes = [
             Change(ids.rewards_id(entry.conversion_id), entry.rewards_version, entry.new_facts)
-            for entry in self.conversions.values()
+            for entry in settled
             if entry.new_facts
         ]
         changes += [

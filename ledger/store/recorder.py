@@ -130,7 +130,7 @@ class EventRecorder(ApplicationRecorder):
             f" ORDER BY originator_version {order}{tail}"
         )
         with self.database.read() as connection:
-            return self._notifications(connection.execute(sa.text(statement), parameters).tuples())
+            return self._notifications(connection.execute(sa.text(statement), parameters))
 
     def select_notifications(
         self,
