@@ -1,0 +1,97 @@
+"""Settings from the environment, checked once at the start; a mistake names its variable."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from environs import Env, EnvValidationError
+from marshmallow import ValidationError
+from marshmallow.validate import Length, Range
+
+from ledger.store.database import engine_url
+
+STANDIN_KEY: Final = "sk_test_standin"
+"""Stands for a Stripe key where none is given: the key of the stand-in that `revshare up` starts."""
+
+
+class InvalidSettings(Exception):
+    """The environment has mistakes; `mistakes` maps each variable to what is wrong with it."""
+
+    def __init__(self, mistakes: Mapping[str, Sequence[str]]) -> None:
+        super().__init__("; ".join(f"{name}: {' '.join(said)}" for name, said in sorted(mistakes.items())))
+        self.mistakes = {name: list(said) for name, said in mistakes.items()}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How this installation runs. The defaults let a first start need nothing."""
+
+    database_url: str = "sqlite:///var/revshare.db"
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 2
+    threads: int = 16
+    stripe_api_key: str = STANDIN_KEY
+    stripe_api_base: str | None = None
+    simulator_port: int = 12111
+    var: Path = Path("var")
+
+    @property
+    def uses_standin(self) -> bool:
+        """Whether money goes to the Stripe stand-in, because no key was given."""
+        return self.stripe_api_key == STANDIN_KEY
+
+    @property
+    def stripe_base(self) -> str | None:
+        """Where Stripe's requests go: the address given, else the stand-in's, else (None) Stripe itself."""
+        if self.stripe_api_base is None and self.uses_standin:
+            return f"http://127.0.0.1:{self.simulator_port}"
+        return self.stripe_api_base
+
+    @property
+    def base_url(self) -> str:
+        """Where this machine reaches the API."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+def read_settings() -> Settings:
+    """The settings that the environment asks for. Raises InvalidSettings, which names every mistake."""
+    env = Env(eager=False)
+    standard = Settings()
+    port = Range(1, 65_535)
+    settings = Settings(
+        database_url=env.str("DATABASE_URL", standard.database_url, validate=_database_url),
+        host=env.str("HOST", standard.host, validate=Length(min=1)),
+        port=env.int("PORT", standard.port, validate=port),
+        workers=env.int("WORKERS", standard.workers, validate=Range(1, 64)),
+        threads=env.int("THREADS", standard.threads, validate=Range(1, 256)),
+        stripe_api_key=env.str("STRIPE_API_KEY", standard.stripe_api_key, validate=_stripe_key),
+        stripe_api_base=env.str("STRIPE_API_BASE", None, validate=_web_address),
+        simulator_port=env.int("SIMULATOR_PORT", standard.simulator_port, validate=port),
+        var=env.path("VAR_DIR", standard.var),
+    )
+    try:
+        env.seal()
+    except EnvValidationError as error:
+        raise InvalidSettings(error.error_messages) from None
+    return settings
+
+
+def _database_url(value: str) -> None:
+    try:
+        engine_url(value)
+    except Exception:
+        # The value itself stays out of the message: it may hold a password.
+        raise ValidationError("must be sqlite:///PATH or postgresql://USER@HOST/NAME") from None
+
+
+def _stripe_key(value: str) -> None:
+    if not value.startswith(("sk_test_", "sk_live_", "rk_test_", "rk_live_")):
+        raise ValidationError("must be a secret or restricted key of Stripe (sk_… or rk_…)")
+
+
+def _web_address(value: str | None) -> None:
+    if value is not None and not value.startswith(("http://", "https://")):
+        raise ValidationError("must begin with http:// or https://")
