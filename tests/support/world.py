@@ -44,7 +44,9 @@ def terms(**changes: Any) -> dict[str, Any]:
     """A terms document: 20% of every sale, lifetime, 30 days holding, no cap, unless changed."""
     document: dict[str, Any] = {
         "language": 1,
-        "rules": [{"kinds": ["sale", "renewal"], "reward": {"rate_bps": 2000}, "duration": {"lifetime": True}}],
+        "rules": [
+            {"kinds": ["sale", "renewal"], "reward": {"rate_bps": 2000}, "duration": {"lifetime": True}}
+        ],
         "holding_days": 30,
         "attribution": {"model": "first_touch", "window_days": None},
         "minimum_payout_minor": 1,
@@ -179,17 +181,26 @@ class World:
 
     def balances(self) -> dict[UUID, dict[str, int]]:
         """Per partner the balance of each account that is not zero, straight from the postings."""
+        return self._balances(None)
+
+    def _balances(self, program_id: UUID | None) -> dict[UUID, dict[str, int]]:
         found: dict[UUID, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         for recorded in self.log():
             legs = postings(recorded.fact)
             assert sum(leg.amount_minor for leg in legs) == 0
             for leg in legs:
+                if program_id not in (None, leg.program_id):
+                    continue
                 found[leg.partner_id][leg.account] += leg.amount_minor
         return {
             partner: {name: amount for name, amount in accounts.items() if amount}
             for partner, accounts in found.items()
             if any(accounts.values())
         }
+
+    def balances_of(self, program_id: UUID) -> dict[UUID, dict[str, int]]:
+        """As `balances`, of one program."""
+        return self._balances(program_id)
 
     def rewarded(self, partner_id: UUID) -> tuple[int, int]:
         """What a partner has pending and available, in pence."""
