@@ -227,14 +227,14 @@ def _restand(connection: sa.Connection, ids: Sequence[UUID], names: Names) -> No
     conversions = _named(tables.conversions, names)
     facts = _named(tables.conversion_facts, names)
     amounts = sa.select(conversions.c.conversion_id, conversions.c.amount_minor)
-    known = dict(connection.execute(amounts.where(conversions.c.conversion_id.in_(ids))).tuples().all())
+    known = dict(connection.execute(amounts.where(conversions.c.conversion_id.in_(ids))).all())
     told: dict[UUID, list[tuple[str, str | None, int | None]]] = {}
     asked = (
         sa.select(facts.c.conversion_id, facts.c.kind, facts.c.reference, facts.c.amount_minor)
         .where(facts.c.conversion_id.in_(list(known)))
         .order_by(facts.c.position)
     )
-    for conversion, kind, reference, amount in connection.execute(asked).tuples():
+    for conversion, kind, reference, amount in connection.execute(asked):
         told.setdefault(conversion, []).append((kind, reference, amount))
     rows = [(conversion, *standing(known[conversion], told.get(conversion, []))) for conversion in known]
     bulk.update(connection, tables.conversions, names["conversions"], rows, put=Standing._fields)

@@ -26,7 +26,7 @@ def read(connection: sa.Connection, names: Sequence[str], *, lock: bool = False)
     statement = sa.select(positions.c.name, positions.c.position).where(positions.c.name.in_(names))
     if lock:
         statement = statement.order_by(positions.c.name).with_for_update()
-    found = dict(connection.execute(statement).tuples().all())
+    found = dict(connection.execute(statement).all())
     return {name: found.get(name, 0) for name in names}
 
 

@@ -1,0 +1,1 @@
+"""The views, held to the facts that they are made of."""
