@@ -180,7 +180,7 @@ def record(command: RecordReferral, state: CustomerState, named: Named, *, now: 
         checks.reference(command.reference, "/reference")
     partner = partner_of(command, named)
     # What we noted ourselves needs no check against the clock; a sender's time does.
-    default = named.touched_at or now
+    default = (named.touched_at if command.touch_id is not None else None) or now
     effective_at = checks.effective_at(command.effective_at or default, max(now, default))
     recorded = ReferralRecorded(
         referral_id=referral_id(command, partner),
