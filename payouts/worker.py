@@ -32,7 +32,7 @@ from ledger.store.application import ATTEMPTS_MAX, Change, Ledger
 from ledger.store.database import DatabaseUnavailable
 from payouts import candidates
 from payouts.batches import PAYOUT
-from payouts.gateway import (
+from payouts.outcomes import (
     API_VERSION,
     Confirmed,
     NotSent,
@@ -41,6 +41,8 @@ from payouts.gateway import (
     RetryLater,
     TransferIntent,
     Unknown,
+    UnsendableIntent,
+    checked_body,
 )
 
 _log = structlog.get_logger(__name__)
@@ -185,8 +187,10 @@ class PayoutWorker:
         for recorded in history:
             money = account.evolve(money, recorded.fact)
         now = self._clock()
+        body = transfer_body(payout_id, state.attempt + 1, draft)
         try:
             self._check_partner(draft)
+            checked_body(TransferIntent(payout.idempotency_key(payout_id, state.attempt + 1), body))
             payout_lines.check_lines(history, payout_id, draft)
             reserved = account.reserve(
                 money,
@@ -197,14 +201,14 @@ class PayoutWorker:
                 withheld_minor=0,
                 effective_at=now,
             )
-        except (PartnerNotApproved, ContentChanged, InsufficientBalance) as refusal:
-            reason = f"{type(refusal).__name__}: {refusal.message}"
+        except (PartnerNotApproved, ContentChanged, InsufficientBalance, UnsendableIntent) as refusal:
+            reason = f"{type(refusal).__name__}: {refusal}"
             _log.warning("payout canceled", payout_id=str(payout_id), reason=reason)
             return [Change(payout_id, version, payout.cancel(state, reason=reason))]
         intent = payout.record_intent(
             payout_id,
             state,
-            body=transfer_body(payout_id, state.attempt + 1, draft),
+            body=body,
             api_version=API_VERSION,
             now=now,
         )

@@ -1,0 +1,1 @@
+"""Tests of the money that leaves: the worker, the gateway, the stand-in."""
