@@ -1,0 +1,63 @@
+"""The books hold: what `revshare doctor` and the tests look for in the journal and the balances."""
+
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+
+from projections.balances import COLUMNS
+from projections.queries.money import balances, balances_as_of
+from projections.tables import journal
+
+EXAMPLES_MAX: Final = 20
+"""How many violations of one kind are named."""
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """One place where the books do not hold: the rule, where, and by how much."""
+
+    rule: str
+    place: str
+    detail: str
+
+
+def zero_sum(connection: sa.Connection) -> list[Violation]:
+    """What breaks the books; empty when they hold.
+
+    Each position's legs sum to zero per currency, so does the whole journal, and balances equal the journal.
+    """
+    return [*_unbalanced_currencies(connection), *_unbalanced_positions(connection), *_balances(connection)]
+
+
+def _unbalanced_currencies(connection: sa.Connection) -> list[Violation]:
+    total = sa.func.sum(journal.c.amount_minor)
+    statement = sa.select(journal.c.currency, total).group_by(journal.c.currency).having(total != 0)
+    return [
+        Violation("the journal sums to zero", f"currency {currency}", f"it sums to {amount}")
+        for currency, amount in connection.execute(statement.order_by(journal.c.currency))
+    ]
+
+
+def _unbalanced_positions(connection: sa.Connection) -> list[Violation]:
+    total = sa.func.sum(journal.c.amount_minor)
+    key = (journal.c.position, journal.c.currency)
+    statement = sa.select(*key, total).group_by(*key).having(total != 0).order_by(*key).limit(EXAMPLES_MAX)
+    return [
+        Violation("each entry sums to zero", f"position {position}", f"its legs sum to {amount} {currency}")
+        for position, currency, amount in connection.execute(statement)
+    ]
+
+
+def _balances(connection: sa.Connection) -> list[Violation]:
+    kept = {(b.program_id, b.partner_id, b.currency): b for b in balances(connection)}
+    summed = {(b.program_id, b.partner_id, b.currency): b for b in balances_as_of(connection)}
+    found: list[Violation] = []
+    for key in sorted(kept.keys() | summed.keys()):
+        for column in COLUMNS:
+            have = getattr(kept.get(key), column, 0)
+            want = getattr(summed.get(key), column, 0)
+            if have != want:
+                place = f"program {key[0]}, partner {key[1]}, {key[2]}"
+                detail = f"{column} is {have}, the journal says {want}"
+                found.append(Violation("balances equal the journal", place, detail))
+    return found[:EXAMPLES_MAX]

@@ -1,0 +1,231 @@
+"""Programs, partners, agreements, codes, referrals, customers and keys, as last told."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from projections import tables
+from projections.queries.paging import LIMIT, Cursor, Page, Row, by_key, during, filtered, one, page, rows
+
+
+def program(connection: sa.Connection, program_id: UUID) -> Row | None:
+    """A program."""
+    return by_key(connection, tables.programs, program_id)
+
+
+def program_by_reference(connection: sa.Connection, reference: str) -> Row | None:
+    """A program by the name that its owner gave it."""
+    return one(connection, filtered(tables.programs, reference=reference))
+
+
+def list_programs(
+    connection: sa.Connection, *, type: str | None = None, after: Cursor | None = None, limit: int = LIMIT
+) -> Page:
+    """Programs, by reference."""
+    c = tables.programs.c
+    statement = filtered(tables.programs, type=type)
+    return page(connection, statement, [c.reference, c.program_id], after=after, limit=limit)
+
+
+def terms_version(connection: sa.Connection, program_id: UUID, number: int) -> Row | None:
+    """One version of a program's terms."""
+    return by_key(connection, tables.terms_versions, program_id, number)
+
+
+def list_terms_versions(
+    connection: sa.Connection,
+    *,
+    program_id: UUID | None = None,
+    partner_group: str | None = None,
+    after: Cursor | None = None,
+    limit: int = LIMIT,
+) -> Page:
+    """Versions of terms, by program and number."""
+    statement = filtered(tables.terms_versions, program_id=program_id, partner_group=partner_group)
+    order = list(tables.terms_versions.primary_key)
+    return page(connection, statement, order, after=after, limit=limit)
+
+
+def list_partner_groups(
+    connection: sa.Connection,
+    *,
+    program_id: UUID | None = None,
+    after: Cursor | None = None,
+    limit: int = LIMIT,
+) -> Page:
+    """Groups, by program and name."""
+    statement = filtered(tables.partner_groups, program_id=program_id)
+    order = list(tables.partner_groups.primary_key)
+    return page(connection, statement, order, after=after, limit=limit)
+
+
+def partner(connection: sa.Connection, partner_id: UUID) -> Row | None:
+    """A partner with its `groups`, by program, and its `agreements`."""
+    found = by_key(connection, tables.partners, partner_id)
+    if found is None:
+        return None
+    members = tables.partner_group_members
+    joined = sa.select(members.c.program_id, members.c.partner_group).where(
+        members.c.partner_id == partner_id, members.c.partner_group.is_not(None)
+    )
+    accepted = filtered(tables.agreements, partner_id=partner_id).order_by(tables.agreements.c.program_id)
+    return {
+        **found,
+        "groups": rows(connection, joined.order_by(members.c.program_id)),
+        "agreements": rows(connection, accepted),
+    }
+
+
+def list_partners(
+    connection: sa.Connection,
+    *,
+    status: str | None = None,
+    program_id: UUID | None = None,
+    partner_group: str | None = None,
+    reference: str | None = None,
+    after: Cursor | None = None,
+    limit: int = LIMIT,
+) -> Page:
+    """Partners, by reference. `program_id`: those with an agreement; with `partner_group`: its members."""
+    partners, members, agreements = tables.partners, tables.partner_group_members, tables.agreements
+    statement = filtered(partners, status=status, reference=reference)
+    if partner_group is not None:
+        ours = [members.c.partner_id == partners.c.partner_id, members.c.partner_group == partner_group]
+        if program_id is not None:
+            ours.append(members.c.program_id == program_id)
+        statement = statement.where(sa.select(sa.literal(1)).where(*ours).exists())
+    elif program_id is not None:
+        agreed = sa.select(sa.literal(1)).where(
+            agreements.c.program_id == program_id, agreements.c.partner_id == partners.c.partner_id
+        )
+        statement = statement.where(agreed.exists())
+    order = [partners.c.reference, partners.c.partner_id]
+    return page(connection, statement, order, after=after, limit=limit)
+
+
+def agreement(connection: sa.Connection, agreement_id: UUID) -> Row | None:
+    """An agreement."""
+    return by_key(connection, tables.agreements, agreement_id)
+
+
+def list_agreements(
+    connection: sa.Connection,
+    *,
+    program_id: UUID | None = None,
+    partner_id: UUID | None = None,
+    status: str | None = None,
+    after: Cursor | None = None,
+    limit: int = LIMIT,
+) -> Page:
+    """Agreements, the latest first."""
+    statement = filtered(tables.agreements, program_id=program_id, partner_id=partner_id, status=status)
+    return _latest(connection, tables.agreements, statement, after, limit)
+
+
+def referral_code(connection: sa.Connection, referral_code_id: UUID) -> Row | None:
+    """A code, with how often its link was followed."""
+    return by_key(connection, tables.referral_codes, referral_code_id)
+
+
+def list_referral_codes(
+    connection: sa.Connection,
+    *,
+    program_id: UUID | None = None,
+    partner_id: UUID | None = None,
+    after: Cursor | None = None,
+    limit: int = LIMIT,
+) -> Page:
+    """Codes, the latest first."""
+    statement = filtered(tables.referral_codes, program_id=program_id, partner_id=partner_id)
+    return _latest(connection, tables.referral_codes, statement, after, limit)
+
+
+def referral(connection: sa.Connection, referral_id: UUID) -> Row | None:
+    """A referral."""
+    return by_key(connection, tables.referrals, referral_id)
+
+
+def list_referrals(
+    connection: sa.Connection,
+    *,
+    program_id: UUID | None = None,
+    partner_id: UUID | None = None,
+    customer: str | None = None,
+    customer_id: UUID | None = None,
+    via: str | None = None,
+    code: str | None = None,
+    effective_from: datetime | None = None,
+    effective_to: datetime | None = None,
+    after: Cursor | None = None,
+    limit: int = LIMIT,
+) -> Page:
+    """Referrals, the latest first."""
+    about: dict[str, Any] = {"customer": customer, "customer_id": customer_id, "via": via, "code": code}
+    statement = filtered(tables.referrals, program_id=program_id, partner_id=partner_id, **about)
+    c = tables.referrals.c
+    statement = during(statement, c.effective_at, effective_from, effective_to)
+    order = [c.effective_at, c.referral_id]
+    return page(connection, statement, order, after=after, limit=limit, descending=True)
+
+
+def customer(connection: sa.Connection, customer_id: UUID) -> Row | None:
+    """A customer with its `referrals`, in the order of their time (`referral_count` says how many)."""
+    found = by_key(connection, tables.customers, customer_id)
+    if found is None:
+        return None
+    told = filtered(tables.referrals, customer_id=customer_id)
+    order = (tables.referrals.c.effective_at, tables.referrals.c.referral_id)
+    count = found.pop("referrals")
+    return {**found, "referral_count": count, "referrals": rows(connection, told.order_by(*order))}
+
+
+def list_customers(
+    connection: sa.Connection,
+    *,
+    program_id: UUID | None = None,
+    partner_id: UUID | None = None,
+    customer: str | None = None,
+    after: Cursor | None = None,
+    limit: int = LIMIT,
+) -> Page:
+    """Customers, by program and name. `partner_id`: those that the partner referred last."""
+    c = tables.customers.c
+    statement = filtered(
+        tables.customers, program_id=program_id, customer=customer, last_partner_id=partner_id
+    )
+    order = [c.program_id, c.customer, c.customer_id]
+    return page(connection, statement, order, after=after, limit=limit)
+
+
+def api_key(connection: sa.Connection, key_id: UUID) -> Row | None:
+    """A key, without anything that opens."""
+    return by_key(connection, tables.api_keys, key_id)
+
+
+def list_api_keys(
+    connection: sa.Connection,
+    *,
+    partner_id: UUID | None = None,
+    revoked: bool | None = None,
+    after: Cursor | None = None,
+    limit: int = LIMIT,
+) -> Page:
+    """Keys, the latest first."""
+    statement = filtered(tables.api_keys, partner_id=partner_id)
+    at = tables.api_keys.c.revoked_at
+    if revoked is not None:
+        statement = statement.where(at.is_not(None) if revoked else at.is_(None))
+    return _latest(connection, tables.api_keys, statement, after, limit)
+
+
+def _latest(
+    connection: sa.Connection,
+    table: sa.Table,
+    statement: sa.Select[Any],
+    after: Cursor | None,
+    limit: int,
+) -> Page:
+    order = [table.c.recorded_at, *table.primary_key]
+    return page(connection, statement, order, after=after, limit=limit, descending=True)

@@ -1,0 +1,152 @@
+"""Balances now and as they were, and the journal behind them."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+
+from projections.balances import ACCOUNT_COLUMNS, COLUMNS, EARNED
+from projections.queries.paging import LIMIT, Cursor, Page, during, filtered, page
+from projections.tables import balances as table
+from projections.tables import journal, partners
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """What a partner's account in a program holds. `position`: the log's position that moved it last."""
+
+    program_id: UUID
+    partner_id: UUID
+    currency: str
+    pending_minor: int
+    available_minor: int
+    in_transit_minor: int
+    paid_minor: int
+    clawback_minor: int
+    withheld_minor: int
+    earned_minor: int
+    position: int
+
+
+AsOfBalance = Balance
+"""A balance as it was has the same fields; `position` is that of the last leg counted."""
+
+
+class PartnerBalance(msgspec.Struct, frozen=True):
+    """A partner's row in the table that the demo prints and writes."""
+
+    partner: str
+    currency: str
+    earned: int
+    pending: int
+    available: int
+    in_transit: int
+    paid: int
+    clawback: int
+
+
+def balances(
+    connection: sa.Connection,
+    program_id: UUID | None = None,
+    partner_id: UUID | None = None,
+    currency: str | None = None,
+) -> list[Balance]:
+    """All balances of a program or a partner, ordered by program, partner and currency."""
+    statement = filtered(table, program_id=program_id, partner_id=partner_id, currency=currency)
+    found = connection.execute(statement.order_by(*table.primary_key))
+    return [Balance(*row) for row in found]
+
+
+def balance_of(connection: sa.Connection, program_id: UUID, partner_id: UUID, currency: str) -> Balance:
+    """One balance; all zero, at position 0, for an account in which nothing happened yet."""
+    found = balances(connection, program_id, partner_id, currency)
+    return found[0] if found else Balance(program_id, partner_id, currency, *[0] * (len(COLUMNS) + 1))
+
+
+def list_balances(
+    connection: sa.Connection,
+    *,
+    program_id: UUID | None = None,
+    partner_id: UUID | None = None,
+    currency: str | None = None,
+    after: Cursor | None = None,
+    limit: int = LIMIT,
+) -> Page:
+    """Balances by program, partner and currency."""
+    statement = filtered(table, program_id=program_id, partner_id=partner_id, currency=currency)
+    return page(connection, statement, list(table.primary_key), after=after, limit=limit)
+
+
+def balances_as_of(
+    connection: sa.Connection,
+    program_id: UUID | None = None,
+    partner_id: UUID | None = None,
+    *,
+    recorded_as_of: datetime | None = None,
+    effective_as_of: datetime | None = None,
+) -> list[Balance]:
+    """Balances as we knew them at `recorded_as_of`, of what was true by `effective_as_of`: both inclusive.
+
+    Computed from the journal, in the order of `balances`. Without times it equals them.
+    """
+    key = (journal.c.program_id, journal.c.partner_id, journal.c.currency)
+    summed = (journal.c.account, sa.func.sum(journal.c.amount_minor), sa.func.max(journal.c.position))
+    statement = sa.select(*key, *summed).group_by(*key, journal.c.account)
+    if program_id is not None:
+        statement = statement.where(journal.c.program_id == program_id)
+    if partner_id is not None:
+        statement = statement.where(journal.c.partner_id == partner_id)
+    if recorded_as_of is not None:
+        statement = statement.where(journal.c.recorded_at <= recorded_as_of)
+    if effective_as_of is not None:
+        statement = statement.where(journal.c.effective_at <= effective_as_of)
+    totals: dict[tuple[UUID, UUID, str], list[int]] = {}
+    for program, partner, currency, account, amount, position in connection.execute(statement):
+        total = totals.setdefault((program, partner, currency), [0] * (len(COLUMNS) + 1))
+        if account in ACCOUNT_COLUMNS:
+            column, sign, earned = ACCOUNT_COLUMNS[account]
+            total[column] += sign * int(amount)
+            total[EARNED] += earned * int(amount)
+        total[-1] = max(total[-1], position)
+    return [Balance(*account, *total) for account, total in sorted(totals.items())]
+
+
+def list_journal(
+    connection: sa.Connection,
+    *,
+    program_id: UUID | None = None,
+    partner_id: UUID | None = None,
+    currency: str | None = None,
+    account: str | None = None,
+    reward_id: UUID | None = None,
+    payout_id: UUID | None = None,
+    conversion_id: UUID | None = None,
+    effective_from: datetime | None = None,
+    effective_to: datetime | None = None,
+    after: Cursor | None = None,
+    limit: int = LIMIT,
+) -> Page:
+    """Legs of the journal, in the order of the log."""
+    about: dict[str, Any] = {"reward_id": reward_id, "payout_id": payout_id, "conversion_id": conversion_id}
+    statement = filtered(
+        journal, program_id=program_id, partner_id=partner_id, currency=currency, account=account, **about
+    )
+    statement = during(statement, journal.c.effective_at, effective_from, effective_to)
+    return page(connection, statement, [journal.c.position, journal.c.leg], after=after, limit=limit)
+
+
+def partner_balances_for_demo(connection: sa.Connection, program_id: UUID) -> list[PartnerBalance]:
+    """Every partner with a balance in a program, by reference and currency."""
+    c = table.c
+    columns = (c.earned_minor, c.pending_minor, c.available_minor, c.in_transit_minor, c.paid_minor)
+    statement = (
+        sa.select(partners.c.reference, c.currency, *columns, c.clawback_minor)
+        .join(partners, partners.c.partner_id == c.partner_id)
+        .where(c.program_id == program_id)
+    )
+    return sorted((PartnerBalance(*row) for row in connection.execute(statement)), key=_by_partner)
+
+
+def _by_partner(row: PartnerBalance) -> tuple[str, str]:
+    return row.partner, row.currency
