@@ -262,13 +262,15 @@ class RewardEngine:
         space.changed_customers.add(event.originator_id)
         if isinstance(fact, ReferralRecorded):
             partners = [fact.partner_id]
-            entry.binding = self._first_binding(space, event.originator_id, entry)
+            if entry.converted:
+                entry.binding = self._first_binding(space, event.originator_id, entry)
         else:
             assert isinstance(fact, CustomerReattributed)
             partners = [share.partner_id for share in fact.shares]
         for partner_id in partners:
             space.partner_links.add((entry.program_id, partner_id, event.originator_id))
-        space.customers_to_revisit[event.originator_id] = event.position
+        if entry.converted:
+            space.customers_to_revisit[event.originator_id] = event.position
 
     def _first_binding(
         self, space: Workspace, customer_id: UUID, entry: Customer
@@ -295,7 +297,7 @@ class RewardEngine:
                 customer.has_unbound = True
                 space.changed_customers.add(entry.customer_id)
             return
-        if customer.has_unbound or customer.binding is not None:
+        if customer.converted:
             space.customers_to_revisit[entry.customer_id] = position
         customer.binding = binding
         space.changed_customers.add(entry.customer_id)

@@ -25,6 +25,11 @@ class Customer(msgspec.Struct):
     binding: Binding | None = None
     has_unbound: bool = False
 
+    @property
+    def converted(self) -> bool:
+        """Whether the engine has seen any conversion of it."""
+        return self.binding is not None or self.has_unbound
+
 
 class Conversion(msgspec.Struct):
     """A conversion in this step: its facts so far, its rewards, and its row in the engine's table."""
