@@ -96,6 +96,11 @@ class Finance:
         wish = DraftPayouts(batch_id=uuid4(), program_id=self.world.program_id, **changes)
         return batches.draft(self.ledger, wish, by=MAKER)
 
+    def draft_unseen(self) -> Batch:
+        """A batch by another maker, whose view has not seen the latest draft."""
+        wish = DraftPayouts(batch_id=uuid4(), program_id=self.world.program_id)
+        return batches.draft(self.ledger, wish, by=MAKER)
+
     def approve(self, batch: Batch) -> Batch:
         """Approve a batch as it stands, by the checker."""
         wish = ApprovePayouts(batch_id=batch.batch_id, content_hash=batch.content_hash)
