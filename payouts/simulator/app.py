@@ -15,12 +15,10 @@ import msgspec
 
 from payouts.simulator import accounts, books, happenings, money, problems, transfers
 from payouts.simulator.calls import Calls, Work, random_id
-from payouts.simulator.faults import Dropped, Fault, Faults
+from payouts.simulator.faults import DROP, Dropped, Fault, Faults
 from payouts.simulator.forms import Params
 from payouts.simulator.problems import StripeProblem
 from payouts.simulator.store import Body, Store
-
-DROP = "stripe_simulator.drop"  # The WSGI environment's word to the server: end this connection.
 
 _TEST_KEY = re.compile(r"(sk|rk)_test_[A-Za-z0-9_]+\Z")
 
@@ -198,5 +196,5 @@ def _on_mistake(req: falcon.Request, resp: falcon.Response, mistake: Exception, 
     _on_problem(req, resp, problems.unknown_error(), params)
 
 
-def _on_dropped(req: falcon.Request, _resp: falcon.Response, dropped: Dropped, _params: object) -> None:
-    req.env[DROP] = "truncate" if dropped.truncated else "close"
+def _on_dropped(req: falcon.Request, _resp: falcon.Response, _dropped: Dropped, _params: object) -> None:
+    req.env[DROP] = "close"

@@ -15,7 +15,7 @@ import falcon
 import msgspec
 
 from payouts.simulator import books, problems
-from payouts.simulator.faults import Dropped, Fault, Faults
+from payouts.simulator.faults import DROP, Dropped, Fault, Faults
 from payouts.simulator.forms import Params, Tree, decode
 from payouts.simulator.problems import StripeProblem
 from payouts.simulator.store import Body, Store, StoredAnswer, Transaction
@@ -129,7 +129,7 @@ class Calls:
         if fault is not None and fault.do in ("stored_500", "stored_500_after_commit"):
             raise problems.unknown_error()
         _send(resp, 200, _dumps(body))
-        _after(fault)
+        _after(fault, req)
 
     def write(
         self,
@@ -162,7 +162,7 @@ class Calls:
         if replayed:
             resp.set_header("Idempotent-Replayed", "true")
             resp.set_header("Original-Request", answer.request_id)
-        _after(fault)
+        _after(fault, req)
 
 
 def _answer(
@@ -228,12 +228,12 @@ def _delay(fault: Fault | None) -> None:
         time.sleep(fault.seconds)
 
 
-def _after(fault: Fault | None) -> None:
-    """Play the faults that come after everything is stored."""
+def _after(fault: Fault | None, req: falcon.Request) -> None:
+    """Play the faults that come after everything is stored: the answer does not arrive whole."""
     if fault is not None and fault.do == "drop_after_commit":
-        raise Dropped
+        req.env[DROP] = "close"
     if fault is not None and fault.do == "truncate_after_commit":
-        raise Dropped(truncated=True)
+        req.env[DROP] = "truncate"
 
 
 def _form(req: falcon.Request) -> Tree:

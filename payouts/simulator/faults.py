@@ -19,6 +19,10 @@ FaultKind = Literal[
 ]
 
 
+# The WSGI environment's word to the server, with "close" or "truncate": end this connection.
+DROP = "stripe_simulator.drop"
+
+
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line of the script: what happens how often on which call.
 
@@ -33,11 +37,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Dropped(Exception):
-    """The connection shall end here. `sent` is the share of the answer that still goes out."""
-
-    def __init__(self, *, truncated: bool = False) -> None:
-        super().__init__("truncated" if truncated else "closed")
-        self.truncated = truncated
+    """The connection shall end here, before anything was executed."""
 
 
 class Faults:

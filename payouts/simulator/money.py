@@ -86,6 +86,7 @@ def balance(work: Work) -> Body:
             {"amount": amount, "currency": currency, "source_types": {"card": amount}}
             for currency, amount in held.items()
         ],
+        "connect_reserved": [{"amount": 0, "currency": currency} for currency in held],
         "livemode": False,
         "pending": [{"amount": 0, "currency": currency, "source_types": {"card": 0}} for currency in held],
     }
@@ -134,6 +135,7 @@ def top_up(work: Work, wish: TopUp) -> Body:
         "expected_availability_date": work.now,
         "failure_code": None,
         "failure_message": None,
+        "initiated_by": "user",
         "livemode": False,
         "metadata": wish.metadata,
         "source": None,

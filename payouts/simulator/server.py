@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from payouts.simulator.app import DROP
+from payouts.simulator.faults import DROP
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication

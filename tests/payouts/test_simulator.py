@@ -1,0 +1,518 @@
+"""The stand-in for Stripe as the unmodified SDK sees it: a process, its errors, lists, books and memory."""
+
+import json
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import stripe
+
+from payouts.simulator import books as own_books
+from payouts.simulator.app import create_app, fund_platform
+from payouts.simulator.books import Leg, Unbalanced
+from payouts.simulator.faults import Faults
+from payouts.simulator.store import Store
+from tests.support.stripe_process import books, held, play_faults, running_stripe
+from tests.support.stripe_schemas import PUBLISHED, answer_mistakes, fixtures, mistakes
+
+KEY = "sk_test_stand_in"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_stripe(tmp_path_factory.mktemp("stripe")) as base_url:
+        yield base_url
+
+
+def connect(address: str, wrong: list[str], key: str = KEY) -> stripe.StripeClient:
+    """The unmodified SDK; what is wrong with any answer by Stripe's own types is collected in `wrong`."""
+
+    def check(response: requests.Response, **_: object) -> None:
+        wrong.extend(answer_mistakes(response))
+
+    session = requests.Session()
+    session.trust_env = False
+    session.hooks["response"].append(check)
+    return stripe.StripeClient(
+        key, base_addresses={"api": address}, http_client=stripe.RequestsClient(session=session)
+    )
+
+
+@pytest.fixture
+def client(address: str) -> Iterator[stripe.StripeClient]:
+    """A client of which every answer is held against the schemas."""
+    wrong: list[str] = []
+    yield connect(address, wrong)
+
+    assert wrong == []
+
+
+def an_account(client: stripe.StripeClient, **params) -> stripe.Account:
+    given: Any = {"type": "express", "country": "GB", "email": "finance@example.com", **params}
+    return client.v1.accounts.create(given)
+
+
+def a_transfer(client: stripe.StripeClient, destination: str, key: str | None = None, **params):
+    given: Any = {"amount": 1250, "currency": "gbp", "destination": destination, "transfer_group": "batch-1"}
+    given.update(params)
+    return client.v1.transfers.create(given, {"idempotency_key": key or str(uuid.uuid4())})
+
+
+def error_of(error: stripe.StripeError) -> stripe.ErrorObject:
+    """The error as Stripe sent it: the SDK leaves `code` out of some of its exceptions."""
+    assert error.error is not None
+    return error.error
+
+
+def replayed(error: stripe.StripeError) -> str | None:
+    """The text "true" when the answer had been given before."""
+    return (error.headers or {}).get("Idempotent-Replayed")
+
+
+# The answers
+
+
+def test_every_answer_has_the_members_of_the_published_fixtures(client):
+    """Not one more and not one less, where the fixture's kind is one that the stand-in makes whole."""
+    account = an_account(client)
+    transfer = a_transfer(client, account.id, metadata={"payout_id": "7"})
+    reversal = client.v1.transfers.reversals.create(transfer.id, {"amount": 50})
+    topup = client.v1.topups.create({"amount": 5, "currency": "gbp", "description": "Test money"})
+    event = client.v1.events.list({"type": "transfer.created", "limit": 1}).data[0]
+    whole = {
+        "transfer": transfer,
+        "transfer_reversal": reversal,
+        "topup": topup,
+        "balance": client.v1.balance.retrieve(),
+        "balance_transaction": client.v1.balance_transactions.retrieve(transfer.balance_transaction),
+        "event": event,
+    }
+    for kind, answer in whole.items():
+        assert set(answer.to_dict()) == set(fixtures()[kind]), kind
+    assert set(account.to_dict()) <= set(fixtures()["account"])
+    for kind in ("transfer", "transfer_reversal", "balance", "balance_transaction", "event"):
+        assert mistakes(PUBLISHED, kind, whole[kind].to_dict(), closed=False) == []
+
+
+def test_every_address_answers_as_the_sdk_types_it(client):
+    """Every route of the stand-in once; the client's fixture checks each answer."""
+    account = an_account(client)
+    transfer = a_transfer(client, account.id)
+    reversal = client.v1.transfers.reversals.create(transfer.id)
+    topup = client.v1.topups.create({"amount": 5, "currency": "gbp"})
+    accounts, transfers = client.v1.accounts, client.v1.transfers
+
+    changed = accounts.update(account.id, {"metadata": {"reference": "P-1"}, "email": "new@example.com"})
+    described = transfers.update(transfer.id, {"description": "January", "metadata": {"a": "1", "b": "2"}})
+    cleared = transfers.update(transfer.id, {"metadata": {"a": ""}})
+    emptied = transfers.update(transfer.id, {"metadata": ""})
+
+    assert (changed.metadata.to_dict(), changed.email) == ({"reference": "P-1"}, "new@example.com")
+    assert described.description == "January"
+    assert (cleared.metadata.to_dict(), emptied.metadata.to_dict()) == ({"b": "2"}, {})
+    assert accounts.retrieve(account.id).email == "new@example.com"
+    assert account.id in [one.id for one in accounts.list().data]
+    assert transfers.retrieve(transfer.id).reversed
+    assert [one.id for one in transfers.reversals.list(transfer.id).data] == [reversal.id]
+    assert transfers.reversals.retrieve(transfer.id, reversal.id).amount == 1250
+    assert client.v1.topups.retrieve(topup.id).status == "succeeded"
+    assert topup.id in [one.id for one in client.v1.topups.list({"status": "succeeded", "amount": 5}).data]
+    event = client.v1.events.list({"types": ["transfer.reversed", "topup.created"], "limit": 2}).data[1]
+    assert client.v1.events.retrieve(event.id).data.object["id"] == transfer.id
+
+
+def test_an_answer_that_drifts_from_the_types_would_be_seen():
+    """The check itself: a made-up member, a text for a number and a missing member are all found."""
+    response = requests.Response()
+    response.status_code = 200
+    response.request = requests.Request("GET", "http://stripe.invalid/v1/transfers/tr_1").prepare()
+    transfer = fixtures()["transfer"]
+    bent = (
+        {**transfer, "status": "paid"},
+        {**transfer, "amount": "1100"},
+        {key: value for key, value in transfer.items() if key != "reversals"},
+    )
+    response._content = json.dumps(transfer).encode()
+    assert answer_mistakes(response) == []
+    for answer in bent:
+        response._content = json.dumps(answer).encode()
+        assert len(answer_mistakes(response)) == 1
+
+
+# Money
+
+
+def test_a_transfer_moves_money_and_shows_on_both_sides(client, address):
+    account = an_account(client)
+    before = held(address, "platform")["gbp"]
+    transfer = a_transfer(client, account.id, metadata={"payout_id": "p-1"})
+    theirs = client.v1.balance_transactions.list(options={"stripe_account": account.id}).data
+    ours = client.v1.balance_transactions.list({"source": transfer.id}).data
+
+    assert held(address, account.id) == {"gbp": 1250}
+    assert held(address, "platform")["gbp"] == before - 1250
+    assert [(one.type, one.amount) for one in ours] == [("transfer", -1250)]
+    assert [(one.type, one.amount, one.source) for one in theirs] == [
+        ("payment", 1250, transfer.destination_payment)
+    ]
+    available = client.v1.balance.retrieve(options={"stripe_account": account.id}).available
+    assert [(part.currency, part.amount) for part in available] == [("gbp", 1250)]
+    assert transfer.metadata.to_dict() == {"payout_id": "p-1"}
+
+
+def test_reversals_add_up_and_never_exceed_the_transfer(client, address):
+    account = an_account(client)
+    transfer = a_transfer(client, account.id)
+    client.v1.transfers.reversals.create(transfer.id, {"amount": 250})
+    half = client.v1.transfers.retrieve(transfer.id)
+    with pytest.raises(stripe.InvalidRequestError, match="greater than"):
+        client.v1.transfers.reversals.create(transfer.id, {"amount": 1001})
+    client.v1.transfers.reversals.create(transfer.id)
+    whole = client.v1.transfers.retrieve(transfer.id)
+    with pytest.raises(stripe.InvalidRequestError, match="already fully reversed"):
+        client.v1.transfers.reversals.create(transfer.id)
+
+    assert (half.amount_reversed, half.reversed) == (250, False)
+    assert (whole.amount_reversed, whole.reversed, len(whole.reversals.data)) == (1250, True, 2)
+    assert held(address, account.id) == {"gbp": 0}
+
+
+def test_a_movement_that_does_not_sum_to_zero_is_not_written(tmp_path):
+    store = Store(tmp_path / "books.db")
+    fund_platform(store, {"gbp": 100}, lambda: 1)
+    for legs in ([Leg("a", "gbp", 1), Leg("b", "usd", -1)], [Leg("a", "gbp", 1)], []):
+        with pytest.raises(Unbalanced), store.write() as tx:
+            own_books.move(tx.connection, "crooked", legs, 1)
+    with store.write() as tx, pytest.raises(Exception, match="append-only"):
+        tx.connection.execute("UPDATE book SET amount = 1")
+
+    with store.read() as tx:
+        trial = own_books.trial_balance(tx.connection)
+    assert (trial["balanced"], trial["movements"]) == (True, 1)
+
+
+def test_the_trial_balance_tells_on_a_tampered_book(tmp_path):
+    store = Store(tmp_path / "books.db")
+    fund_platform(store, {"gbp": 100}, lambda: 1)
+    with store.write() as tx:
+        tx.connection.execute(
+            "INSERT INTO book (movement, account, currency, amount, created)"
+            " VALUES ('x', 'acct', 'gbp', 5, 1)"
+        )
+    with store.read() as tx:
+        trial = own_books.trial_balance(tx.connection)
+
+    assert trial["balanced"] is False
+    assert trial["unbalanced_movements"] == [["x", "gbp", 5]]
+
+
+# Idempotency
+
+
+def test_the_same_key_gives_the_same_transfer_and_moves_money_once(client, address):
+    account = an_account(client)
+    first = a_transfer(client, account.id, key := str(uuid.uuid4()))
+    second = a_transfer(client, account.id, key)
+
+    assert second.id == first.id
+    assert second.last_response.body == first.last_response.body
+    assert second.last_response.headers["Idempotent-Replayed"] == "true"
+    assert second.last_response.headers["Original-Request"] == first.last_response.request_id
+    assert "Idempotent-Replayed" not in first.last_response.headers
+    assert held(address, account.id) == {"gbp": 1250}
+
+
+def test_the_same_key_with_other_parameters_is_refused(client, address):
+    account = an_account(client)
+    a_transfer(client, account.id, key := str(uuid.uuid4()))
+    with pytest.raises(stripe.IdempotencyError) as refused:
+        a_transfer(client, account.id, key, amount=1251)
+    with pytest.raises(stripe.IdempotencyError):
+        client.v1.topups.create({"amount": 1, "currency": "gbp"}, {"idempotency_key": key})
+
+    assert (refused.value.http_status, error_of(refused.value).type) == (400, "idempotency_error")
+    assert held(address, account.id) == {"gbp": 1250}
+
+
+def test_what_fails_validation_is_not_kept_under_the_key(client):
+    account, key = an_account(client), str(uuid.uuid4())
+    with pytest.raises(stripe.InvalidRequestError):
+        a_transfer(client, account.id, key, amount=0)
+
+    assert a_transfer(client, account.id, key).amount == 1250
+
+
+def test_a_refusal_in_execution_is_kept_under_the_key(client):
+    account, key = an_account(client, country="JP"), str(uuid.uuid4())
+    for _ in range(2):
+        with pytest.raises(stripe.InvalidRequestError) as refused:
+            a_transfer(client, account.id, key, currency="jpy")
+        assert refused.value.code == "balance_insufficient"
+        client.v1.topups.create({"amount": 5000, "currency": "jpy"})
+
+    assert replayed(refused.value) == "true"
+    assert a_transfer(client, account.id, currency="jpy").currency == "jpy"
+
+
+def test_a_500_is_kept_under_the_key_with_or_without_money_moved(client, address):
+    for kind, moved in (("stored_500", {}), ("stored_500_after_commit", {"gbp": 1250})):
+        account, key = an_account(client), str(uuid.uuid4())
+        play_faults(address, {"on": "POST /v1/transfers", "do": kind})
+        for _ in range(2):
+            with pytest.raises(stripe.APIError) as failed:
+                a_transfer(client, account.id, key)
+
+        assert (failed.value.http_status, replayed(failed.value)) == (500, "true")
+        assert held(address, account.id) == moved
+
+
+def test_a_key_in_use_is_a_conflict_that_is_not_kept(client, address):
+    account, key = an_account(client), str(uuid.uuid4())
+    play_faults(address, {"on": "POST /v1/transfers", "do": "delay", "seconds": 1.0})
+    slow = threading.Thread(target=a_transfer, args=(connect(address, []), account.id, key))
+    slow.start()
+    while play_faults(address):
+        time.sleep(0.01)
+    with pytest.raises(stripe.APIError) as conflict:
+        a_transfer(client, account.id, key)
+    slow.join()
+
+    assert (conflict.value.http_status, error_of(conflict.value).code) == (409, "idempotency_key_in_use")
+    assert held(address, account.id) == {"gbp": 1250}
+    assert a_transfer(client, account.id, key).last_response.headers["Idempotent-Replayed"] == "true"
+
+
+def test_many_at_once_with_one_key_move_money_once(client, address):
+    account, key = an_account(client), str(uuid.uuid4())
+    seen: list[str] = []
+
+    def send() -> None:
+        try:
+            seen.append(a_transfer(connect(address, []), account.id, key).id)
+        except stripe.APIError as conflict:
+            seen.append(str(conflict.http_status))
+
+    threads = [threading.Thread(target=send) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(seen) == 8
+    assert len(set(seen) - {"409"}) == 1
+    assert held(address, account.id) == {"gbp": 1250}
+
+
+def test_a_key_is_forgotten_after_a_day(tmp_path):
+    """With a clock that the test moves; the process cannot be told the time."""
+    from falcon import testing
+
+    now = [1_700_000_000]
+    store = Store(tmp_path / "stripe.db")
+    api = testing.TestClient(create_app(store, Faults(), lambda: now[0]))
+    headers = {"Authorization": f"Bearer {KEY}", "Idempotency-Key": "k"}
+    form = {"body": b"amount=5&currency=gbp", "content_type": "application/x-www-form-urlencoded"}
+    first, again = (api.simulate_post("/v1/topups", headers=headers, **form).json["id"] for _ in range(2))
+    now[0] += 24 * 3600
+    later = api.simulate_post("/v1/topups", headers=headers, **form).json["id"]
+
+    assert first == again != later
+
+
+def test_a_key_has_at_most_255_characters(client):
+    account = an_account(client)
+    assert a_transfer(client, account.id, "k" * 255).amount == 1250
+    with pytest.raises(stripe.IdempotencyError):
+        a_transfer(client, account.id, "k" * 256)
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("params", "code", "param"),
+    [
+        ({"amount": 12.5}, "parameter_invalid_integer", "amount"),
+        ({"amount": "1e3"}, "parameter_invalid_integer", "amount"),
+        ({"amount": 0}, "parameter_invalid_integer", "amount"),
+        ({"amount": -1}, "parameter_invalid_integer", "amount"),
+        ({"amount": 2**63}, "parameter_invalid_integer", "amount"),
+        ({"amount": "9" * 5000}, "parameter_invalid_integer", "amount"),
+        ({"currency": "xxx"}, None, "currency"),
+        ({"currency": ""}, "parameter_invalid_empty", "currency"),
+        ({"destination": "acct_nobody"}, "resource_missing", "destination"),
+        ({"colour": "blue"}, "parameter_unknown", "colour"),
+        ({"expand": ["destination"]}, None, "expand"),
+        ({"metadata": {"k" * 41: "v"}}, None, f"metadata[{'k' * 41}]"),
+        ({"metadata": {"k": "v" * 501}}, None, "metadata[k]"),
+        ({"amount": 10**15}, "balance_insufficient", None),
+    ],
+)
+def test_a_bad_transfer_is_refused_and_moves_nothing(client, address, params, code, param):
+    account = an_account(client)
+    movements = books(address)["movements"]
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        a_transfer(client, params.pop("destination", account.id), **params)
+
+    assert (refused.value.http_status, refused.value.code, refused.value.param) == (400, code, param)
+    assert books(address)["movements"] == movements
+
+
+def test_a_required_parameter_is_missed(client):
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        client.v1.transfers.create({"currency": "gbp", "destination": an_account(client).id})
+
+    assert (refused.value.code, refused.value.param) == ("parameter_missing", "amount")
+
+
+def test_an_account_without_the_capability_receives_nothing(client, address):
+    account = an_account(client)
+    client.v1.accounts.update(account.id, {"capabilities": {"transfers": {"requested": False}}})
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        a_transfer(client, account.id)
+
+    assert refused.value.code == "insufficient_capabilities_for_transfer"
+    assert held(address, account.id) == {}
+
+
+def test_what_is_not_there_is_not_found(client):
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        client.v1.transfers.retrieve("tr_nothing")
+    with pytest.raises(stripe.PermissionError) as forbidden:
+        client.v1.accounts.retrieve("acct_nothing")
+
+    assert (refused.value.http_status, refused.value.code) == (404, "resource_missing")
+    assert error_of(forbidden.value).code == "account_invalid"
+
+
+@pytest.mark.parametrize("key", ["sk_live_secret", "pk_test_1", "nonsense"])
+def test_only_test_keys_open_the_door(address, key):
+    wrong: list[str] = []
+    with pytest.raises(stripe.AuthenticationError) as refused:
+        connect(address, wrong, key).v1.balance.retrieve()
+
+    assert "secret" not in str(refused.value)
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "options", "status"),
+    [
+        ("GET", "/v1/coupons", {"auth": (KEY, "")}, 404),
+        ("POST", "/v1/balance", {"auth": (KEY, "")}, 404),
+        ("DELETE", "/v1/transfers", {"auth": (KEY, "")}, 404),
+        ("GET", "/v1/balance", {}, 401),
+        ("GET", "/v1/balance", {"auth": (KEY, "")}, 200),
+        ("POST", "/v1/topups", {"auth": (KEY, ""), "json": {"amount": 1, "currency": "gbp"}}, 400),
+        ("POST", "/v1/topups", {"auth": (KEY, ""), "data": {"amount[a]": "1"}}, 400),
+        ("POST", "/v1/topups", {"auth": (KEY, ""), "data": "amount=%ff&currency=gbp"}, 400),
+        ("POST", "/v1/topups", {"auth": (KEY, ""), "data": "amount]=1&currency=gbp"}, 400),
+        ("POST", "/v1/topups", {"auth": (KEY, ""), "data": "a=1&a[b]=2"}, 400),
+        ("GET", "/v1/transfers?limit=101", {"auth": (KEY, "")}, 400),
+        ("GET", "/v1/transfers?starting_after=tr_no", {"auth": (KEY, "")}, 400),
+        ("GET", "/v1/transfers?colour=blue", {"auth": (KEY, "")}, 400),
+        ("POST", "/_sim/faults", {"json": [{"on": "*", "do": "nonsense"}]}, 400),
+    ],
+)
+def test_odd_requests_get_stripes_error_shape(address, method, path, options, status):
+    data = options.get("data")
+    headers = {"Content-Type": "application/x-www-form-urlencoded"} if isinstance(data, str) else {}
+    response = requests.request(method, address + path, headers=headers, timeout=10, **options)
+
+    assert response.status_code == status
+    assert response.headers["Request-Id"].startswith("req_")
+    assert status == 200 or mistakes(PUBLISHED, "error", response.json(), closed=False) == []
+
+
+# Lists
+
+
+def test_lists_page_through_everything_newest_first(client):
+    account, group = an_account(client), str(uuid.uuid4())
+    made = [a_transfer(client, account.id, transfer_group=group).id for _ in range(7)]
+    a_transfer(client, account.id, transfer_group="another")
+    lists = client.v1.transfers
+    paged = lists.list({"transfer_group": group, "destination": account.id, "limit": 3})
+    middle = lists.list({"transfer_group": group, "limit": 2, "ending_before": made[2]})
+
+    assert (len(paged.data), paged.has_more, paged.url) == (3, True, "/v1/transfers")
+    assert [one.id for one in paged.auto_paging_iter()] == made[::-1]
+    assert [one.id for one in middle.data] == [made[4], made[3]]
+    assert middle.has_more
+    last = lists.list({"transfer_group": group, "starting_after": made[1]})
+    assert ([one.id for one in last.data], last.has_more) == ([made[0]], False)
+
+
+def test_lists_filter_by_time(client):
+    account = an_account(client)
+    transfer = a_transfer(client, account.id)
+    by = {"destination": account.id}
+    found = [
+        len(client.v1.transfers.list({**by, "created": created}).data)
+        for created in (transfer.created, {"gte": transfer.created}, {"gt": transfer.created}, {"lt": 1})
+    ]
+
+    assert found == [1, 1, 0, 0]
+
+
+def test_rows_that_come_while_paging_do_not_disturb(client):
+    account, group = an_account(client), str(uuid.uuid4())
+    made = [a_transfer(client, account.id, transfer_group=group).id for _ in range(4)]
+    seen = []
+    for transfer in client.v1.transfers.list({"transfer_group": group, "limit": 2}).auto_paging_iter():
+        seen.append(transfer.id)
+        a_transfer(client, account.id, transfer_group=group)
+
+    assert seen == made[::-1]
+
+
+# The process
+
+
+def test_everything_outlives_the_process(tmp_path):
+    wrong: list[str] = []
+    with running_stripe(tmp_path, platform_balance=["gbp=10000"]) as address:
+        client = connect(address, wrong)
+        account = an_account(client)
+        first = a_transfer(client, account.id, "once")
+    with running_stripe(tmp_path, platform_balance=["gbp=10000"]) as address:
+        client = connect(address, wrong)
+        again = a_transfer(client, account.id, "once")
+
+        assert again.last_response.body == first.last_response.body
+        assert client.v1.accounts.retrieve(account.id).id == account.id
+        assert held(address, account.id) == {"gbp": 1250}
+        assert held(address, "platform") == {"gbp": 8750}
+        assert books(address)["balanced"] is True
+        assert wrong == []
+
+
+def test_a_taken_port_is_said_plainly(address, tmp_path, capsys):
+    from payouts.simulator.__main__ import main
+
+    port = address.rpartition(":")[2]
+
+    assert main(["--port", port, "--database", str(tmp_path / "other.db")]) == 1
+    assert f"Cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("money", ["gbp", "gbp=1.5", "xxx=5", "gbp=0", "gbp=-1"])
+def test_odd_test_money_is_refused_at_the_start(tmp_path, money):
+    from payouts.simulator.__main__ import main
+
+    with pytest.raises(SystemExit):
+        main(["--database", str(tmp_path / "stripe.db"), "--platform-balance", money])
+    assert not Path(tmp_path / "stripe.db").exists()
+
+
+def test_the_books_balance_after_all_of_this(address):
+    trial = books(address)
+
+    assert trial["balanced"] is True
+    assert trial["movements"] > 10
+    assert set(trial["sum_by_currency"].values()) == {0}

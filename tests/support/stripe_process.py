@@ -1,0 +1,56 @@
+"""Starts the stand-in for Stripe as the process that it is, and asks what only it can answer."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+
+PLENTY = ("gbp=100000000000", "eur=100000000000", "usd=100000000000")
+_LISTENING = "Stripe stand-in listening on "
+
+
+@contextmanager
+def running_stripe(
+    directory: Path, *, port: int = 0, platform_balance: Sequence[str] = PLENTY
+) -> Iterator[str]:
+    """The address of a stand-in whose store is in the directory (and stays there); ended cleanly at the end.
+
+    `platform_balance` is test money as CURRENCY=MINOR_UNITS, given to currencies never held before.
+    """
+    command = [sys.executable, "-m", "payouts.simulator", "--port", str(port)]
+    command += ["--database", str(directory / "stripe-simulator.db")]
+    command += ["--platform-balance", *platform_balance] if platform_balance else []
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert line.startswith(_LISTENING), f"the stand-in did not start: {line!r}"
+        yield line.removeprefix(_LISTENING).strip()
+        process.terminate()
+        assert process.wait(timeout=10) == 0, "the stand-in did not end cleanly"
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def play_faults(address: str, *script: dict[str, Any]) -> int:
+    """Let the next calls fail, by lines as in payouts/simulator/faults.py: how many are still to fail."""
+    answer = requests.post(f"{address}/_sim/faults", json=list(script), timeout=10)
+    answer.raise_for_status()
+    return int(answer.json()["calls_to_fail"])
+
+
+def books(address: str) -> dict[str, Any]:
+    """The stand-in's trial balance."""
+    answer: dict[str, Any] = requests.get(f"{address}/_sim/books", timeout=10).json()
+    return answer
+
+
+def held(address: str, account: str) -> dict[str, int]:
+    """What an account holds in the stand-in's books, by currency, in minor units. "platform" is ours."""
+    return {row["currency"]: row["amount"] for row in books(address)["accounts"] if row["account"] == account}
