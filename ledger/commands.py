@@ -201,7 +201,11 @@ Reference = Annotated[
 AmountMinor = Annotated[int, msgspec.Meta(ge=0, le=AMOUNT_MINOR_MAX)]
 PositiveAmountMinor = Annotated[int, msgspec.Meta(gt=0, le=AMOUNT_MINOR_MAX)]
 CurrencyCode = Annotated[str, msgspec.Meta(pattern=r"\A[A-Z]{3}\Z")]
-Note = Annotated[str, msgspec.Meta(min_length=1, max_length=1_000)]
+Note = Annotated[
+    str,
+    # As ledger.checks.note: line breaks may stand in it; PostgreSQL's text holds no NUL.
+    msgspec.Meta(min_length=1, max_length=1_000, pattern=r"\A[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]+\Z"),
+]
 
 
 class _About(Command, frozen=True, kw_only=True):

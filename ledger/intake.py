@@ -1,5 +1,6 @@
 """The door for conversions: bytes → commands → facts, many at once, each with an answer of its own."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final, Literal, cast
 from uuid import UUID
@@ -66,27 +67,38 @@ def decode_item(body: bytes | memoryview | msgspec.Raw) -> Item:
     """One item from JSON, validated by one typed decode."""
     try:
         return cast(ConversionCommand, _decoder.decode(body))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return ItemProblem(problem_of(error))
 
 
 def convert_item(data: Any) -> Item:
     """One item from JSON values that were decoded already (the data of a CloudEvent)."""
     try:
-        return cast(ConversionCommand, msgspec.convert(data, ConversionCommand))
-    except msgspec.ValidationError as error:
+        command = cast(ConversionCommand, msgspec.convert(data, ConversionCommand))
+        msgspec.json.encode(command)  # other decoders let half a surrogate pair pass, which no UTF-8 holds
+    except (msgspec.ValidationError, UnicodeEncodeError, RecursionError) as error:
         return ItemProblem(problem_of(error))
+    return command
+
+
+_PATH: Final = re.compile(r" - at `\$([.\[][\w.\[\]]*)`\Z")
+_NAMED_FIELD: Final = re.compile(r"(?:required|unknown) field `(.*)`\Z", re.DOTALL)
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem that a failed decode says, its path as a JSON pointer."""
-    detail, _, path = str(error).partition(" - at `$")
+    """The problem that a failed decode says, its path as a JSON pointer (RFC 6901)."""
+    if isinstance(error, RecursionError):
+        return Problem("Unreadable", "no valid JSON: it is nested too deeply")
     if not isinstance(error, msgspec.ValidationError):
         return Problem("Unreadable", f"no valid JSON: {error}")
-    pointer = path.rstrip("`").replace("[...]", "").replace(".", "/").replace("[", "/").replace("]", "")
-    for marker in ("required field `", "unknown field `"):
-        if marker in detail:
-            pointer += "/" + detail.split(marker)[1].rstrip("`")
+    detail, pointer = str(error), ""
+    path = _PATH.search(detail)
+    if path is not None:
+        detail = detail[: path.start()]
+        pointer = path[1].replace("[...]", "").replace(".", "/").replace("[", "/").replace("]", "")
+    named = _NAMED_FIELD.search(detail)
+    if named is not None:
+        pointer += "/" + named[1].replace("~", "~0").replace("/", "~1")
     return Problem("InvalidField", detail, pointer)
 
 
@@ -94,6 +106,8 @@ def decode_array(body: bytes) -> list[Item]:
     """The items of a JSON array. Refuses what is no array, or is too long."""
     try:
         raw = _raw_items.decode(body)
+    except RecursionError:
+        raise Unreadable("the body is no JSON array: it is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Unreadable(f"the body is no JSON array: {error}") from None
     _check_count(len(raw))

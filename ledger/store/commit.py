@@ -31,33 +31,32 @@ class GroupCommitter:
         self._queue: queue.Queue[tuple[Sequence[Unit], Future[Outcome]] | None] = queue.Queue(queue_max)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._closed = False
 
     def append(self, units: Sequence[Unit]) -> Outcome:
         """As `EventRecorder.append`, answered once the shared transaction is durable. Raises Overloaded."""
-        self._ensure_thread()
         future: Future[Outcome] = Future()
-        try:
-            self._queue.put_nowait((units, future))
-        except queue.Full:
-            raise Overloaded("too many appends are waiting") from None
+        with self._lock:  # nothing gets in behind the end that `close` put there
+            if self._closed:
+                raise Overloaded("the process is shutting down")
+            if self._thread is None:
+                # Started on first use: gunicorn forks its workers after the application may have been made.
+                self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
+                self._thread.start()
+            try:
+                self._queue.put_nowait((units, future))
+            except queue.Full:
+                raise Overloaded("too many appends are waiting") from None
         return future.result()
 
     def close(self) -> None:
-        """Commit what waits, then stop."""
-        thread = self._thread
+        """Commit what waits, then stop; later appends are refused."""
+        with self._lock:
+            self._closed = True
+            thread, self._thread = self._thread, None
         if thread is not None:
             self._queue.put(None)
             thread.join()
-            self._thread = None
-
-    def _ensure_thread(self) -> None:
-        # Started on first use: gunicorn forks its workers after the application may have been made.
-        if self._thread is None:
-            with self._lock:
-                if self._thread is None:
-                    thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
-                    thread.start()
-                    self._thread = thread
 
     def _run(self) -> None:
         while True:
