@@ -104,7 +104,7 @@ def _accept(
     program_state: program.ProgramState,
     partner_state: partner.PartnerState,
 ) -> list[Fact]:
-    effective_at = checks.effective_at(command.effective_at or now, now)
+    effective_at = checks.holds_from(command.effective_at or now, now)
     checks.name(command.accepted_by, "/accepted_by")
     same = _accepted(command, state)
     if same is not None:
@@ -145,7 +145,7 @@ def _accepted(command: AcceptAgreement, state: AgreementState | None) -> Accepta
 
 
 def _end(command: EndAgreement, state: AgreementState | None, now: datetime) -> list[Fact]:
-    effective_at = checks.effective_at(command.effective_at or now, now)
+    effective_at = checks.holds_from(command.effective_at or now, now)
     checks.note(command.reason, "/reason")
     if state is None:
         raise NotFound("the partner has no agreement with the program", pointer="/partner_id")

@@ -18,6 +18,10 @@ GOALS_MAX: Final = 20
 SHARES_MAX: Final = 20
 CLOCK_SKEW: Final = timedelta(minutes=5)
 """How far ahead of ours a sender's clock may be."""
+PLANNED_MAX: Final = timedelta(days=5 * 366)
+"""How long before they hold terms and agreements may be made."""
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""No fact is older: what is, is a broken clock or a missing value."""
 
 # The same characters as ledger.commands.Reference takes: what a conversion can name, a referral can too.
 _REFERENCE: Final = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
@@ -159,12 +163,26 @@ def shares(values: Sequence[tuple[UUID, int]]) -> None:
 
 def effective_at(value: datetime, now: datetime, pointer: str = "/effective_at") -> datetime:
     """When something was true, in UTC: never later than now, but for clocks that differ a little."""
-    if value.tzinfo is None:
-        raise InvalidField("must have a time zone", pointer=pointer)
-    try:
-        utc = value.astimezone(UTC)
-    except OverflowError as error:
-        raise InvalidField("is out of range", pointer=pointer) from error
+    utc = _utc(value, pointer)
     if utc > now + CLOCK_SKEW:
         raise EffectiveTimeInFuture(f"{utc.isoformat()} is later than now", pointer=pointer)
     return utc
+
+
+def holds_from(value: datetime, now: datetime, pointer: str = "/effective_at") -> datetime:
+    """From when something that was agreed holds, in UTC: terms and agreements may be made in advance."""
+    utc = _utc(value, pointer)
+    if utc > now + PLANNED_MAX:
+        raise EffectiveTimeInFuture(f"{utc.isoformat()} is too far in the future", pointer=pointer)
+    return utc
+
+
+def _utc(value: datetime, pointer: str) -> datetime:
+    if value.tzinfo is None:
+        raise InvalidField("must have a time zone", pointer=pointer)
+    if value < EARLIEST:
+        raise InvalidField(f"must not be before {EARLIEST:%Y-%m-%d}", pointer=pointer)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidField("is out of range", pointer=pointer) from error

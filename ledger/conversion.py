@@ -1,11 +1,12 @@
 """Conversions: the rules that admit facts about one, and what stands of its amount. Pure."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, Literal, assert_never
 
 import msgspec
 
+from ledger import checks
 from ledger.commands import (
     CancelConversion,
     ConversionCommand,
@@ -33,13 +34,9 @@ from ledger.events.conversion import (
 from ledger.refusals import (
     ContentConflict,
     DisputeNotOpen,
-    EffectiveTimeInFuture,
     RefundExceedsConversion,
     WrongCurrency,
 )
-
-CLOCK_SKEW: Final = timedelta(minutes=5)
-"""How far another service's clock may run ahead of ours."""
 
 
 class Dispute(msgspec.Struct, frozen=True):
@@ -138,39 +135,30 @@ def decide(command: ConversionCommand, state: ConversionState, *, currency: str,
     `currency` is the program's. Refuses with WrongCurrency, EffectiveTimeInFuture, ContentConflict (the
     same id with other content), RefundExceedsConversion or DisputeNotOpen.
     """
-    check_time(command.effective_at, now)
+    about = _about(command, checks.effective_at(command.effective_at, now))
     match command:
         case RecordSale() | RecordRenewal() | RecordUsage() | RecordSignup() | RecordMilestone():
-            return _same_or_new(recorded_fact(command, currency), state.recorded)
+            return _same_or_new(_recorded(command, about, currency), state.recorded)
         case RecordRefund():
-            return _refund(command, state, currency)
+            return _refund(command, about, state, currency)
         case OpenDispute():
-            fact = DisputeOpened(
-                **_about(command), dispute_id=command.dispute_id, amount_minor=command.amount_minor
-            )
+            fact = DisputeOpened(**about, dispute_id=command.dispute_id, amount_minor=command.amount_minor)
             known = state.disputes.get(command.dispute_id)
             return _same_or_new(fact, known.opened if known else None)
         case WinDispute():
-            return _end_dispute(DisputeWon(**_about(command), dispute_id=command.dispute_id), state)
+            return _end_dispute(DisputeWon(**about, dispute_id=command.dispute_id), state)
         case LoseDispute():
-            return _end_dispute(DisputeLost(**_about(command), dispute_id=command.dispute_id), state)
+            return _end_dispute(DisputeLost(**about, dispute_id=command.dispute_id), state)
         case CancelConversion():
-            return _same_or_new(ConversionCanceled(**_about(command), reason=command.reason), state.canceled)
+            return _same_or_new(ConversionCanceled(**about, reason=command.reason), state.canceled)
         case _:
             assert_never(command)
 
 
-def check_time(effective_at: datetime, now: datetime) -> None:
-    """Refuses a time later than now, but for the clock skew allowed."""
-    if effective_at > now + CLOCK_SKEW:
-        raise EffectiveTimeInFuture("effective_at lies in the future", pointer="/effective_at")
-
-
-def recorded_fact(command: NewConversion, currency: str) -> ConversionRecorded:
-    """The fact of a new conversion. Refuses an amount in another currency than the program's."""
+def _recorded(command: NewConversion, about: dict[str, Any], currency: str) -> ConversionRecorded:
     _check_currency(command.currency, currency)
     return ConversionRecorded(
-        **_about(command),
+        **about,
         kind=_KIND[type(command)],
         customer=command.customer,
         amount_minor=command.amount_minor,
@@ -188,12 +176,12 @@ _KIND: Final[dict[type, ConversionKind]] = {
 }
 
 
-def _about(command: ConversionCommand) -> dict[str, Any]:
+def _about(command: ConversionCommand, effective_at: datetime) -> dict[str, Any]:
     return {
         "program_id": command.program_id,
         "source": command.source,
         "external_id": command.external_id,
-        "effective_at": command.effective_at,
+        "effective_at": effective_at,
     }
 
 
@@ -215,10 +203,12 @@ def _same_or_new(fact: Fact, known: Fact | None) -> list[Fact]:
     raise ContentConflict("recorded before as something else", pointer="/kind")
 
 
-def _refund(command: RecordRefund, state: ConversionState, currency: str) -> list[Fact]:
+def _refund(
+    command: RecordRefund, about: dict[str, Any], state: ConversionState, currency: str
+) -> list[Fact]:
     _check_currency(command.currency, currency)
     fact = ConversionRefunded(
-        **_about(command),
+        **about,
         refund_id=command.refund_id,
         amount_minor=command.amount_minor,
         currency=command.currency,

@@ -130,7 +130,7 @@ def _create(command: CreateProgram, state: ProgramState | None) -> list[Fact]:
 
 
 def _publish(command: PublishTerms, state: ProgramState, now: datetime) -> list[Fact]:
-    effective_at = checks.effective_at(command.effective_at or now, now)
+    effective_at = checks.holds_from(command.effective_at or now, now)
     if command.partner_group is not None and group(state, command.partner_group) is None:
         raise NotFound(f"the program has no group {command.partner_group}", pointer="/partner_group")
     terms.load(command.terms)

@@ -170,14 +170,14 @@ def test_only_an_approved_partner_accepts(status):
         decide([], ACCEPT, partner_state=msgspec.structs.replace(PARTNER, status=status))
 
 
-def test_an_agreement_needs_both_sides_a_time_that_has_come_and_a_name():
+def test_an_agreement_needs_both_sides_a_time_in_reach_and_a_name():
     """Each refused by its own name."""
     with pytest.raises(UnknownProgram):
         decide([], ACCEPT, program_state=None)
     with pytest.raises(UnknownPartner):
         decide([], ACCEPT, partner_state=None)
     with pytest.raises(EffectiveTimeInFuture):
-        decide([], msgspec.structs.replace(ACCEPT, effective_at=NOW + DAY))
+        decide([], msgspec.structs.replace(ACCEPT, effective_at=NOW + 3_000 * DAY))
     with pytest.raises(InvalidField) as refused:
         decide([], msgspec.structs.replace(ACCEPT, accepted_by=" "))
     assert refused.value.pointer == "/accepted_by"
