@@ -49,6 +49,11 @@ class GroupCommitter:
                 raise Overloaded("too many appends are waiting") from None
         return future.result()
 
+    @property
+    def waiting(self) -> int:
+        """How many appends wait for their commit now."""
+        return self._queue.qsize()
+
     def close(self) -> None:
         """Commit what waits, then stop; later appends are refused."""
         with self._lock:
