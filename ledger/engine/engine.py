@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -26,8 +27,8 @@ POSITION: Final = "engine"
 _TURN: Final = "engine:turn"
 """Counts the engine's transactions: whoever finds it changed is not the leader any more."""
 BATCH_MAX: Final = 1_000
-IDLE_S: Final = 0.05
-RETRY_S: Final = 1.0
+IDLE_S: Final = timedelta(milliseconds=50).total_seconds()
+RETRY_S: Final = timedelta(seconds=1).total_seconds()
 
 _log = structlog.get_logger(__name__)
 
