@@ -17,8 +17,9 @@ import sqlalchemy as sa
 from ledger.store.database import DatabaseUnavailable, driver
 
 SUFFIX: Final = "__rebuild"
-LOCK_TIMEOUT_MS: Final = 500
-LOCK_ATTEMPTS_MAX: Final = 60
+LOCK_TIMEOUT_MS: Final = 1_500
+"""Longer than PostgreSQL's deadlock_timeout (1 s): it is then that an autovacuum gives way to us."""
+LOCK_ATTEMPTS_MAX: Final = 20
 COMPARE_ROWS: Final = 10_000
 
 
@@ -170,7 +171,7 @@ def swap(connection: sa.Connection, tables: Sequence[sa.Table]) -> None:
             for statement in others:
                 connection.exec_driver_sql(statement)
         return
-    _lock_all(connection, [table.name for table in tables])
+    _lock_all(connection, [name for table in tables for name in (table.name, shadow_name(table))])
     for table in tables:
         names = [name for name, _ in (*_constraints(connection, table), *_indexes(connection, table))]
         renamed = [(_shadow_index(connection, name), name) for name in names]
