@@ -1,0 +1,107 @@
+"""The front door: every route, and what happens around each request."""
+
+from typing import Any
+
+import falcon
+
+from api import errors, openapi
+from api.middleware.doors import Access, Bodies, Schemas
+from api.middleware.etag import ETags
+from api.middleware.idempotency import Idempotency
+from api.middleware.requests import Requests
+from api.resources import (
+    agreements,
+    balances,
+    conversions,
+    documentation,
+    keys,
+    partners,
+    payouts,
+    programs,
+    referrals,
+    rewards,
+    status,
+)
+from api.services import Services
+
+App = falcon.App[falcon.Request, falcon.Response]
+
+
+def routes(services: Services) -> dict[str, object]:
+    """Address → what answers there."""
+    return {
+        "/v1/programs": programs.Programs(services),
+        "/v1/programs/{program_id:uuid}": programs.Program(services),
+        "/v1/programs/{program_id:uuid}/terms": programs.TermsVersions(services),
+        "/v1/programs/{program_id:uuid}/terms/{terms_version:int}": programs.TermsVersion(services),
+        "/v1/programs/{program_id:uuid}/groups": programs.PartnerGroups(services),
+        "/v1/programs/{program_id:uuid}/balances": balances.ProgramBalances(services),
+        "/v1/partners": partners.Partners(services),
+        "/v1/partners/{partner_id:uuid}": partners.Partner(services),
+        "/v1/partners/{partner_id:uuid}/review": partners.PartnerReview(services),
+        "/v1/partners/{partner_id:uuid}/approve": partners.PartnerApproval(services),
+        "/v1/partners/{partner_id:uuid}/decline": partners.PartnerRefusal(services),
+        "/v1/partners/{partner_id:uuid}/suspend": partners.PartnerSuspension(services),
+        "/v1/partners/{partner_id:uuid}/reinstate": partners.PartnerReinstatement(services),
+        "/v1/partners/{partner_id:uuid}/group": partners.PartnerMembership(services),
+        "/v1/partners/{partner_id:uuid}/payout-account": partners.PartnerPayoutAccount(services),
+        "/v1/partners/{partner_id:uuid}/balances": balances.PartnerBalances(services),
+        "/v1/partners/{partner_id:uuid}/write-offs": balances.ClawbackWriteOff(services),
+        "/v1/agreements": agreements.Agreements(services),
+        "/v1/agreements/end": agreements.AgreementEnd(services),
+        "/v1/agreements/{agreement_id:uuid}": agreements.Agreement(services),
+        "/v1/referral-codes": referrals.ReferralCodes(services),
+        "/v1/referrals": referrals.Referrals(services),
+        "/v1/referrals/batch": referrals.ReferralBatch(services),
+        "/v1/customers": referrals.Customers(services),
+        "/v1/customers/{customer_id:uuid}": referrals.Customer(services),
+        "/v1/customers/{customer_id:uuid}/reattribute": referrals.CustomerReattribution(services),
+        "/v1/conversions": conversions.Conversions(services),
+        "/v1/conversions/batch": conversions.ConversionBatch(services),
+        "/v1/conversions/{conversion_id:uuid}": conversions.Conversion(services),
+        "/v1/rewards": rewards.Rewards(services),
+        "/v1/rewards/{reward_id:uuid}": rewards.Reward(services),
+        "/v1/journal": balances.Journal(services),
+        "/v1/payout-batches": payouts.PayoutBatches(services),
+        "/v1/payout-batches/{batch_id:uuid}": payouts.PayoutBatch(services),
+        "/v1/payout-batches/{batch_id:uuid}/approve": payouts.PayoutBatchApproval(services),
+        "/v1/payout-batches/{batch_id:uuid}/cancel": payouts.PayoutBatchCancellation(services),
+        "/v1/payouts": payouts.Payouts(services),
+        "/v1/payouts/{payout_id:uuid}": payouts.Payout(services),
+        "/v1/keys": keys.Keys(services),
+        "/v1/keys/{key_id:uuid}": keys.Key(services),
+        "/v1/keys/{key_id:uuid}/revoke": keys.KeyRevocation(services),
+        "/v1/status": status.Status(services),
+        "/r/{code}": referrals.ReferralLink(services),
+        "/healthz": status.Health(services),
+        "/readyz": status.Readiness(services),
+        "/metrics": status.Metrics(services),
+        "/docs": documentation.Reference(),
+        "/problems/{name}": documentation.Problems(),
+        **{
+            f"/static/{address}": documentation.StaticFile(name)
+            for address, name in documentation.FILES.items()
+        },
+    }
+
+
+def create_app(services: Services) -> App:
+    """The application over these services."""
+    app: Any = falcon.App(
+        middleware=[
+            Requests(services.ledger.committer),
+            ETags(),
+            Access(services.gate),
+            Bodies(),
+            Idempotency(services.idempotency_keys),
+            Schemas(),
+        ]
+    )
+    app.req_options.keep_blank_qs_values = True
+    app.req_options.auto_parse_qs_csv = False
+    resources = routes(services)
+    resources["/openapi.json"] = documentation.OpenApi(lambda: openapi.document(app, resources))
+    for address, resource in resources.items():
+        app.add_route(address, resource)
+    errors.install(app)
+    return app  # type: ignore[no-any-return]

@@ -1,0 +1,40 @@
+"""Lists: a query of the views becomes a page of JSON."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import falcon
+from marshmallow import Schema
+
+from api.pagination import bad_cursor, read_cursor, send_page
+from ledger.store.database import Database
+from projections.queries import InvalidCursor, Page
+
+Row = dict[str, Any]
+Show = Callable[[Row], Row]
+
+
+def send_list(
+    req: falcon.Request,
+    resp: falcon.Response,
+    database: Database,
+    query: Mapping[str, Any],
+    fetch: Callable[..., Page],
+    show: Show,
+    **where: Any,
+) -> None:
+    """Answer with the page that `query` asks for; `fetch` is one of projections.queries."""
+    cursor = query["cursor"]
+    after = read_cursor(req.path, cursor) if cursor is not None else None
+    try:
+        with database.read() as connection:
+            page = fetch(connection, after=after, limit=query["limit"], **where)
+    except InvalidCursor:
+        raise bad_cursor() from None
+    send_page(req, resp, [show(row) for row in page.rows], page.next)
+
+
+def shown_as(schema: Schema, **renamed: str) -> Show:
+    """Shows the fields of a schema; `renamed` maps a field to the column that it comes from."""
+    names: Iterable[tuple[str, str]] = [(name, renamed.get(name, name)) for name in schema.fields]
+    return lambda row: {name: row[column] for name, column in names if column in row}

@@ -1,0 +1,131 @@
+"""Problems (RFC 9457): every way to say no over HTTP, by a stable name that a page explains."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+PROBLEM_JSON: Final = "application/problem+json"
+TYPE_PREFIX: Final = "/problems/"
+
+
+@dataclass(frozen=True)
+class ProblemType:
+    """A kind of problem: its status, its title, and what whoever meets it can do."""
+
+    status: int
+    title: str
+    explanation: str
+
+
+def _type(status: int, title: str, explanation: str) -> ProblemType:
+    return ProblemType(status, title, explanation)
+
+
+TYPES: Final[dict[str, ProblemType]] = {
+    # The request itself
+    "unreadable-body": _type(
+        400, "The body can't be read", "It is no UTF-8, no JSON, has NaN or a name twice."
+    ),
+    "missing-body": _type(400, "A body is missing", "Send a JSON document with this request."),
+    "invalid-cursor": _type(
+        400, "The cursor is none of ours", "Start again without it; follow `next` as it is."
+    ),
+    "invalid-query": _type(400, "A query parameter is wrong", "`errors` names each one and what it may be."),
+    "invalid-header": _type(400, "A header is wrong", "`errors` names it."),
+    "bad-request": _type(400, "The request can't be understood", "Its HTTP is malformed."),
+    "unauthenticated": _type(
+        401, "No valid API key", "Send `Authorization: Bearer rs_…`; keys can be revoked."
+    ),
+    "forbidden": _type(403, "The key lacks a scope", "`detail` names the scopes that open this door."),
+    "not-found": _type(404, "There is no such thing", "It does not exist, or not for this key."),
+    "method-not-allowed": _type(405, "The method is not for this door", "`Allow` lists those that are."),
+    "unsupported-media-type": _type(
+        415, "The content type is not taken here", "`detail` lists those that are."
+    ),
+    "too-large": _type(413, "The body is too large", "Split it: 1 MiB for one thing, 16 MiB for a batch."),
+    "too-many-items": _type(
+        413, "The batch has too many items", "Split it: a request takes 10,000 at the most."
+    ),
+    "invalid-field": _type(422, "A field is wrong", "`errors` points at each field and says what it may be."),
+    # Repetition
+    "idempotency-key-reused": _type(
+        422, "The Idempotency-Key was used for another request", "Take a new key for a new request."
+    ),
+    "idempotency-key-in-use": _type(
+        409, "The request with this Idempotency-Key is still running", "Send it again after `Retry-After`."
+    ),
+    "already-exists": _type(409, "The name is taken", "Something else has it. Choose another name."),
+    "content-conflict": _type(
+        409,
+        "The same id came before with other content",
+        "Nothing changed. Facts are corrected by new facts.",
+    ),
+    "lost-race": _type(409, "Others changed the same thing at the same time", "Send the request again."),
+    # The rules
+    "unknown-program": _type(404, "There is no such program", "Check the program's id."),
+    "unknown-partner": _type(404, "There is no such partner", "Check the partner's id or reference."),
+    "unknown-terms-version": _type(422, "There is no such version of the terms", "Publish it first."),
+    "invalid-terms": _type(
+        422, "The terms have mistakes", "`errors` lists each with its path in the document."
+    ),
+    "wrong-currency": _type(422, "The amount is in the wrong currency", "A program has one currency."),
+    "refund-exceeds-conversion": _type(
+        422, "The refunds would exceed the conversion", "Refund what is left of it, at the most."
+    ),
+    "effective-time-in-future": _type(422, "The time is in the future", "A fact is sent once it is true."),
+    "dispute-not-open": _type(409, "The dispute is not open", "It was never opened, or has ended."),
+    "partner-not-approved": _type(
+        409, "The partner is not approved", "Approve or reinstate the partner first."
+    ),
+    "illegal-transition": _type(409, "This step does not lead on from here", "Look at the thing's status."),
+    "same-maker-and-checker": _type(403, "Whoever drafted can't approve", "Somebody else has to."),
+    "content-changed": _type(409, "It is not what was looked at", "Look again, then approve its new hash."),
+    "insufficient-balance": _type(409, "The account holds less than that", "Ask for less."),
+    "nothing-to-pay": _type(
+        409, "Nobody is due a payout", "`detail` and `skipped` say who was left out and why."
+    ),
+    "payout-destination-missing": _type(409, "The partner has no payout account", "Link one first."),
+    "refused": _type(422, "A rule refused this", "`detail` says which."),
+    # Our side
+    "internal-error": _type(500, "Something went wrong here", "It was logged under the request's id."),
+    "overloaded": _type(503, "Too much is waiting", "Send it again after `Retry-After`. Nothing was stored."),
+    "unavailable": _type(
+        503,
+        "The database can't be reached",
+        "Send it again after `Retry-After`; facts sent twice count once.",
+    ),
+}
+"""Name → problem. A name is for ever: callers branch on `type`."""
+
+
+@dataclass
+class HttpProblem(Exception):
+    """A problem on its way to the caller. `name` is one of TYPES; `extra` are members of its own."""
+
+    name: str
+    detail: str
+    errors: Sequence[Mapping[str, str]] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    status: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def body_of(problem: HttpProblem, *, instance: str | None = None) -> dict[str, Any]:
+    """The members of a problem document."""
+    kind = TYPES[problem.name]
+    body: dict[str, Any] = {
+        "type": TYPE_PREFIX + problem.name,
+        "title": kind.title,
+        "status": problem.status or kind.status,
+        "detail": problem.detail,
+    }
+    if instance is not None:
+        body["instance"] = instance
+    if problem.errors:
+        body["errors"] = [dict(error) for error in problem.errors]
+    return body | dict(problem.extra)
+
+
+def invalid(pointer: str, detail: str) -> HttpProblem:
+    """One field is wrong."""
+    return HttpProblem("invalid-field", detail, [{"pointer": pointer, "detail": detail}])

@@ -1,0 +1,1 @@
+"""Resources: a file per noun. Responders say what a door does; the rules are in the ledger."""

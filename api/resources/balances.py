@@ -1,0 +1,137 @@
+"""Balances now and as they were, the journal behind them, and what is given up of a clawback."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import falcon
+import msgspec
+
+from api.answers import send
+from api.listings import Row, send_list, shown_as
+from api.operations import operation
+from api.pagination import bad_cursor, read_cursor, send_page
+from api.schemas.fields import page_of
+from api.schemas.money import (
+    BalanceSchema,
+    LegQuery,
+    LegSchema,
+    PartnerBalancesQuery,
+    ProgramBalancesQuery,
+    WriteOffSchema,
+)
+from api.services import Resource
+from ledger import partner, program
+from ledger.commands import WriteOffClawback
+from projections import queries
+
+BALANCE = BalanceSchema()
+LEG = LegSchema()
+READ = ("finance:read", "finance:approve")
+_show = shown_as(BALANCE)
+
+
+class _Balances(Resource):
+    def send(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        query: Row,
+        program_id: UUID | None,
+        partner_id: UUID | None,
+    ) -> None:
+        """Balances of now from their table; of then from the journal."""
+        if query["as_of"] is None:
+            fetch = queries.list_balances
+            send_list(
+                req, resp, self.database, query, fetch, _show, program_id=program_id, partner_id=partner_id
+            )
+            return
+        with self.database.read() as connection:
+            found = queries.balances_as_of(connection, program_id, partner_id, recorded_as_of=query["as_of"])
+        rows, following = _page_of(req, query, found)
+        send_page(req, resp, [_show(msgspec.structs.asdict(row)) for row in rows], following)
+
+
+def _page_of(
+    req: falcon.Request, query: Row, found: Sequence[queries.Balance]
+) -> tuple[Sequence[queries.Balance], list[str] | None]:
+    start = 0
+    if query["cursor"] is not None:
+        after = read_cursor(req.path, query["cursor"])
+        places = [index for index, row in enumerate(found) if _key(row) == after]
+        if not places:
+            raise bad_cursor()
+        start = places[0] + 1
+    end = start + query["limit"]
+    return found[start:end], _key(found[end - 1]) if end < len(found) else None
+
+
+def _key(row: queries.Balance) -> list[str]:
+    return [str(row.program_id), str(row.partner_id), row.currency]
+
+
+class ProgramBalances(_Balances):
+    """The balances of a program."""
+
+    @operation(
+        "List a program's balances",
+        scopes=READ,
+        query=ProgramBalancesQuery(),
+        answer=page_of(BALANCE),
+        problems=("unknown-program",),
+    )
+    def on_get(self, req: falcon.Request, resp: falcon.Response, program_id: UUID, query: Row) -> None:
+        """One for each partner in whose account something happened. `as_of`: as they were known then."""
+        program.known(self.desk.program(program_id))
+        self.send(req, resp, query, program_id, query["partner_id"])
+
+
+class PartnerBalances(_Balances):
+    """The balances of a partner."""
+
+    @operation(
+        "List a partner's balances",
+        scopes=(*READ, "partner:read"),
+        query=PartnerBalancesQuery(),
+        answer=page_of(BALANCE),
+        problems=("unknown-partner",),
+    )
+    def on_get(self, req: falcon.Request, resp: falcon.Response, partner_id: UUID, query: Row) -> None:
+        """One for each program in which the partner's account moved. `as_of`: as they were known then."""
+        partner.known(self.desk.partner(partner_id))
+        self.send(req, resp, query, query["program_id"], partner_id)
+
+
+class Journal(Resource):
+    """The journal, double entry: each cent of a balance, and the fact that moved it."""
+
+    @operation("List the journal", scopes=(*READ, "partner:read"), query=LegQuery(), answer=page_of(LEG))
+    def on_get(self, req: falcon.Request, resp: falcon.Response, query: Row) -> None:
+        """In the order of the log. A partner's key reads the lines of its own statements."""
+        names = ("program_id", "account", "reward_id", "payout_id", "conversion_id")
+        where = {name: query[name] for name in names}
+        where["partner_id"] = req.context.caller.own(query["partner_id"])
+        send_list(req, resp, self.database, query, queries.list_journal, shown_as(LEG), **where)
+
+
+class ClawbackWriteOff(Resource):
+    """What is given up of a clawback."""
+
+    @operation(
+        "Write a clawback off",
+        scopes=("finance:approve",),
+        body=WriteOffSchema(),
+        statuses=(201, 200),
+        answer=WriteOffSchema(),
+        problems=("unknown-program", "unknown-partner", "wrong-currency", "insufficient-balance"),
+        example={
+            "program_id": "9e0c2b1c-5a1f-5d0e-8b3a-0f6f0f6b2a11",
+            "currency": "GBP",
+            "amount_minor": 250,
+            "reason": "Too small to pursue.",
+        },
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response, partner_id: UUID, body: Row) -> None:
+        """A part or all of what the partner owes us. Send an Idempotency-Key: each request gives up more."""
+        done = self.desk.execute(WriteOffClawback(partner_id=partner_id, **body), by=req.context.caller.by)
+        send(resp, body, 201 if done.new else 200)

@@ -1,0 +1,151 @@
+"""Payouts: batches that one drafts and another approves, and each partner's part."""
+
+from uuid import UUID, uuid4
+
+import falcon
+import msgspec
+
+from api.answers import send
+from api.auth import nothing_there
+from api.listings import Row, send_list, shown_as
+from api.operations import operation
+from api.schemas.fields import page_of
+from api.schemas.partners import ReasonSchema
+from api.schemas.payouts import (
+    ApprovalSchema,
+    BatchQuery,
+    BatchSchema,
+    LineSchema,
+    NewBatchSchema,
+    PayoutQuery,
+    PayoutSchema,
+    PayoutStorySchema,
+    SkippedSchema,
+)
+from api.services import Resource
+from ledger import ids
+from ledger.commands import ApprovePayouts, CancelPayouts, DraftPayouts
+from payouts import batches
+from projections import queries
+
+BATCH = BatchSchema()
+PAYOUT = PayoutSchema()
+READ = ("finance:read", "finance:approve")
+_show_payout = shown_as(PAYOUT)
+_show_batch = shown_as(BATCH)
+_show_skipped = shown_as(SkippedSchema())
+_show_line = shown_as(LineSchema())
+
+
+def show_batch(batch: batches.Batch) -> Row:
+    """A batch as it is answered."""
+    shown = _show_batch(msgspec.structs.asdict(batch))
+    shown["payouts"] = [_show_payout(msgspec.structs.asdict(payout)) for payout in batch.payouts]
+    shown["skipped"] = [_show_skipped(msgspec.structs.asdict(skipped)) for skipped in batch.skipped]
+    return shown
+
+
+class PayoutBatches(Resource):
+    """All payout batches."""
+
+    @operation(
+        "Draft a payout batch",
+        scopes=("finance:approve",),
+        body=NewBatchSchema(),
+        answer=BATCH,
+        statuses=(201, 200),
+        problems=("unknown-program", "nothing-to-pay"),
+        example={"program_id": "9e0c2b1c-5a1f-5d0e-8b3a-0f6f0f6b2a11"},
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response, body: Row) -> None:
+        """Of all that is payable now. The batch's id derives from the Idempotency-Key, where there is one."""
+        key, caller = req.get_header("Idempotency-Key"), req.context.caller
+        batch_id = ids.command_id(str(caller.key_id), key, "payout_batch") if key else uuid4()
+        batch = batches.draft(self.ledger, DraftPayouts(batch_id=batch_id, **body), by=caller.by)
+        resp.location = f"/v1/payout-batches/{batch_id}"
+        send(resp, show_batch(batch), 201 if batch.new else 200)
+
+    @operation("List payout batches", scopes=READ, query=BatchQuery(), answer=page_of(BATCH))
+    def on_get(self, req: falcon.Request, resp: falcon.Response, query: Row) -> None:
+        """The latest first."""
+        names = [name for name in BATCH.fields if name not in ("payouts", "skipped", "status")]
+        fetch = queries.list_payout_batches
+        where = {"program_id": query["program_id"]}
+        send_list(
+            req,
+            resp,
+            self.database,
+            query,
+            fetch,
+            lambda row: {"status": row["state"], **{name: row[name] for name in names}},
+            **where,
+        )
+
+
+class PayoutBatch(Resource):
+    """One payout batch."""
+
+    @operation("Get a payout batch", scopes=READ, answer=BATCH)
+    def on_get(self, _req: falcon.Request, resp: falcon.Response, batch_id: UUID) -> None:
+        """With its payouts, as their facts stand now."""
+        send(resp, show_batch(batches.load(self.ledger, batch_id)))
+
+
+class PayoutBatchApproval(Resource):
+    """The approval of a batch."""
+
+    @operation(
+        "Approve a payout batch",
+        scopes=("finance:approve",),
+        body=ApprovalSchema(),
+        answer=BATCH,
+        problems=("not-found", "same-maker-and-checker", "content-changed", "illegal-transition"),
+        example={"content_hash": "sha256 of the batch as it was looked at"},
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response, batch_id: UUID, body: Row) -> None:
+        """By another key than the one that drafted it. Its payouts are sent then."""
+        command = ApprovePayouts(batch_id=batch_id, **body)
+        send(resp, show_batch(batches.approve(self.ledger, command, by=req.context.caller.by)))
+
+
+class PayoutBatchCancellation(Resource):
+    """The end of a batch before its approval."""
+
+    @operation(
+        "Cancel a payout batch",
+        scopes=("finance:approve",),
+        body=ReasonSchema(),
+        answer=BATCH,
+        problems=("not-found", "illegal-transition"),
+        example={"reason": "Drafted too early."},
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response, batch_id: UUID, body: Row) -> None:
+        """What it would have paid stays available."""
+        command = CancelPayouts(batch_id=batch_id, **body)
+        send(resp, show_batch(batches.cancel(self.ledger, command, by=req.context.caller.by)))
+
+
+class Payouts(Resource):
+    """All payouts."""
+
+    @operation("List payouts", scopes=(*READ, "partner:read"), query=PayoutQuery(), answer=page_of(PAYOUT))
+    def on_get(self, req: falcon.Request, resp: falcon.Response, query: Row) -> None:
+        """The latest first."""
+        where = {"program_id": query["program_id"], "batch_id": query["batch_id"], "state": query["status"]}
+        where["partner_id"] = req.context.caller.own(query["partner_id"])
+        show = shown_as(PAYOUT, status="state")
+        send_list(req, resp, self.database, query, queries.list_payouts, show, **where)
+
+
+class Payout(Resource):
+    """One payout."""
+
+    @operation("Get a payout", scopes=(*READ, "partner:read"), answer=PayoutStorySchema())
+    def on_get(self, req: falcon.Request, resp: falcon.Response, payout_id: UUID) -> None:
+        """With the lines that make its amount."""
+        payout = batches.load_payout(self.ledger, payout_id)
+        if not req.context.caller.sees(payout.partner_id):
+            raise nothing_there()
+        lines = batches.lines(self.ledger, payout_id)
+        shown = _show_payout(msgspec.structs.asdict(payout))
+        send(resp, shown | {"lines": [_show_line(msgspec.structs.asdict(line)) for line in lines]})

@@ -1,0 +1,1 @@
+"""Schemas (marshmallow) of every resource, in and out. Instances are made once and reused."""

@@ -1,0 +1,122 @@
+"""Schemas of rewards, balances and the journal. Amounts are whole minor units of `currency`."""
+
+from marshmallow import fields, validate
+
+from api.schemas.fields import Id, PageQuery, QueryTime, Strict, Text, Time, Whole
+
+
+class CapSchema(Strict):
+    """A limit that cut a reward."""
+
+    kind = Text(required=True)
+    limit_minor = Whole(required=True)
+    left_minor = Whole(required=True)
+    period = Text(allow_none=True)
+
+
+class RewardSchema(Strict):
+    """What a conversion earned a partner, and everything that made the number."""
+
+    reward_id = Id(required=True)
+    conversion_id = Id(required=True)
+    program_id = Id(required=True)
+    partner_id = Id(required=True)
+    customer_id = Id(required=True)
+    amount_minor = Whole(required=True)
+    reversed_minor = Whole(required=True)
+    stage = Text(required=True)
+    currency = Text(required=True)
+    basis_minor = Whole(required=True)
+    share_bps = Whole(required=True)
+    rate_bps = Whole(required=True, allow_none=True)
+    flat_minor = Whole(required=True, allow_none=True)
+    terms_version = Whole(required=True)
+    rule = Whole(required=True)
+    caps = fields.List(fields.Nested(CapSchema()), required=True)
+    reason = Text(required=True)
+    effective_at = Time(required=True)
+    recorded_at = Time(required=True)
+    matures_at = Time(required=True)
+    matured_at = Time(required=True, allow_none=True)
+
+
+class RewardQuery(PageQuery):
+    """Which rewards to list."""
+
+    program_id = Id(load_default=None)
+    partner_id = Id(load_default=None)
+    conversion_id = Id(load_default=None)
+    stage = Text(load_default=None, validate=validate.Length(1, 40))
+
+
+class BalanceSchema(Strict):
+    """A partner's money in one program and currency."""
+
+    program_id = Id(required=True)
+    partner_id = Id(required=True)
+    currency = Text(required=True)
+    earned_minor = Whole(required=True, metadata={"description": "Net of reversals and clawbacks."})
+    pending_minor = Whole(required=True)
+    available_minor = Whole(required=True)
+    in_transit_minor = Whole(required=True)
+    paid_minor = Whole(required=True)
+    clawback_minor = Whole(required=True)
+    withheld_minor = Whole(required=True)
+
+
+class AsOfQuery(PageQuery):
+    """Balances as they are, or as they were known at a time."""
+
+    as_of = QueryTime(
+        load_default=None, metadata={"description": "With what was recorded up to this time. Default: now."}
+    )
+
+
+class ProgramBalancesQuery(AsOfQuery):
+    """The balances of a program."""
+
+    partner_id = Id(load_default=None)
+
+
+class PartnerBalancesQuery(AsOfQuery):
+    """The balances of a partner."""
+
+    program_id = Id(load_default=None)
+
+
+class LegSchema(Strict):
+    """One leg of the journal: debit positive, credit negative. Legs of a position sum to zero."""
+
+    position = Whole(required=True)
+    leg = Whole(required=True)
+    account = Text(required=True)
+    amount_minor = Whole(required=True)
+    currency = Text(required=True)
+    program_id = Id(required=True)
+    partner_id = Id(required=True)
+    posting_version = Whole(required=True)
+    effective_at = Time(required=True)
+    recorded_at = Time(required=True)
+    reward_id = Id(required=True, allow_none=True)
+    payout_id = Id(required=True, allow_none=True)
+    conversion_id = Id(required=True, allow_none=True)
+
+
+class LegQuery(PageQuery):
+    """Which legs to list."""
+
+    program_id = Id(load_default=None)
+    partner_id = Id(load_default=None)
+    account = Text(load_default=None, validate=validate.Length(1, 64))
+    reward_id = Id(load_default=None)
+    payout_id = Id(load_default=None)
+    conversion_id = Id(load_default=None)
+
+
+class WriteOffSchema(Strict):
+    """A part (or all) of what a partner owes us, to be given up."""
+
+    program_id = Id(required=True)
+    currency = Text(required=True, validate=validate.Length(3, 3))
+    amount_minor = Whole(required=True, validate=validate.Range(1, 10**13))
+    reason = Text(required=True, validate=validate.Length(1, 1_000))

@@ -1,0 +1,95 @@
+"""Schemas of payout batches and payouts."""
+
+from marshmallow import fields, validate
+
+from api.schemas.fields import Id, PageQuery, Strict, Text, Time, Whole, amount, text
+
+
+class NewBatchSchema(Strict):
+    """A batch to draft: of every account of the program that is due a payout."""
+
+    program_id = Id(required=True)
+    minimum_minor = amount(
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "Leave out accounts below this; the terms' minimum holds all the same."},
+    )
+
+
+class ApprovalSchema(Strict):
+    """An approval of a batch as it was looked at."""
+
+    content_hash = Text(required=True, validate=validate.Length(1, 200))
+
+
+class PayoutSchema(Strict):
+    """One partner's part of a batch."""
+
+    payout_id = Id(required=True)
+    batch_id = Id(required=True)
+    program_id = Id(required=True)
+    partner_id = Id(required=True)
+    status = Text(required=True)
+    amount_minor = Whole(required=True)
+    currency = Text(required=True)
+    destination = Text(required=True)
+    attempt = Whole(required=True)
+    transfer_id = Text(required=True, allow_none=True)
+
+
+class SkippedSchema(Strict):
+    """A partner with money available that a batch leaves out, and why."""
+
+    partner_id = Id(required=True)
+    reason = Text(required=True)
+    available_minor = Whole(required=True)
+
+
+class BatchSchema(Strict):
+    """A payout batch. Whoever drafted it can't approve it."""
+
+    batch_id = Id(required=True)
+    program_id = Id(required=True)
+    status = Text(required=True)
+    currency = Text(required=True)
+    total_minor = Whole(required=True)
+    content_hash = Text(required=True)
+    made_by = Text(required=True)
+    approved_by = Text(required=True, allow_none=True)
+    payouts = fields.List(fields.Nested(PayoutSchema()), metadata={"description": "Told of one batch."})
+    skipped = fields.List(fields.Nested(SkippedSchema()), metadata={"description": "Told by the draft."})
+
+
+class BatchQuery(PageQuery):
+    """Which batches to list."""
+
+    program_id = Id(load_default=None)
+
+
+class PayoutQuery(PageQuery):
+    """Which payouts to list."""
+
+    program_id = Id(load_default=None)
+    partner_id = Id(load_default=None)
+    batch_id = Id(load_default=None)
+    status = text(40, load_default=None)
+
+
+class LineSchema(Strict):
+    """One fact of the account that a payout's amount is made of; below zero where it takes."""
+
+    account_version = Whole(required=True)
+    position = Whole(required=True)
+    kind = Text(required=True)
+    amount_minor = Whole(required=True)
+    effective_at = Time(required=True)
+    recorded_at = Time(required=True)
+    reward_id = Id(required=True, allow_none=True)
+    conversion_id = Id(required=True, allow_none=True)
+    payout_id = Id(required=True, allow_none=True)
+
+
+class PayoutStorySchema(PayoutSchema):
+    """A payout with its lines: they sum to its amount, to the last cent."""
+
+    lines = fields.List(fields.Nested(LineSchema()), required=True)
