@@ -1,0 +1,59 @@
+"""The commands of `revshare`, put together."""
+
+from importlib.metadata import version as installed_version
+
+import typer
+
+from api.cli import parts
+from api.cli.balances import balances
+from api.cli.demo import demo
+from api.cli.doctor import doctor
+from api.cli.importer import import_file
+from api.cli.keys import keys
+from api.cli.payouts import payouts
+from api.cli.rebuild import rebuild
+from api.cli.terminal import fail, out, say
+from api.cli.up import up
+from ledger.store.database import DatabaseUnavailable
+from ledger.store.migrations import migrate as migrate_database
+from ledger.store.migrations import pending_revisions
+
+app = typer.Typer(
+    name="revshare",
+    help="The system of record of a partner program: conversions in, rewards, payouts out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # a plain traceback can be searched for, and shows no values
+)
+
+
+def migrate() -> None:
+    """Bring the database to the newest schema. Safe to run at any time, and several times."""
+    of = parts.settings()
+    try:
+        pending = pending_revisions(of.database_url)
+        migrate_database(of.database_url)
+    except DatabaseUnavailable as error:
+        fail(parts.first_line(error), hint="is it running? is DATABASE_URL right?")
+    say(f"migrated: {', '.join(pending)}" if pending else "nothing to do: the database is up to date")
+
+
+def version() -> None:
+    """Print the version."""
+    out.print(f"revshare {installed_version('revshare')}")
+
+
+app.command()(up)
+app.command()(demo)
+app.command()(migrate)
+app.command("import")(import_file)
+app.command()(balances)
+app.add_typer(keys, name="keys")
+app.add_typer(payouts, name="payouts")
+app.command()(rebuild)
+app.command()(doctor)
+app.command(rich_help_panel="Single parts")(parts.serve)
+app.command(rich_help_panel="Single parts")(parts.engine)
+app.command(rich_help_panel="Single parts")(parts.project)
+app.command(rich_help_panel="Single parts")(parts.simulator)
+app.command()(version)

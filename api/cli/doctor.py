@@ -1,0 +1,168 @@
+"""`revshare doctor`: looks at everything an installation needs, and says what to do about what is wrong."""
+
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+import sqlalchemy as sa
+import typer
+import urllib3
+
+from api.cli.parts import LIVE_PREFIXES, first_line
+from api.cli.terminal import EXIT_FAILED, out
+from api.cli.terminal import table as new_table
+from api.settings import InvalidSettings, Settings, read_settings
+from ledger.store.application import Ledger
+from ledger.store.database import Database, DatabaseUnavailable
+from ledger.store.migrations import pending_revisions
+from payouts.gateway import GatewayError, LiveKeyRefused, StripeGateway
+from projections.lag import lag
+from projections.queries.checks import zero_sum
+
+LAG_S_MAX: Final = 30
+"""A reader whose oldest waiting fact is older than this does not keep up, or does not run."""
+_STORE: Final = "stored_events"
+
+
+class Finding(NamedTuple):
+    """What one check found. `advice` says what to do where it failed."""
+
+    check: str
+    ok: bool
+    detail: str
+    advice: str = ""
+
+
+def doctor() -> None:
+    """Check configuration, database, triggers, lag, books and Stripe. Ends with 1 if something is wrong."""
+    findings = list(examine())
+    table = new_table("check", "", "finding")
+    for found in findings:
+        table.add_row(found.check, "[green]ok[/]" if found.ok else "[bold red]FAILED[/]", found.detail)
+        if found.advice and not found.ok:
+            table.add_row("", "", f"[cyan]→ {found.advice}[/]")
+    out.print(table)
+    wrong = [found for found in findings if not found.ok]
+    if wrong:
+        out.print(f"[bold red]{len(wrong)} of {len(findings)} checks failed[/]")
+        raise typer.Exit(EXIT_FAILED)
+    out.print(f"[green]all {len(findings)} checks are well[/]")
+
+
+def examine() -> Iterator[Finding]:
+    """Every check, in order; where the ground for the next ones is missing it ends early."""
+    try:
+        of = read_settings()
+    except InvalidSettings as error:
+        yield Finding(
+            "configuration", False, str(error), "correct these variables; docs/operations.md has all"
+        )
+        return
+    yield Finding("configuration", True, f"database {_shown(of.database_url)}, API {of.base_url}")
+    yield _live_key(of)
+    ledger = Ledger(Database(of.database_url, pool_size=1))
+    try:
+        yield from _database(of, ledger)
+    finally:
+        ledger.close()
+    yield _api(of)
+    yield _stripe(of)
+
+
+def _shown(url: str) -> str:
+    return sa.make_url(url).render_as_string(hide_password=True)
+
+
+def _live_key(of: Settings) -> Finding:
+    if of.uses_standin:
+        return Finding("Stripe key", True, "none: the stand-in plays Stripe, no real money moves")
+    if of.stripe_api_key.startswith(LIVE_PREFIXES):
+        return Finding("Stripe key", True, "a LIVE key: `up` and `payouts work` refuse it without --live")
+    return Finding("Stripe key", True, "a test key")
+
+
+def _database(of: Settings, ledger: Ledger) -> Iterator[Finding]:
+    try:
+        pending = pending_revisions(of.database_url)
+    except (DatabaseUnavailable, sa.exc.DBAPIError) as error:
+        advice = "start it, or correct DATABASE_URL"
+        yield Finding("database", False, first_line(error), advice)
+        return
+    yield Finding("database", True, "reachable")
+    missing = f"{len(pending)} migrations are missing: {', '.join(pending)}"
+    yield Finding("migrations", not pending, missing if pending else "up to date", "revshare migrate")
+    if pending:
+        return
+    checks: tuple[Callable[[Ledger, sa.Connection], Iterator[Finding]], ...] = (_triggers, _lag, _books)
+    for check in checks:
+        with ledger.database.read() as connection:
+            yield from check(ledger, connection)
+
+
+def _triggers(ledger: Ledger, connection: sa.Connection) -> Iterator[Finding]:
+    """The triggers that keep facts from being changed: tried out by reading what guards the table."""
+    if ledger.database.is_postgresql:
+        query = (
+            "SELECT string_agg(pg_get_triggerdef(t.oid), ' ') FROM pg_trigger t"
+            f" WHERE t.tgrelid = '{_STORE}'::regclass AND NOT t.tgisinternal AND t.tgenabled <> 'D'"
+        )
+    else:
+        query = (
+            "SELECT group_concat(sql, ' ') FROM sqlite_master"
+            f" WHERE type = 'trigger' AND tbl_name = '{_STORE}'"
+        )
+    defined = (connection.execute(sa.text(query)).scalar() or "").upper()
+    # SQLite has no TRUNCATE: its DELETE trigger covers all.
+    needed = ["UPDATE", "DELETE"] + (["TRUNCATE"] if ledger.database.is_postgresql else [])
+    missing = [verb for verb in needed if verb not in defined]
+    detail = (
+        f"nothing keeps facts from {' and '.join(missing)}"
+        if missing
+        else "facts can't be changed or deleted"
+    )
+    yield Finding(
+        "triggers", not missing, detail, "restore them from the migrations; find out who dropped them"
+    )
+
+
+def _lag(ledger: Ledger, connection: sa.Connection) -> Iterator[Finding]:
+    for reader in lag(ledger, connection):
+        behind = f"{reader.events:,} facts, {reader.seconds:.0f} s behind" if reader.events else "up to date"
+        ok = not reader.events or reader.seconds <= LAG_S_MAX
+        command = "revshare engine" if reader.name == "engine" else "revshare project"
+        advice = f"is it running? start everything with `revshare up`, or it alone with `{command}`"
+        yield Finding(f"lag of {reader.name.removeprefix('view:')}", ok, behind, advice)
+
+
+def _books(_ledger: Ledger, connection: sa.Connection) -> Iterator[Finding]:
+    wrong = zero_sum(connection)
+    detail = "; ".join(f"{found.rule}: {found.place} {found.detail}" for found in wrong[:3])
+    advice = "stop the payout worker; `revshare rebuild` says whether the views are at fault"
+    yield Finding("zero-sum", not wrong, detail or "every entry and every currency sums to zero", advice)
+
+
+def _api(of: Settings) -> Finding:
+    try:
+        with urllib3.PoolManager(retries=False, timeout=5) as pool:
+            answer = pool.request("GET", f"{of.base_url}/readyz")
+    except urllib3.exceptions.HTTPError as error:
+        return Finding("API", False, f"{of.base_url}: {type(error).__name__}", "revshare up (or serve)")
+    return Finding(
+        "API", answer.status == 200, f"{of.base_url} answers {answer.status}", "look at its output"
+    )
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, GatewayError):
+        return str(getattr(error.outcome, "reason", None) or type(error.outcome).__name__)
+    return str(error)
+
+
+def _stripe(of: Settings) -> Finding:
+    name = "stand-in" if of.uses_standin else "Stripe"
+    try:
+        # Reading a balance moves no money, so a live key is fine here.
+        health = StripeGateway(of.stripe_api_key, of.stripe_base, live=True).ping()
+    except (GatewayError, LiveKeyRefused) as error:
+        advice = "revshare up (or simulator)" if of.uses_standin else "check STRIPE_API_KEY and the network"
+        return Finding(name, False, f"{of.stripe_base or 'Stripe'}: {_said(error)}", advice)
+    return Finding(name, True, f"{health.address} answers")

@@ -1,0 +1,153 @@
+"""The parts of an installation: each one command that runs until it is told to stop."""
+
+import runpy
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final
+
+import sqlalchemy as sa
+import structlog
+import typer
+
+from api.cli.lifetime import end_with_supervisor, stop_on_signal
+from api.cli.supervisor import Part
+from api.cli.terminal import EXIT_USAGE, fail
+from api.settings import InvalidSettings, Settings, read_settings
+from ledger.store.application import Ledger
+from ledger.store.database import Database, DatabaseUnavailable
+from ledger.store.migrations import pending_revisions
+
+LIVE_PREFIXES: Final = ("sk_live_", "rk_live_")
+STANDIN_OPENING_BALANCE: Final = ("gbp=1000000000", "eur=1000000000", "usd=1000000000")
+"""Test money that the stand-in's platform account begins with."""
+
+Live = Annotated[
+    bool, typer.Option("--live", help="Allow a live Stripe key: real money moves. Refused without.")
+]
+
+
+def settings() -> Settings:
+    """The settings, or an end that names every mistake in them."""
+    try:
+        return read_settings()
+    except InvalidSettings as error:
+        fail(
+            f"the configuration has mistakes: {error}",
+            code=EXIT_USAGE,
+            hint="docs/operations.md lists them all",
+        )
+
+
+def guard_live_key(of: Settings, *, live: bool) -> None:
+    """A live key without `--live` ends here, before anything is started."""
+    if of.stripe_api_key.startswith(LIVE_PREFIXES) and not live:
+        fail(
+            "STRIPE_API_KEY is a live key, and --live was not given",
+            code=EXIT_USAGE,
+            hint="add --live if real money is to move; take a test key (sk_test_…) otherwise",
+        )
+
+
+@contextmanager
+def open_ledger(of: Settings) -> Iterator[Ledger]:
+    """The ledger for one command; closed at its end. What a database says no to ends the command."""
+    ledger = Ledger(Database(of.database_url))
+    try:
+        yield ledger
+    except DatabaseUnavailable as error:
+        fail(f"the database can't be used now: {first_line(error)}", hint="is DATABASE_URL right?")
+    except sa.exc.DBAPIError:
+        if not pending_revisions(of.database_url):
+            raise
+        fail("the database lacks the newest tables", hint="run `revshare migrate` first")
+    finally:
+        ledger.close()
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, without the driver's advice below it."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def standin_database(of: Settings) -> Path:
+    """Where the stand-in keeps its books."""
+    return of.var / "stripe-simulator.db"
+
+
+def environment_of(of: Settings) -> dict[str, str]:
+    """The environment that gives a part these settings."""
+    environment = {
+        "DATABASE_URL": of.database_url,
+        "HOST": of.host,
+        "PORT": str(of.port),
+        "WORKERS": str(of.workers),
+        "THREADS": str(of.threads),
+        "STRIPE_API_KEY": of.stripe_api_key,
+        "SIMULATOR_PORT": str(of.simulator_port),
+        "VAR_DIR": str(of.var),
+    }
+    if of.stripe_api_base is not None:
+        environment["STRIPE_API_BASE"] = of.stripe_api_base
+    return environment
+
+
+def parts_of(of: Settings, *, live: bool = False) -> list[Part]:
+    """What `up` starts, in this order; it stops them in the other."""
+    standin = [Part("stand-in", ("simulator",))] if of.uses_standin and of.stripe_api_base is None else []
+    return [
+        *standin,
+        Part("projections", ("project",)),
+        Part("engine", ("engine",)),
+        Part("payouts", ("payouts", "work", *(("--live",) if live else ()))),
+        Part("api", ("serve",)),
+    ]
+
+
+# The commands
+
+
+def serve() -> None:
+    """Run the HTTP API (gunicorn) alone."""
+    end_with_supervisor()
+    settings()
+    sys.argv = ["gunicorn", "--config", "python:api.gunicorn_conf"]
+    runpy.run_module("gunicorn", run_name="__main__")
+
+
+def engine() -> None:
+    """Run the reward engine alone. A second one waits until the first is gone."""
+    end_with_supervisor()
+    stop = stop_on_signal()
+    from ledger.engine.engine import RewardEngine
+
+    with open_ledger(settings()) as ledger:
+        _log_start("engine")
+        RewardEngine(ledger).run(stop)
+
+
+def project() -> None:
+    """Keep the views along the log, alone."""
+    end_with_supervisor()
+    stop = stop_on_signal()
+    from projections.runner import Runner
+
+    with open_ledger(settings()) as ledger:
+        _log_start("projections")
+        Runner(ledger).run(stop)
+
+
+def simulator() -> None:
+    """Run the Stripe stand-in alone."""
+    end_with_supervisor()
+    of = settings()
+    from payouts.simulator.__main__ import main as run_simulator
+
+    of.var.mkdir(parents=True, exist_ok=True)
+    options = ["--port", str(of.simulator_port), "--database", str(standin_database(of))]
+    raise typer.Exit(run_simulator([*options, "--platform-balance", *STANDIN_OPENING_BALANCE]))
+
+
+def _log_start(name: str) -> None:
+    structlog.get_logger("revshare").info("started", part=name)

@@ -1,0 +1,134 @@
+"""`revshare up` with real processes: all parts start, what dies starts again, nothing is ever left behind."""
+
+import os
+import signal
+import socket
+
+import pytest
+
+from api.cli.supervisor import Gone, Part, Supervisor
+from tests.support.house import (
+    alive,
+    answers,
+    descendants,
+    environment,
+    revshare,
+    started,
+    wait_for,
+)
+
+PARTS = ("simulator", "project", "engine", "payouts work", "serve")
+
+
+def parts_of(pid):
+    """The parts that run below `up`, by their command."""
+    found = descendants(pid)
+    return {part: child for part in PARTS for child, line in found.items() if line.endswith(f"cli {part}")}
+
+
+@pytest.fixture
+def env(sqlite_database_url, tmp_path):
+    """An installation of its own."""
+    return environment(sqlite_database_url, tmp_path / "var")
+
+
+@pytest.fixture
+def up(env, tmp_path):
+    """`revshare up`, ready."""
+    log = tmp_path / "up.log"
+    with started(env, "up", log=log) as process:
+        wait_for(lambda: answers(env) or process.poll() is not None)
+        assert process.poll() is None, log.read_text()
+        wait_for(lambda: parts_of(process.pid).keys() == set(PARTS))
+        process.log = log
+        yield process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_every_part(up, number):
+    """Ctrl-C and SIGTERM alike: the parts end in order, and `up` with 0."""
+    below = descendants(up.pid)
+
+    up.send_signal(number)
+
+    assert up.wait(60) == 0
+    assert not [line for pid, line in below.items() if alive(pid)]
+    assert "stopped" in up.log.read_text()
+    assert "killed" not in up.log.read_text()
+
+
+def test_parts_end_with_an_up_that_is_killed(up):
+    """kill -9 gives `up` no chance to stop anything; its parts end all the same."""
+    below = descendants(up.pid)
+
+    up.kill()
+    up.wait(10)
+
+    wait_for(lambda: not any(alive(pid) for pid in below), seconds=40, message=f"left behind: {below}")
+
+
+def test_a_part_that_dies_is_started_again(up):
+    """And it is said that it died."""
+    before = parts_of(up.pid)["engine"]
+
+    os.kill(before, signal.SIGKILL)
+
+    wait_for(lambda: parts_of(up.pid).get("engine", before) != before, message=up.log.read_text())
+    wait_for(lambda: "ended with signal SIGKILL; starts again" in up.log.read_text())
+
+
+def test_two_ups_on_one_folder_are_refused(up, env, tmp_path):
+    """The second one says so, and the first goes on."""
+    other = environment(env["DATABASE_URL"], tmp_path / "var")
+
+    second = revshare(other, "up")
+
+    assert second.returncode == 1
+    assert "already running" in second.stderr
+    assert answers(env)
+
+
+def test_a_taken_port_is_named(env):
+    """Nothing is started; the message names the port and the setting."""
+    with socket.create_server(("127.0.0.1", int(env["PORT"]))):
+        done = revshare(env, "up")
+
+    assert done.returncode == 1
+    assert env["PORT"] in done.stderr
+    assert "PORT" in done.stderr
+
+
+def test_a_live_key_needs_live(env):
+    """Real money never moves by accident."""
+    for command in (("up",), ("payouts", "work")):
+        done = revshare({**env, "STRIPE_API_KEY": "sk_live_" + "x" * 24}, *command)
+
+        assert done.returncode == 2
+        assert "--live" in done.stderr
+
+
+def test_a_part_that_cannot_run_ends_all():
+    """A mistake in how a part is started would only be repeated: its exit code is passed on."""
+    supervisor = Supervisor(
+        [Part("steady", ("project",)), Part("broken", ("no-such-command",))],
+        environment={},
+        heard=lambda _name, _line: None,
+    )
+    supervisor.start()
+    try:
+        with pytest.raises(Gone) as gone:
+            supervisor.watch()
+    finally:
+        supervisor.stop()
+
+    assert (gone.value.name, gone.value.code) == ("broken", 2)
+    assert supervisor.pids() == {}
+
+
+def test_wrong_settings_are_named(env):
+    """Every mistake at once."""
+    done = revshare({**env, "PORT": "99999", "WORKERS": "many"}, "up")
+
+    assert done.returncode == 2
+    assert "PORT" in done.stderr
+    assert "WORKERS" in done.stderr
