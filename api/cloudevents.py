@@ -1,8 +1,8 @@
 """CloudEvents 1.0 in: structured, binary and batched, each turned into an item of the conversions path.
 
 `type` is `revshare.conversion.<kind>`; `source` is the item's source; `id` its external_id (of a
-refund its refund_id, of a dispute that opens its dispute_id) and `time` its effective_at, where `data` has none
-of its own.
+refund its refund_id, of a dispute that opens its dispute_id) and `time` its effective_at, where `data`
+has none of its own.
 """
 
 import base64

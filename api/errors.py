@@ -118,7 +118,7 @@ def _http_error(name: str, error: falcon.HTTPError) -> HttpProblem:
 
 def from_marshmallow(error: ValidationError) -> HttpProblem:
     """Every mistake that a schema found, each with its pointer."""
-    errors = list(_mistakes(error.normalized_messages(), ""))
+    errors = list(_mistakes(error.normalized_messages(), ""))  # type: ignore[no-untyped-call]
     return HttpProblem("invalid-field", f"{len(errors)} field(s) of the body are wrong", errors)
 
 

@@ -22,8 +22,8 @@ The system of record of a partner program: who referred whom, what it brought in
 and why, and what was paid.
 
 Amounts are whole minor units (`amount_minor`) of an ISO 4217 currency. Times are RFC 3339 with a zone,
-answered in UTC. Every POST takes an `Idempotency-Key`. Lists have a `cursor`. Errors are problem documents (RFC 9457)
-whose `type` is the address of a page that explains it.
+answered in UTC. Every POST takes an `Idempotency-Key`. Lists have a `cursor`. Errors are problem documents
+(RFC 9457) whose `type` is the address of a page that explains it.
 """
 TAGS: Final = {
     "programs": "What partners join, its terms and its groups.",
@@ -71,7 +71,7 @@ def document(app: "falcon.App[Any, Any]", resources: dict[str, object]) -> dict[
     assert marshmallow.converter is not None
     marshmallow.converter.field_mapping[Time] = ("string", "date-time")
     marshmallow.converter.field_mapping[Id] = ("string", "uuid")
-    marshmallow.converter.add_attribute_function(_describe_choice)
+    marshmallow.converter.add_attribute_function(_describe_amount)  # type: ignore[no-untyped-call]
     scheme = {"type": "http", "scheme": "bearer", "description": "An API key: `rs_…`."}
     spec.components.security_scheme("apiKey", scheme)
     spec.components.schema("Problem", schema=ProblemSchema())
@@ -94,8 +94,8 @@ def _schema_name(schema: Any) -> str:
     return str(cls.__name__).removesuffix("Schema")
 
 
-def _describe_choice(_converter: Any, field: fields.Field[Any], **_kwargs: Any) -> dict[str, Any]:
-    """Length and pattern come from the field's validators; an amount says its unit."""
+def _describe_amount(_converter: Any, field: fields.Field[Any], **_kwargs: Any) -> dict[str, Any]:
+    """An amount says its unit."""
     if field.name and field.name.endswith("_minor") and not field.metadata.get("description"):
         return {"description": "Minor units of the currency."}
     return {}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from environs import Env, EnvValidationError
 from marshmallow import ValidationError
@@ -75,7 +75,8 @@ def read_settings() -> Settings:
     try:
         env.seal()
     except EnvValidationError as error:
-        raise InvalidSettings(error.error_messages) from None
+        mistakes: Any = error.error_messages
+        raise InvalidSettings(mistakes) from None
     return settings
 
 

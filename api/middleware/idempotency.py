@@ -34,7 +34,7 @@ class Idempotency:
             detail = "must be 1 to 255 visible ASCII characters"
             raise HttpProblem("invalid-header", f"Idempotency-Key {detail}")
         target = req.relative_uri
-        of = fingerprint(req.method, target, req.context.get("media_type", ""), req.context.raw)
+        of = fingerprint(req.method, target, getattr(req.context, "media_type", ""), req.context.raw)
         try:
             found = self._keys.take(str(caller.key_id), key, of)
         except OtherRequest:

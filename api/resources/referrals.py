@@ -33,6 +33,7 @@ from api.services import Resource, Services
 from ledger import ids
 from ledger.commands import IssueReferralCode, ReattributeCustomer, RecordReferral, Share, TouchReferralLink
 from ledger.desk import CUSTOMER
+from ledger.events.referral import CustomerReattributed, ReferralRecorded
 from ledger.referral import CodeState, CustomerState
 from ledger.referral_intake import ReferralIntake
 from ledger.store.commit import Overloaded
@@ -98,14 +99,14 @@ class ReferralLink(Resource):
         A visitor is never kept waiting for our books: when the database can't be reached, a code that this
         worker has seen before redirects all the same, without `touch`; the visit is then not counted.
         """
-        touch_id: UUID | None = uuid4()
+        touch_id: UUID | None = None
         try:
             target = self._target(code)
-            self.desk.execute(TouchReferralLink(touch_id=touch_id, code=code), by="link")
+            touch_id = self.desk.execute(TouchReferralLink(touch_id=uuid4(), code=code), by="link").id
         except (DatabaseUnavailable, Overloaded):
             if code not in self._targets:
                 raise
-            target, touch_id = self._targets[code], None
+            target = self._targets[code]
             log.warning("a touch was not counted", code=code)
         resp.status = falcon.HTTP_302
         resp.location = with_parameters(target, code, touch_id)
@@ -213,9 +214,16 @@ class Customers(Resource):
         send_list(req, resp, self.database, query, queries.list_customers, show, **where)
 
 
+def _told(state: CustomerState) -> ReferralRecorded | CustomerReattributed | None:
+    for fact in state.referrals.values():
+        return fact
+    return state.reattributions[0] if state.reattributions else None
+
+
 def show_customer(customer_id: UUID, state: CustomerState) -> Row:
     """A customer as it is answered."""
-    told = next(iter((*state.referrals.values(), *state.reattributions)))
+    told = _told(state)
+    assert told is not None
     decided = [
         {
             "shares": [{"partner_id": s.partner_id, "share_bps": s.share_bps} for s in fact.shares],
@@ -274,7 +282,7 @@ class CustomerReattribution(Resource):
                 raise invalid("/customer", "program_id and customer are not those of this address")
             return program_id, customer
         state = self.ledger.load(customer_id, CUSTOMER).state
-        told = next(iter((*state.referrals.values(), *state.reattributions)), None)
+        told = _told(state)
         if told is None:
             raise nothing_there()
         return told.program_id, told.customer

@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
@@ -13,6 +13,13 @@ from ledger.money import AMOUNT_MINOR_MAX
 _AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 _REFERENCE: Final = r"^[^\x00-\x1f\x7f]+$"
 _WHOLE: Final = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+
+
+_Messages = dict[str, str | list[Any] | dict[Any, Any]]
+
+
+def _invalid(says: str) -> _Messages:
+    return {"invalid": says}
 
 
 class Strict(Schema):
@@ -28,11 +35,15 @@ class Strict(Schema):
 class Time(fields.Field[datetime]):
     """A time of RFC 3339 with its zone; out in UTC with Z."""
 
-    default_error_messages: ClassVar[dict[str, str]] = {
-        "invalid": "must be a time of RFC 3339 with its zone, as 2026-05-04T12:30:00Z"
-    }
+    default_error_messages = _invalid("must be a time of RFC 3339 with its zone, as 2026-05-04T12:30:00Z")
 
-    def _deserialize(self, value: Any, _attr: str | None, _data: Any, **_kwargs: Any) -> datetime:
+    def _deserialize(
+        self,
+        value: Any,
+        attr: str | None,
+        data: Any,
+        **kwargs: Any,  # noqa: ARG002
+    ) -> datetime:
         if not isinstance(value, str):
             raise self.make_error("invalid")
         try:
@@ -40,16 +51,28 @@ class Time(fields.Field[datetime]):
         except msgspec.ValidationError:
             raise self.make_error("invalid") from None
 
-    def _serialize(self, value: Any, _attr: str | None, _obj: Any, **_kwargs: Any) -> Any:
+    def _serialize(
+        self,
+        value: Any,
+        attr: str | None,
+        obj: Any,
+        **kwargs: Any,  # noqa: ARG002
+    ) -> Any:
         return None if value is None else value.astimezone(UTC)
 
 
 class Id(fields.Field[UUID]):
     """An id: a UUID as text."""
 
-    default_error_messages: ClassVar[dict[str, str]] = {"invalid": "must be a UUID"}
+    default_error_messages = _invalid("must be a UUID")
 
-    def _deserialize(self, value: Any, _attr: str | None, _data: Any, **_kwargs: Any) -> UUID:
+    def _deserialize(
+        self,
+        value: Any,
+        attr: str | None,
+        data: Any,
+        **kwargs: Any,  # noqa: ARG002
+    ) -> UUID:
         if not isinstance(value, str):
             raise self.make_error("invalid")
         try:
@@ -61,12 +84,18 @@ class Id(fields.Field[UUID]):
 class Whole(fields.Integer):
     """A whole number. 5.0, "5" and true are none."""
 
-    default_error_messages: ClassVar[dict[str, str]] = {"invalid": "must be a whole number"}
+    default_error_messages = _invalid("must be a whole number")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(strict=True, **kwargs)
 
-    def _deserialize(self, value: Any, _attr: str | None, _data: Any, **_kwargs: Any) -> int:
+    def _deserialize(
+        self,
+        value: Any,
+        attr: str | None,
+        data: Any,
+        **kwargs: Any,  # noqa: ARG002
+    ) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise self.make_error("invalid")
         return value
@@ -75,9 +104,15 @@ class Whole(fields.Integer):
 class QueryWhole(fields.Integer):
     """A whole number in a query, where everything is text."""
 
-    default_error_messages: ClassVar[dict[str, str]] = {"invalid": "must be a whole number"}
+    default_error_messages = _invalid("must be a whole number")
 
-    def _deserialize(self, value: Any, _attr: str | None, _data: Any, **_kwargs: Any) -> int:
+    def _deserialize(
+        self,
+        value: Any,
+        attr: str | None,
+        data: Any,
+        **kwargs: Any,  # noqa: ARG002
+    ) -> int:
         if not isinstance(value, str) or not _WHOLE.fullmatch(value):
             raise self.make_error("invalid")
         return int(value)
@@ -95,7 +130,7 @@ class QueryTime(Time):
 class Text(fields.String):
     """Text that is text already."""
 
-    default_error_messages: ClassVar[dict[str, str]] = {"invalid": "must be text"}
+    default_error_messages = _invalid("must be text")
 
 
 def text(most: int = 1_000, **kwargs: Any) -> Text:
