@@ -37,13 +37,7 @@ class Time(fields.Field[datetime]):
 
     default_error_messages = _invalid("must be a time of RFC 3339 with its zone, as 2026-05-04T12:30:00Z")
 
-    def _deserialize(
-        self,
-        value: Any,
-        attr: str | None,
-        data: Any,
-        **kwargs: Any,  # noqa: ARG002
-    ) -> datetime:
+    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> datetime:
         if not isinstance(value, str):
             raise self.make_error("invalid")
         try:
@@ -51,13 +45,7 @@ class Time(fields.Field[datetime]):
         except msgspec.ValidationError:
             raise self.make_error("invalid") from None
 
-    def _serialize(
-        self,
-        value: Any,
-        attr: str | None,
-        obj: Any,
-        **kwargs: Any,  # noqa: ARG002
-    ) -> Any:
+    def _serialize(self, value: Any, *_args: Any, **_kwargs: Any) -> Any:
         return None if value is None else value.astimezone(UTC)
 
 
@@ -66,13 +54,7 @@ class Id(fields.Field[UUID]):
 
     default_error_messages = _invalid("must be a UUID")
 
-    def _deserialize(
-        self,
-        value: Any,
-        attr: str | None,
-        data: Any,
-        **kwargs: Any,  # noqa: ARG002
-    ) -> UUID:
+    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> UUID:
         if not isinstance(value, str):
             raise self.make_error("invalid")
         try:
@@ -89,13 +71,7 @@ class Whole(fields.Integer):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(strict=True, **kwargs)
 
-    def _deserialize(
-        self,
-        value: Any,
-        attr: str | None,
-        data: Any,
-        **kwargs: Any,  # noqa: ARG002
-    ) -> int:
+    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise self.make_error("invalid")
         return value
@@ -106,13 +82,7 @@ class QueryWhole(fields.Integer):
 
     default_error_messages = _invalid("must be a whole number")
 
-    def _deserialize(
-        self,
-        value: Any,
-        attr: str | None,
-        data: Any,
-        **kwargs: Any,  # noqa: ARG002
-    ) -> int:
+    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> int:
         if not isinstance(value, str) or not _WHOLE.fullmatch(value):
             raise self.make_error("invalid")
         return int(value)
@@ -121,10 +91,10 @@ class QueryWhole(fields.Integer):
 class QueryTime(Time):
     """A time in a query; a plus sign that the address turned into a blank is read as one."""
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> datetime:
         if isinstance(value, str):
             value = re.sub(r"(?<=[0-9]) (?=[0-9]{2}:?[0-9]{2}$)", "+", value)
-        return super()._deserialize(value, attr, data, **kwargs)
+        return super()._deserialize(value, *args, **kwargs)
 
 
 class Text(fields.String):
