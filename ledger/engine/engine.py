@@ -13,7 +13,7 @@ from ledger import attribution, conversion, ids
 from ledger.engine import tables
 from ledger.engine.directory import Directory
 from ledger.engine.settling import Settler
-from ledger.engine.workspace import Conversion, Customer, Workspace
+from ledger.engine.workspace import Conversion, Customer, Workspace, decode_piece
 from ledger.events import conversion as conversions
 from ledger.events.base import Recorded
 from ledger.events.partner import AgreementAccepted
@@ -128,25 +128,23 @@ class RewardEngine:
     def _mature(self) -> int:
         now = self._ledger.clock()
         with self._ledger.database.read() as connection:
-            position = self._begin(connection)
+            self._begin(connection)
             due_at = tables.rewards.c.due_at_us
             query = (
-                sa.select(tables.rewards.c.reward_id, tables.rewards.c.conversion_id)
+                sa.select(tables.rewards.c.document)
                 .where(due_at <= tables.to_us(now))
                 .order_by(due_at, tables.rewards.c.reward_id)
                 .limit(self._batch_max)
             )
-            due = connection.execute(query).all()
-            if not due:
+            pieces = [decode_piece(row.document) for row in connection.execute(query)]
+            if not pieces:
                 return 0
             space = Workspace(self._ledger, connection)
-            space.load_conversions({row.conversion_id for row in due}, until=position)
-            pieces = [space.conversions[row.conversion_id].pieces[row.reward_id] for row in due]
             space.load_accounts(piece.account_id for piece in pieces)
             for piece in pieces:
                 Settler.mature(space, piece)
         self._commit(space)
-        return len(due)
+        return len(pieces)
 
     # One transaction
 

@@ -40,12 +40,16 @@ class Conversion(msgspec.Struct):
     told: frozenset[str] = frozenset()
     rewards_version: int = 0
     new_facts: list[Fact] = []
+    derived_customer_id: UUID | None = None
 
     @property
     def customer_id(self) -> UUID:
         """The customer of a recorded conversion."""
-        assert self.state.recorded is not None
-        return ids.customer_id(self.state.recorded.program_id, self.state.recorded.customer)
+        if self.derived_customer_id is None:
+            assert self.state.recorded is not None
+            recorded = self.state.recorded
+            self.derived_customer_id = ids.customer_id(recorded.program_id, recorded.customer)
+        return self.derived_customer_id
 
 
 class Account(msgspec.Struct):
@@ -57,7 +61,7 @@ class Account(msgspec.Struct):
 
 
 _customer_decoder: Final = msgspec.json.Decoder(Customer)
-_piece_decoder: Final = msgspec.json.Decoder(Piece)
+decode_piece: Final = msgspec.json.Decoder(Piece).decode
 _account_decoder: Final = msgspec.json.Decoder(AccountState)
 
 
@@ -105,7 +109,7 @@ class Workspace:
             entry.rewards_version = row.rewards_version
             entry.told = frozenset(row.told.split())
         for row in tables.select_in(self._connection, tables.rewards, "conversion_id", wanted):
-            self.conversions[row.conversion_id].pieces[row.reward_id] = _piece_decoder.decode(row.document)
+            self.conversions[row.conversion_id].pieces[row.reward_id] = decode_piece(row.document)
 
     def load_customers(self, customer_ids: dict[UUID, UUID]) -> None:
         """Customers by id, given with their programs."""
@@ -162,7 +166,9 @@ class Workspace:
 
     def keep_piece(self, piece: Piece) -> None:
         """Remember a reward as it stands now."""
-        self.conversions[piece.conversion_id].pieces[piece.reward_id] = piece
+        entry = self.conversions.get(piece.conversion_id)
+        if entry is not None:
+            entry.pieces[piece.reward_id] = piece
         self.changed_pieces[piece.reward_id] = piece
 
     def append_to_rewards(self, entry: Conversion, fact: Fact) -> None:
@@ -242,11 +248,9 @@ class Workspace:
         return rows
 
     def _reward_row(self, piece: Piece) -> dict[str, Any]:
-        waits = (
-            not piece.matured
-            and piece.kept_minor
-            and not self.conversions[piece.conversion_id].state.disputed
-        )
+        waits = False
+        if piece.kept_minor and not piece.matured:
+            waits = not self.conversions[piece.conversion_id].state.disputed
         return {
             "reward_id": piece.reward_id,
             "conversion_id": piece.conversion_id,
