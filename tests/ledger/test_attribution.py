@@ -117,8 +117,12 @@ def test_the_terms_in_force_at_the_conversion_decide():
     def rule_at(when: datetime) -> Attribution | None:
         return None if when < day(10) else LAST if when < day(20) else FIRST
 
-    assert first_binding(state, [day(9), day(15), day(25)], rule_at).touch.partner_id == BOLT
-    assert first_binding(state, [day(9), day(25)], rule_at).touch.partner_id == ACME
+    last = first_binding(state, [day(9), day(15), day(25)], rule_at)
+    first = first_binding(state, [day(9), day(25)], rule_at)
+
+    assert last is not None
+    assert first is not None
+    assert (last.touch.partner_id, first.touch.partner_id) == (BOLT, ACME)
     assert first_binding(state, [day(9)], rule_at) is None
 
 

@@ -346,21 +346,21 @@ class TestExecute:
 
     def test_it_gives_the_state_after_and_what_is_new(self, ledger):
         stream = uuid4()
-        ledger.execute(stream, EVERYTHING, lambda state: [touch(1)], by="test")
+        ledger.execute(stream, EVERYTHING, lambda _: [touch(1)], by="test")
 
-        loaded, new = ledger.execute(stream, EVERYTHING, lambda state: [touch(2)], by="test")
+        loaded, new = ledger.execute(stream, EVERYTHING, lambda _: [touch(2)], by="test")
 
         assert loaded == ((touch(1), touch(2)), 2)
         assert [event.fact for event in new] == [touch(2)]
         assert ledger.load(stream, EVERYTHING) == loaded
 
     def test_deciding_nothing_stores_nothing(self, ledger):
-        assert ledger.execute(uuid4(), EVERYTHING, lambda state: [], by="test") == (((), 0), [])
+        assert ledger.execute(uuid4(), EVERYTHING, lambda _: [], by="test") == (((), 0), [])
         assert stored(ledger) == []
 
     def test_a_lost_race_is_decided_again_upon_what_the_winner_stored(self, ledger):
         stream = uuid4()
-        seen = []
+        seen: list[int] = []
 
         def decide(state: tuple[Fact, ...]) -> list[Fact]:
             if not seen:
@@ -424,7 +424,7 @@ class TestBytes:
         with ledger.database.read() as connection:
             assert [row[3] for row in recorder.read_streams(connection, [stream])] == [state]
 
-    @pytest.mark.parametrize("topic", ["Nothing@1", "ConversionRecorded@999", "ConversionRecorded", "a:B", ""])
+    @pytest.mark.parametrize("topic", ["Nothing@1", "ConversionRecorded@999", "Conversion", "a:B", ""])
     def test_a_topic_that_is_not_ours_is_said_by_name(self, topic):
         with pytest.raises(UnknownTopic, match=topic or "^$"):
             FactMapper({}).decode(uuid4(), 1, topic, b"{}", 1)

@@ -174,21 +174,25 @@ PLACES = [
 ]  # fmt: skip
 
 
-@given(document=json_values)
-def test_any_document_loads_or_is_refused_by_name(document):
+def mistakes(document: Any) -> list[str] | None:
+    """Where the mistakes of a document are; None: it loads."""
     try:
         load(document)
     except InvalidTerms as refused:
-        assert refused.errors
+        return [error["pointer"] for error in refused.errors]
+    return None
+
+
+@given(document=json_values)
+def test_any_document_loads_or_is_refused_by_name(document):
+    assert mistakes(document) != []
 
 
 @given(place=st.sampled_from(PLACES), value=json_values)
 def test_any_value_at_any_place_loads_or_is_refused_at_that_place(place, value):
-    try:
-        load(changed(place, value))
-    except InvalidTerms as refused:
-        assert refused.errors
-        assert all(error["pointer"].startswith(place) for error in refused.errors)
+    found = mistakes(changed(place, value))
+
+    assert found is None or (found and all(pointer.startswith(place) for pointer in found))
 
 
 @given(
@@ -246,13 +250,16 @@ def test_a_period_has_a_name(period, when, name):
 @pytest.mark.parametrize(
     ("months", "since", "last", "first_beyond"),
     [
-        (1, datetime(2024, 1, 31, tzinfo=UTC), datetime(2024, 2, 28, 23, tzinfo=UTC), datetime(2024, 2, 29, tzinfo=UTC)),
-        (12, datetime(2024, 2, 29, tzinfo=UTC), datetime(2025, 2, 27, tzinfo=UTC), datetime(2025, 2, 28, tzinfo=UTC)),
-        (3, datetime(2024, 11, 30, 8, tzinfo=UTC), datetime(2025, 2, 28, 7, tzinfo=UTC), datetime(2025, 2, 28, 8, tzinfo=UTC)),
+        (1, "2024-01-31T00", "2024-02-28T23", "2024-02-29T00"),
+        (12, "2024-02-29T00", "2025-02-27T00", "2025-02-28T00"),
+        (3, "2024-11-30T08", "2025-02-28T07", "2025-02-28T08"),
     ],
-)  # fmt: skip
+)
 def test_months_end_on_the_same_day_or_the_last_of_the_month(months, since, last, first_beyond):
     duration = Duration(months=months)
+    since, last, first_beyond = (
+        datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (since, last, first_beyond)
+    )
 
     assert duration.covers(since, since)
     assert duration.covers(last, since)

@@ -5,6 +5,7 @@ import random
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from itertools import pairwise
 from multiprocessing.connection import Connection
 from typing import Any
 from uuid import UUID
@@ -24,6 +25,8 @@ FACT = ReferralLinkTouched(program_id=UUID(int=1), partner_id=UUID(int=2), code=
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 WAIT_S = 120
 PAGE = 200
+Place = tuple[int, UUID, int]
+"""Position, stream, version."""
 
 
 class SlowRecorder(PostgresRecorder):
@@ -88,7 +91,7 @@ def script(seed: int, events: int) -> list[list[list[Recorded]]]:
 def write(url: str, how: str, seed: int, events: int, answer: Connection) -> None:
     """A writer process: sends its calls and answers with what was acknowledged, position by key."""
     ledger = make_ledger(url, how)
-    acknowledged: list[tuple[int, UUID, int]] = []
+    acknowledged: list[Place] = []
 
     def send(call: list[list[Recorded]]) -> None:
         for unit, positions in zip(call, ledger.append_units(call), strict=True):
@@ -106,18 +109,18 @@ def write(url: str, how: str, seed: int, events: int, answer: Connection) -> Non
 class Tailed:
     """What a reader saw while others wrote, and what the writers were told."""
 
-    def __init__(self, seen: Sequence[tuple[int, UUID, int]], acknowledged: set[tuple[int, UUID, int]]) -> None:
+    def __init__(self, seen: Sequence[Place], acknowledged: set[Place]) -> None:
         self.seen = seen
         self.acknowledged = acknowledged
 
-    def skipped(self) -> set[tuple[int, UUID, int]]:
+    def skipped(self) -> set[Place]:
         """What was acknowledged and the reader never saw."""
         return self.acknowledged - set(self.seen)
 
     def in_order_once(self) -> bool:
         """Whether each position came once, and behind all before it."""
         positions = [position for position, _, _ in self.seen]
-        return all(a < b for a, b in zip(positions, positions[1:], strict=False))
+        return all(a < b for a, b in pairwise(positions))
 
 
 def tail_while_writing(url: str, how: str, events_each: int) -> Tailed:
@@ -134,8 +137,8 @@ def tail_while_writing(url: str, how: str, events_each: int) -> Tailed:
         answers.append(receiving)
     database = Database(url)
     recorder = Ledger(database).log
-    seen: list[tuple[int, UUID, int]] = []
-    acknowledged: set[tuple[int, UUID, int]] = set()
+    seen: list[Place] = []
+    acknowledged: set[Place] = set()
     last, waiting = 0, list(answers)
     while True:
         ended = not waiting  # said before the read, so that the last read comes after the last commit
