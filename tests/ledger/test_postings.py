@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -28,8 +29,13 @@ ACCOUNT = ids.account_id(PROGRAM, PARTNER, "GBP")
 SALE = ids.conversion_id(PROGRAM, "shop", "1")
 REWARD, PAYOUT = ids.reward_id(SALE, PARTNER, 1), ids.payout_id(SALE, ACCOUNT)
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
-HOLDER = {"program_id": PROGRAM, "partner_id": PARTNER, "currency": "GBP", "effective_at": NOW}
-OF_REWARD = {"reward_id": REWARD, "conversion_id": SALE}
+HOLDER: dict[str, Any] = {
+    "program_id": PROGRAM,
+    "partner_id": PARTNER,
+    "currency": "GBP",
+    "effective_at": NOW,
+}
+OF_REWARD: dict[str, Any] = {"reward_id": REWARD, "conversion_id": SALE}
 
 
 def accrued(amount=200):

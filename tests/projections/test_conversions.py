@@ -1,5 +1,7 @@
 """Conversions: facts about them count from the moment they are both there, in whatever order they came."""
 
+from typing import Any
+
 import pytest
 
 from ledger import ids
@@ -10,7 +12,12 @@ from projections.conversions import standing
 from projections.runner import Runner
 from tests.projections.world import PROGRAM, conversion, day
 
-ABOUT = {"program_id": PROGRAM, "source": "shop", "external_id": "invoice-1", "effective_at": day(3)}
+ABOUT: dict[str, Any] = {
+    "program_id": PROGRAM,
+    "source": "shop",
+    "external_id": "invoice-1",
+    "effective_at": day(3),
+}
 
 
 def opened(amount=None, dispute="d1"):

@@ -1,5 +1,6 @@
 """The directory: the last thing told about programs, partners, codes, customers and keys."""
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -70,7 +71,7 @@ def told(world, ledger, request):
     world.add(AGREEMENT, accepted(1))
     world.add(AGREEMENT, AgreementEnded(reason="renewal", effective_at=day(2)))
     world.add(AGREEMENT, accepted(2))
-    code = {"code": "ACME10", "program_id": PROGRAM, "partner_id": partner(1)}
+    code: dict[str, Any] = {"code": "ACME10", "program_id": PROGRAM, "partner_id": partner(1)}
     world.add(ids.referral_code_id("ACME10"), ReferralCodeIssued(**code))
     for _ in range(3):
         world.add(uuid4(), ReferralLinkTouched(**code), by="link")
@@ -91,6 +92,11 @@ def told(world, ledger, request):
 
 def test_the_directory_holds_what_was_told_last(told, ledger):
     """Each thing as it is now, with what belongs to it."""
+    program: Any
+    terms: Any
+    found: Any
+    code: Any
+    customer: Any
     with ledger.database.read() as connection:
         program = queries.program_by_reference(connection, "retail")
         terms = queries.terms_version(connection, PROGRAM, 1)
@@ -113,6 +119,7 @@ def test_the_directory_holds_what_was_told_last(told, ledger):
 
 def test_a_key_is_shown_without_its_hash(told, ledger, rows):
     """Nothing in any view of the directory could be tried against a secret."""
+    key: Any
     with ledger.database.read() as connection:
         key = queries.api_key(connection, KEY)
 

@@ -1,5 +1,7 @@
 """Payouts: each fact of the transfer's life is a state that finance can see."""
 
+from typing import Any
+
 import pytest
 
 from ledger import ids
@@ -89,6 +91,7 @@ def drafted(world):
 def test_a_payout_shows_each_step(drafted, ledger):
     """Its state, the number of the attempt, and what became of each attempt."""
     runner = Runner(ledger)
+    found: Any
     for fact, state in STEPS:
         drafted.add(PAYOUT, fact, by="payouts")
         runner.catch_up()
@@ -119,6 +122,7 @@ def test_a_batch_counts_its_payouts_by_state(drafted, ledger):
     """Approved or canceled by whom, and how far its payouts are."""
     drafted.add(BATCH, facts.PayoutBatchApproved(approved_by="key:bob", content_hash="h"))
     Runner(ledger).catch_up()
+    found: Any
     with ledger.database.read() as connection:
         found = queries.payout_batch(connection, BATCH)
         drafts = queries.list_payouts(connection, batch_id=BATCH, state="draft")
@@ -132,8 +136,9 @@ def test_the_lines_of_a_payout_are_the_facts_of_its_account(drafted, ledger):
     """Those after the version before, up to its own."""
     drafted.mature(2, 100)
     Runner(ledger).catch_up()
+    found: Any
     with ledger.database.read() as connection:
         found = queries.payout(connection, PAYOUT)
-    lines = queries.payout_lines(ledger, found)
+    lines: Any = queries.payout_lines(ledger, found)
 
     assert [(line.originator_version, line.fact.amount_minor) for line in lines] == [(1, 1_500), (2, 500)]

@@ -1,6 +1,7 @@
 """Rebuilds: the same bytes again, or a loud refusal that names the place."""
 
 import threading
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -95,6 +96,7 @@ def test_a_balance_edited_by_hand_is_named(lived, ledger, rows):
     with pytest.raises(RebuildDiffers) as refused:
         rebuild(ledger, [])
 
+    difference: Any
     ((view, difference),) = refused.value.differences
     assert (view, difference.table) == ("balances", "balances")
     assert difference.key["currency"] == "GBP"
@@ -179,7 +181,7 @@ def test_what_a_killed_rebuild_left_is_removed(lived, ledger, rows):
 def test_of_two_rebuilds_the_later_one_goes_on(lived, ledger, rows):
     """The earlier one notices that the shadow is no longer its own."""
     before = everything(rows)
-    second = []
+    second: list[Any] = []
 
     def interfere(done, total):
         if not second:
