@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import signal
 import sys
@@ -41,7 +42,16 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         metavar="CURRENCY=MINOR_UNITS",
         help="test money to begin with, for currencies never held before",
     )
+    parser.add_argument("--with-parent", action="store_true", help="end when the starting process is gone")
     return parser.parse_args(arguments)
+
+
+def _stop_with_parent(server: Server) -> None:
+    """A parent that is killed cannot pass the news on, so it is watched: an orphan has another parent."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    server.shutdown()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -62,6 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    if options.with_parent:
+        threading.Thread(target=_stop_with_parent, args=(server,), daemon=True).start()
     sys.stdout.write(f"{STARTED_AND_LISTENING} http://{options.host}:{server.port}\n")
     sys.stdout.flush()
     server.serve_forever(poll_interval=0.1)

@@ -1,6 +1,8 @@
 """The stand-in for Stripe as the unmodified SDK sees it: a process, its errors, lists, books and memory."""
 
 import json
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -329,6 +331,27 @@ def test_everything_outlives_the_process(tmp_path):
         assert held(address, "platform") == {"gbp": 8750}
         assert books(address)["balanced"] is True
         assert wrong == []
+
+
+def test_it_ends_with_the_process_that_started_it(tmp_path):
+    """The parent is killed, so nothing but the stand-in's own watch can end it: then it is silent."""
+    start = (
+        "import subprocess, sys; subprocess.Popen([sys.executable, '-m', 'payouts.simulator',"
+        f" '--with-parent', '--port', '0', '--database', {str(tmp_path / 'stripe.db')!r}]); sys.stdin.read()"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", start], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with parent:
+        assert parent.stdout is not None
+        address = parent.stdout.readline().split()[-1]
+        assert books(address)["balanced"] is True
+        parent.kill()
+
+        # Both held the other end of this pipe: it is at its end only when both are gone.
+        assert parent.stdout.read() == ""
+    with pytest.raises(requests.ConnectionError):
+        books(address)
 
 
 def test_a_taken_port_is_said_plainly(address, tmp_path, capsys):

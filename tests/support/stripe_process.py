@@ -21,7 +21,7 @@ def running_stripe(
 
     `platform_balance` is test money as CURRENCY=MINOR_UNITS, given to currencies never held before.
     """
-    command = [sys.executable, "-m", "payouts.simulator", "--port", str(port)]
+    command = [sys.executable, "-m", "payouts.simulator", "--with-parent", "--port", str(port)]
     command += ["--database", str(directory / "stripe-simulator.db")]
     command += ["--platform-balance", *platform_balance] if platform_balance else []
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
