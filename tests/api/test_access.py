@@ -1,0 +1,128 @@
+"""Keys open what their scopes say: every route is tried with every scope."""
+
+import time
+from uuid import UUID, uuid4
+
+import pytest
+
+from api.app import routes
+from api.auth import Gate
+from api.operations import methods_of, operation_of
+from ledger.access import ApiKey
+from tests.api.house import House, problem, sale
+
+SCOPES = ("conversions:write", "finance:read", "finance:approve", "admin")
+NOBODY = "00000000-0000-0000-0000-000000000001"
+
+
+def address(route: str) -> str:
+    """A route with something in its places."""
+    for name, value in (("terms_version:int", "1"), ("code", "NONE"), ("name", "too-large")):
+        route = route.replace("{" + name + "}", value)
+    while "{" in route:
+        start, end = route.index("{"), route.index("}")
+        route = route[:start] + NOBODY + route[end + 1 :]
+    return route
+
+
+def test_every_door_opens_to_its_scopes_and_to_no_others(sqlite_house: House):
+    """No key 401, a key without the scope 403, with it anything but these."""
+    keys = {scope: sqlite_house.key(scope) for scope in SCOPES}
+    wrong = []
+    for route, resource in routes(sqlite_house.services).items():
+        for method in methods_of(resource):
+            promised = operation_of(resource, method)
+            assert promised is not None, f"{method} {route} promises nothing"
+            without = sqlite_house.client.simulate_request(method, address(route))
+            if (without.status_code == 401) == promised.public:
+                wrong.append((method, route, "no key", without.status_code))
+            if promised.public:
+                continue
+            for scope, key in keys.items():
+                opens = scope == "admin" or scope in promised.scopes
+                status = sqlite_house.send(method, address(route), key).status_code
+                if (status == 403) == opens or status == 401:
+                    wrong.append((method, route, scope, status))
+
+    assert wrong == []
+
+
+def test_a_partner_sees_its_own_and_nothing_else(house: House):
+    """Balances, journal, conversions, rewards, payouts, codes: its own; another's are not there."""
+    program_id = house.program()
+    ours, theirs = house.partner(program_id, "brightside"), house.partner(program_id, "shade")
+    house.referred(program_id, "brightside", "C-1")
+    house.referred(program_id, "shade", "C-2")
+    mine = house.post("/v1/conversions", sale(program_id, "1")).headers["location"]
+    other = house.post("/v1/conversions", sale(program_id, "2", customer="C-2")).headers["location"]
+    for number, partner_id in enumerate((ours, theirs)):
+        code = {"program_id": program_id, "partner_id": partner_id, "code": f"CODE{number}"}
+        assert house.post("/v1/referral-codes", code).status_code == 201
+    house.catch_up()
+    key = house.key("partner:read", partner_id=UUID(ours))
+    rewards = house.get("/v1/rewards").json["items"]
+
+    for path in ("/v1/rewards", "/v1/journal", "/v1/referral-codes", f"/v1/partners/{ours}/balances"):
+        items = house.get(path, key).json["items"]
+        assert {item["partner_id"] for item in items} == {ours}, path
+    assert [c["external_id"] for c in house.get("/v1/conversions", key).json["items"]] == ["1"]
+    assert house.get("/v1/payouts", key).json["items"] == []
+    assert house.get(mine, key).status_code == 200
+    assert problem(house.get(other, key)) == (404, "not-found")
+    for reward in rewards:
+        status = house.get(f"/v1/rewards/{reward['reward_id']}", key).status_code
+        assert status == (200 if reward["partner_id"] == ours else 404)
+    assert problem(house.get(f"/v1/partners/{theirs}/balances", key)) == (404, "not-found")
+    asked = house.get("/v1/rewards", key, query_string=f"partner_id={theirs}")
+    assert problem(asked) == (404, "not-found")
+    for path in ("/v1/partners", "/v1/referrals", "/v1/keys", f"/v1/programs/{program_id}/balances"):
+        assert problem(house.get(path, key))[0] == 403, path
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "Bearer", "Bearer ", "Basic eDp5", "Bearer rs_nonsense", f"Bearer rs_{'0' * 32}_{'A' * 43}"],
+)
+def test_what_is_no_key_opens_nothing(sqlite_house: House, header):
+    """401 with a challenge, whatever it looks like."""
+    answer = sqlite_house.client.simulate_get("/v1/programs", headers={"Authorization": header})
+
+    assert problem(answer) == (401, "unauthenticated")
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_a_key_is_shown_once_and_revoked_for_ever(house: House):
+    """The token opens; after its revocation, and the second that a worker may remember it, it does not."""
+    made = house.post("/v1/keys", {"name": "shop", "scopes": ["finance:read"]})
+    token, key_id = made.json["token"], made.json["key_id"]
+
+    assert made.headers["cache-control"] == "no-store"
+    assert house.get("/v1/programs", token).status_code == 200
+    assert "token" not in house.get(f"/v1/keys/{key_id}").json
+    revoked = house.post(f"/v1/keys/{key_id}/revoke", {"reason": "leaked"})
+    assert revoked.json["revoked"] is True
+    time.sleep(1.1)
+    assert problem(house.get("/v1/programs", token)) == (401, "unauthenticated")
+    house.catch_up()
+    listed = house.get("/v1/keys").json["items"]
+    assert {key["key_id"]: key["revoked"] for key in listed}[key_id] is True
+    assert all(token.rsplit("_", 1)[-1] not in str(key) for key in listed)
+
+
+def test_a_key_is_remembered_for_a_second_and_a_wrong_one_never():
+    """Within the second its stream is not asked again; afterwards it is."""
+    asked = []
+    now = [0.0]
+    key = ApiKey(key_id=uuid4(), name="k", scopes=("admin",), secret_sha256="", partner_id=None)
+
+    def authenticate(token: str) -> ApiKey | None:
+        asked.append(token)
+        return key if token == "right" else None
+
+    gate = Gate(authenticate, clock=lambda: now[0])
+    found = [gate._look_up("right"), gate._look_up("right"), gate._look_up("wrong"), gate._look_up("wrong")]
+    now[0] = 1.01
+    gate._look_up("right")
+
+    assert [caller is not None for caller in found] == [True, True, False, False]
+    assert asked == ["right", "wrong", "wrong", "right"]

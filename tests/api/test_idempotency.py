@@ -1,0 +1,145 @@
+"""Idempotency-Key: the same request again is answered as the first one was; another request is refused."""
+
+import pytest
+import sqlalchemy as sa
+
+from api.idempotency import KEPT_S, RUNNING_S_MAX, Answer, IdempotencyKeys, OtherRequest, StillRunning, Taken
+from ledger.store.commit import Overloaded
+from ledger.store.database import Database
+from tests.api.house import problem, sale
+
+KEY = {"Idempotency-Key": "k-1"}
+PARTNER = {"reference": "brightside", "name": "Brightside"}
+
+
+def test_the_same_request_again_is_answered_as_before(house):
+    """Status, body and address are the first answer's, and it says that it is a repetition."""
+    first = house.post("/v1/partners", PARTNER, headers=KEY)
+    again = house.post("/v1/partners", PARTNER, headers=KEY)
+
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.content == first.content
+    assert again.headers["location"] == first.headers["location"]
+    assert again.headers["idempotency-replayed"] == "true"
+    assert "idempotency-replayed" not in first.headers
+
+
+def test_another_request_under_the_key_is_refused(house):
+    """Other body, other address: 422. Another caller's key is another key."""
+    house.post("/v1/partners", PARTNER, headers=KEY)
+    other_body = house.post("/v1/partners", {**PARTNER, "name": "B"}, headers=KEY)
+    other_door = house.post("/v1/programs", PARTNER, headers=KEY)
+    other_caller = house.post("/v1/partners", PARTNER, house.key("admin"), headers=KEY)
+
+    assert problem(other_body) == (422, "idempotency-key-reused")
+    assert problem(other_door) == (422, "idempotency-key-reused")
+    assert other_caller.status_code == 200
+
+
+def test_a_refusal_is_an_answer_and_a_fault_of_ours_is_none(house, monkeypatch):
+    """4xx is repeated as it was; after a 503 the same key runs again."""
+    program_id = house.program()
+    wrong = house.post("/v1/conversions", sale(program_id, currency="EUR"), headers=KEY)
+    again = house.post("/v1/conversions", sale(program_id, currency="EUR"), headers=KEY)
+
+    assert problem(wrong) == problem(again) == (422, "wrong-currency")
+    assert again.headers["idempotency-replayed"] == "true"
+
+    def full(*_args, **_kwargs):
+        raise Overloaded("full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(house.ledger, "append_units", full)
+        refused = house.post("/v1/conversions", sale(program_id), headers={"Idempotency-Key": "k-2"})
+    taken = house.post("/v1/conversions", sale(program_id), headers={"Idempotency-Key": "k-2"})
+
+    assert (refused.status_code, taken.status_code) == (503, 201)
+
+
+def test_a_secret_is_not_kept(house):
+    """The repeated answer to a new key has no token, nor has the table that it came from."""
+    wish = {"name": "shop", "scopes": ["conversions:write"]}
+    first = house.post("/v1/keys", wish, headers=KEY)
+    again = house.post("/v1/keys", wish, headers=KEY)
+
+    assert first.json["token"].startswith("rs_")
+    assert again.json == {**first.json, "token": None}
+    house.catch_up()
+    assert len([k for k in house.get("/v1/keys").json["items"] if k["name"] == "shop"]) == 1
+
+
+@pytest.mark.parametrize("key", [" ", "a b", "é", "x" * 256])
+def test_what_is_no_key(sqlite_house, key):
+    """400, before anything is done."""
+    refused = sqlite_house.post("/v1/partners", PARTNER, headers={"Idempotency-Key": key})
+
+    assert problem(refused) == (400, "invalid-header")
+
+
+class Table:
+    """The table, and a clock that a test moves."""
+
+    def __init__(self, url: str) -> None:
+        self.now = 1_000_000.0
+        self.database = Database(url)
+        self.keys = IdempotencyKeys(self.database, clock=lambda: self.now)
+
+    def count(self) -> int:
+        """How many rows there are."""
+        with self.database.read() as connection:
+            return int(connection.execute(sa.text("SELECT count(*) FROM idempotency_keys")).scalar_one())
+
+
+@pytest.fixture
+def table(database_url):
+    """The table on each database."""
+    made = Table(database_url)
+    yield made
+    made.database.close()
+
+
+def test_while_the_first_runs_the_second_waits(table):
+    """409 until it has ended; a first that died is taken over, and can store nothing any more."""
+    first = table.keys.take("me", "k", b"same")
+    assert isinstance(first, Taken)
+    with pytest.raises(StillRunning):
+        table.keys.take("me", "k", b"same")
+    with pytest.raises(OtherRequest):
+        table.keys.take("me", "k", b"other")
+
+    table.now += RUNNING_S_MAX + 1
+    second = table.keys.take("me", "k", b"same")
+    table.keys.store(first, Answer(500, {}, b"late"))
+    assert isinstance(second, Taken)
+    table.keys.store(second, Answer(201, {"location": "/x"}, b"done"))
+
+    assert table.keys.take("me", "k", b"same") == Answer(201, {"location": "/x"}, b"done")
+
+
+def test_a_key_is_free_after_a_day(table):
+    """Then it may stand for another request, and old rows are cleared as new ones come."""
+    taken = table.keys.take("me", "k", b"same")
+    table.keys.store(taken, Answer(200, {}, b"old"))
+    table.keys.store(table.keys.take("me", "k2", b"same"), Answer(200, {}, b"old"))
+
+    table.now += KEPT_S + 1
+    again = table.keys.take("me", "k", b"other")
+
+    assert isinstance(again, Taken)
+    assert table.count() == 1
+
+
+def test_a_request_under_a_running_key_is_told_to_come_back(house):
+    """409 with Retry-After."""
+    run = house.services.idempotency_keys
+    found = []
+
+    real = run.store
+    try:
+        run.store = lambda taken, answer: found.append(house.post("/v1/partners", PARTNER, headers=KEY))
+        house.post("/v1/partners", PARTNER, headers=KEY)
+    finally:
+        run.store = real
+
+    assert problem(found[0]) == (409, "idempotency-key-in-use")
+    assert found[0].headers["retry-after"] == "1"

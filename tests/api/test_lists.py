@@ -1,0 +1,95 @@
+"""Lists and GETs: pages that miss nothing, cursors that can't be made up, ETags, balances as of a time."""
+
+import pytest
+
+from api.pagination import write_cursor
+from tests.api.house import problem, sale
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/partners", "/v1/conversions", "/v1/rewards", "/v1/journal", "/v1/referrals", "/v1/keys"]
+)
+def test_pages_hold_everything_once(house, path):
+    """Following `next` gives what one large page gives, in the same order; the link says the same."""
+    program_id = house.program()
+    for number in range(5):
+        house.partner(program_id, f"partner-{number}")
+        house.referred(program_id, f"partner-{number}", f"C-{number}")
+        house.post("/v1/conversions", sale(program_id, str(number), customer=f"C-{number}"))
+        house.key("admin")
+    house.catch_up()
+
+    whole = house.get(path, query_string="limit=200").json
+    pages, following = [], f"{path}?limit=2"
+    while following:
+        address, _, query = following.partition("?")
+        answer = house.get(address, query_string=query)
+        pages += answer.json["items"]
+        following = answer.json["next"]
+        assert (following is None) == ("link" not in answer.headers)
+
+    assert len(whole["items"]) >= 5
+    assert whole["next"] is None
+    assert pages == whole["items"]
+
+
+@pytest.mark.parametrize("forged", ["x", "!!!", "AAAA", "eyJhIjoxfQ", "a" * 2000])
+def test_a_cursor_that_we_did_not_write(sqlite_house, forged):
+    """400: neither made up, nor another list's, nor one with another key within."""
+    for cursor in (forged, write_cursor("/v1/programs", ["a", "b"]), write_cursor("/v1/partners", [1])):
+        refused = sqlite_house.get("/v1/partners", query_string=f"cursor={cursor}")
+
+        assert problem(refused) == (400, "invalid-cursor")
+
+
+def test_an_etag_saves_the_second_answer(house):
+    """304 without a body while nothing changed; a new ETag once it did."""
+    program_id = house.program()
+    path = f"/v1/programs/{program_id}"
+
+    first = house.get(path)
+    same = house.get(path, headers={"If-None-Match": f'"other", {first.headers["etag"]}'})
+    house.post(f"{path}/terms", {"terms": {**_TERMS, "holding_days": 7}})
+    changed = house.get(path, headers={"If-None-Match": first.headers["etag"]})
+
+    assert first.headers["etag"].startswith('"')
+    assert (same.status_code, same.content) == (304, b"")
+    assert changed.status_code == 200
+    assert changed.json["terms_version"] == 2
+
+
+def test_balances_as_they_were(house):
+    """Before the sale there was nothing; pages of the past are pages too."""
+    program_id = house.program()
+    for number in range(3):
+        house.partner(program_id, f"p{number}")
+        house.referred(program_id, f"p{number}", f"C-{number}")
+        house.post("/v1/conversions", sale(program_id, f"a{number}", customer=f"C-{number}"))
+    house.catch_up()
+    then = house.clock.now.isoformat()
+    house.clock.forward(days=1)
+    house.post("/v1/conversions", sale(program_id, "late", customer="C-0"))
+    house.catch_up()
+    path = f"/v1/programs/{program_id}/balances"
+
+    now = house.get(path).json["items"]
+    past = house.get(path, params={"as_of": then}).json["items"]
+    first = house.get(path, params={"as_of": then, "limit": 2}).json
+    address, _, query = first["next"].partition("?")
+    second = house.get(address, query_string=query).json
+
+    assert sorted(b["earned_minor"] for b in now) == [2_000, 2_000, 4_000]
+    assert [b["earned_minor"] for b in past] == [2_000] * 3
+    assert first["items"] + second["items"] == past
+    assert second["next"] is None
+    assert house.get(path, params={"as_of": "2001-01-01T00:00:00Z"}).json["items"] == []
+    assert problem(house.get(path, params={"as_of": "2001-01-01"})) == (400, "invalid-query")
+
+
+_TERMS = {
+    "language": 1,
+    "rules": [{"kinds": ["sale"], "reward": {"rate_bps": 1000}}],
+    "holding_days": 30,
+    "attribution": {"model": "first_touch", "window_days": 90},
+    "minimum_payout_minor": 1000,
+}
