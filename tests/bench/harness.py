@@ -1,0 +1,106 @@
+"""Ratios: both sides alternate in one run; medians of the rounds; a table for people, lines for machines."""
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+ROUNDS = 5
+GOALS = {
+    "single-post": (0.35, 0.65),
+    "batch-vs-raw": (0.5, 0.9),
+    "batch-vs-library": (3, 5),
+    "rewards-vs-scan": (0.1, 0.3),
+    "rebuild-vs-scan": (0.3, 0.6),
+    "hot-partner": (0.7, 0.95),
+    "balance-p99": (3, 1.5),
+}
+"""The floor and the goal of each ratio, from the design. Of latencies less is better."""
+LESS_IS_BETTER = ("balance-p99",)
+TITLES = {
+    "single-post": "durable single POST/s ÷ no-op POST/s",
+    "batch-vs-raw": "batch endpoint events/s ÷ raw unnest insert",
+    "batch-vs-library": "batch endpoint events/s ÷ the library's save of 1,000",
+    "rewards-vs-scan": "conversions → rewards → balances ÷ raw scan",
+    "rebuild-vs-scan": "projection rebuild ÷ raw scan",
+    "hot-partner": "one hot partner ÷ spread load",
+    "balance-p99": "balance GET p99 ÷ no-op GET p99",
+}
+NOT_MEASURED = (
+    "ingest with audit log ÷ without (there is no audit log yet)",
+    "as-of balance p99 ÷ current (its period snapshots are not built yet)",
+)
+
+
+class Ratio(NamedTuple):
+    """A ratio of medians. `above` and `below` are the rounds of both sides, in `unit`."""
+
+    name: str
+    above: Sequence[float]
+    below: Sequence[float]
+    unit: str
+    at: str = ""
+
+    @property
+    def value(self) -> float:
+        """The median of the numerator over the median of the denominator."""
+        return statistics.median(self.above) / statistics.median(self.below)
+
+    @property
+    def verdict(self) -> str:
+        """Where the value stands."""
+        floor, goal = GOALS[self.name]
+        sign = -1 if self.name in LESS_IS_BETTER else 1
+        if self.value * sign >= goal * sign:
+            return "goal"
+        return "floor" if self.value * sign >= floor * sign else "BELOW"
+
+    def as_json(self, database: str) -> str:
+        """One line for machines."""
+        floor, goal = GOALS[self.name]
+        line = {"ratio": self.name + (f"@{self.at}" if self.at else ""), "value": round(self.value, 4)}
+        return json.dumps({**line, "floor": floor, "goal": goal, "database": database})
+
+    def as_text(self, database: str) -> str:
+        """One line for people."""
+        floor, goal = GOALS[self.name]
+        title = TITLES[self.name] + (f", at {self.at}" if self.at else "")
+        above, below = statistics.median(self.above), statistics.median(self.below)
+        return (
+            f"{title:<64} {database:<10} {self.value:>6.2f} {floor:>5} {goal:>5} {self.verdict:<5}"
+            f"  {above:>9,.0f} ÷ {below:>9,.0f} {self.unit}"
+        )
+
+
+HEADING = (
+    f"{'measure':<64} {'database':<10} {'ratio':>6} {'floor':>5} {'goal':>5} {'':<5}  medians of the rounds"
+)
+
+
+def alternate(
+    above: Callable[[int], float], below: Callable[[int], float], rounds: int = ROUNDS
+) -> tuple[list[float], list[float]]:
+    """Both sides in turn, the first of a round by turns too; one round before that warms up."""
+    above(-1)
+    below(-1)
+    tops: list[float] = []
+    bottoms: list[float] = []
+    for number in range(rounds):
+        if number % 2:
+            bottoms.append(below(number))
+            tops.append(above(number))
+        else:
+            tops.append(above(number))
+            bottoms.append(below(number))
+    return tops, bottoms
+
+
+@contextmanager
+def timed() -> Iterator[Callable[[], float]]:
+    """How long the block took, in seconds, once it has ended."""
+    began = time.perf_counter()
+    ended = [0.0]
+    yield lambda: ended[0] - began
+    ended[0] = time.perf_counter()

@@ -1,0 +1,102 @@
+"""Where a benchmark takes place: a migrated database with a program, partners, customers and a key."""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from ledger.commands import ConversionCommand, IssueApiKey
+from ledger.store.migrations import migrate
+from tests.bench.client import Client
+from tests.bench.harness import ROUNDS
+from tests.bench.server import running_server
+from tests.support.databases import postgresql_database, sqlite_url
+from tests.support.world import World, day
+
+PARTNERS = 40
+CUSTOMERS = 5
+"""Of each partner."""
+HOT = PARTNERS
+"""One partner more, with as many customers as all others have together."""
+EFFECTIVE_AT = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a ratio measures with. `quick` asks for smaller rounds."""
+
+    url: str
+    folder: Path
+    client: Client
+    world: World
+    port: int
+    token: str
+    quick: bool
+    rounds: int = ROUNDS
+
+    @property
+    def database(self) -> str:
+        """postgresql or sqlite."""
+        return "postgresql" if self.world.database.is_postgresql else "sqlite"
+
+    def sales(self, count: int, partner: int | None = None) -> list[ConversionCommand]:
+        """New sales, of one partner's customers or of all partners' in turn."""
+        found = []
+        for _ in range(count):
+            number = next(_numbers)
+            owner = number % PARTNERS if partner is None else partner
+            customer = customer_of(owner, number // PARTNERS % customers(owner))
+            found.append(self.world.sale(f"sale-{number}", customer, 1_000 + number % 9_000, EFFECTIVE_AT))
+        return found
+
+    def bodies(self, count: int) -> list[bytes]:
+        """New sales as JSON."""
+        return [msgspec.json.encode(sale) for sale in self.sales(count)]
+
+
+def customers(partner: int) -> int:
+    """How many customers a partner brought."""
+    return PARTNERS * CUSTOMERS if partner == HOT else CUSTOMERS
+
+
+def customer_of(partner: int, number: int) -> str:
+    """A customer whom this partner brought."""
+    return f"customer-{partner}-{number}"
+
+
+@contextmanager
+def place(server_url: str | None, folder: Path, client: Client, *, quick: bool) -> Iterator[Place]:
+    """A fresh database on the PostgreSQL server, or an SQLite file, with the API running on it."""
+    folder.mkdir()
+    if server_url is None:
+        url = sqlite_url(folder / "revshare.db")
+        migrate(url)
+        with _furnished(url, folder, client, quick) as made:
+            yield made
+        return
+    with postgresql_database(server_url) as url:
+        migrate(url)
+        with _furnished(url, folder, client, quick) as made:
+            yield made
+
+
+@contextmanager
+def _furnished(url: str, folder: Path, client: Client, quick: bool) -> Iterator[Place]:
+    world = World(url, batch_max=1_000)
+    world.now = datetime.now(UTC)
+    world.program()
+    for number in range(PARTNERS + 1):
+        partner = world.partner(f"partner-{number}")
+        for customer in range(customers(number)):
+            world.touch(customer_of(number, customer), partner, day(1))
+    key = IssueApiKey(name="bench", scopes=("conversions:write", "finance:read"))
+    token = world.desk.execute(key, by="bench").secret
+    assert token is not None
+    with running_server(url, folder) as port:
+        yield Place(url, folder, client, world, port, token, quick)
+    world.close()

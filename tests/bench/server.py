@@ -1,0 +1,50 @@
+"""The API under gunicorn, as a user would start it, but with the no-op route of tests/bench/wsgi.py."""
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.postgres import free_port
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS_MAX = 60
+
+
+@contextmanager
+def running_server(database_url: str, folder: Path) -> Iterator[int]:
+    """The port of a gunicorn with the settings of api/gunicorn_conf.py; stopped at the end."""
+    port = free_port()
+    environment = {**os.environ, "DATABASE_URL": database_url, "HOST": "127.0.0.1", "PORT": str(port)}
+    log = folder / "server.log"
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "--config",
+        "api/gunicorn_conf.py",
+        "tests.bench.wsgi:application",
+    ]
+    with log.open("wb") as output:
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
+    try:
+        _wait(server, port, log)
+        yield port
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+def _wait(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError(f"the server did not start:\n{log.read_text(errors='replace')[-4_000:]}")

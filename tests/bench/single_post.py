@@ -1,0 +1,22 @@
+"""Durable single POST/s ÷ no-op POST/s: the same server, the same bytes, 32 connections on both sides."""
+
+from tests.bench.client import post
+from tests.bench.harness import Ratio, alternate
+from tests.bench.place import Place
+
+CONNECTIONS = 32
+PER_SECOND_MAX = 5_000
+"""More requests than one second answers, so that the seconds end a round."""
+
+
+def measure(place: Place) -> Ratio:
+    """A request answered means: its fact is on disk."""
+    seconds = 1.5 if place.quick else 5
+    count = int(seconds * PER_SECOND_MAX)
+
+    def send(path: str) -> float:
+        requests = [post(path, place.token, body) for body in place.bodies(count)]
+        return place.client.send(place.port, requests, connections=CONNECTIONS, seconds=seconds).per_second
+
+    tops, bottoms = alternate(lambda _: send("/v1/conversions"), lambda _: send("/noop"), place.rounds)
+    return Ratio("single-post", tops, bottoms, "requests/s")
