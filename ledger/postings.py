@@ -115,5 +115,11 @@ _RULES: Final[dict[type[Fact], Callable[[Any], Entry]]] = {
     account.TransferReversalCredited: _transfer_reversed,
 }
 
+
+def entry_rule(kind: type[Fact]) -> Callable[[Any], Entry]:
+    """The rule of a kind of fact: from anything with the fact's amounts, its accounts and signed amounts."""
+    return _RULES[kind]
+
+
 MONEY_FACTS: Final[tuple[type[Fact], ...]] = tuple(_RULES)
 """The facts that move money; no other has legs."""

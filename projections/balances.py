@@ -34,6 +34,7 @@ class Balances:
 
     name: Final = "balances"
     tables: Final[tuple[sa.Table, ...]] = (tables.balances,)
+    append_only: Final = False
     facts: Final[tuple[type[Fact], ...]] = MONEY_FACTS
 
     def fold(self, batch: Batch) -> Totals:

@@ -1,15 +1,12 @@
 """Writing many rows with few statements. Tables may stand under names other than their own."""
 
-import struct
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-from uuid import UUID
 
 import sqlalchemy as sa
 
 from ledger.store.database import driver
-from projections.columns import UtcTime, postgresql_type, sqlite_value
+from projections.columns import postgresql_type, sqlite_value
 
 Row = tuple[Any, ...]
 
@@ -82,6 +79,13 @@ def update(
         _executemany(connection, statement, [*columns[width:], *columns[:width]], turned)
 
 
+def insert_stored(connection: sa.Connection, table: sa.Table, name: str, rows: Sequence[Row]) -> None:
+    """Add rows whose values are as SQLite stores them already. SQLite only."""
+    listed = ", ".join(column.name for column in table.columns)
+    marks = ", ".join("?" * len(table.columns))
+    driver(connection).executemany(f"INSERT INTO {name} ({listed}) VALUES ({marks})", rows)
+
+
 def delete(connection: sa.Connection, table: sa.Table, name: str, keys: Sequence[Any]) -> None:
     """Remove rows by a key of one column."""
     if not keys:
@@ -117,62 +121,17 @@ def _executemany(
     driver(connection).executemany(statement, values)
 
 
-# COPY in PostgreSQL's binary format, for rebuilds: packing the rows here is several times quicker
+# PostgreSQL's COPY, for rebuilds
 
 COPY_HEADER: Final = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
 COPY_TRAILER: Final = b"\xff\xff"
-_POSTGRES_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-_NULL: Final = b"\xff\xff\xff\xff"
-_INT: Final = struct.Struct(">iq")
-_LENGTH: Final = struct.Struct(">i")
 
 
-def _copy_int(value: int | None) -> bytes:
-    return _NULL if value is None else _INT.pack(8, value)
-
-
-def _copy_time(value: datetime | None) -> bytes:
-    return _NULL if value is None else _INT.pack(8, (value - _POSTGRES_EPOCH) // _MICROSECOND)
-
-
-def _copy_uuid(value: UUID | None) -> bytes:
-    return _NULL if value is None else b"\0\0\0\x10" + value.bytes
-
-
-def _copy_text(value: str | None) -> bytes:
-    if value is None:
-        return _NULL
-    encoded = value.encode()
-    return _LENGTH.pack(len(encoded)) + encoded
-
-
-def copy(connection: sa.Connection, table: sa.Table, name: str, rows: Iterable[Row]) -> None:
-    """Add rows in the order of the table's columns by COPY. PostgreSQL only."""
-    columns = list(table.columns)
-    packers = [
-        _copy_uuid
-        if isinstance(column.type, sa.Uuid)
-        else _copy_time
-        if isinstance(column.type, UtcTime)
-        else _copy_text
-        if isinstance(column.type, sa.Text)
-        else _copy_int
-        for column in columns
-    ]
-    width = len(columns).to_bytes(2, "big")
-    packed = bytearray(COPY_HEADER)
-    for row in rows:
-        packed += width
-        for pack, value in zip(packers, row, strict=True):
-            packed += pack(value)
-    packed += COPY_TRAILER
-    copy_packed(connection, table, name, packed)
-
-
-def copy_packed(connection: sa.Connection, table: sa.Table, name: str, packed: bytes | bytearray) -> None:
-    """Add rows that are packed in the binary format already. PostgreSQL only."""
+def copy_packed(connection: sa.Connection, table: sa.Table, name: str, packed: bytes) -> None:
+    """Add rows in the order of the table's columns, packed in the binary format. PostgreSQL only."""
     listed = ", ".join(column.name for column in table.columns)
     cursor = driver(connection).cursor()
     with cursor.copy(f"COPY {name} ({listed}) FROM STDIN (FORMAT BINARY)") as stream:
+        stream.write(COPY_HEADER)
         stream.write(packed)
+        stream.write(COPY_TRAILER)

@@ -96,6 +96,7 @@ class Conversions:
         tables.rewards,
         tables.not_rewarded,
     )
+    append_only: Final = False
     facts: Final[tuple[type[Fact], ...]] = (
         ConversionRecorded,
         *_ABOUT,

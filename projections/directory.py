@@ -71,6 +71,7 @@ class Directory:
         tables.customers,
         tables.api_keys,
     )
+    append_only: Final = False
     facts: Final[tuple[type[Fact], ...]] = (
         ProgramCreated,
         TermsVersionPublished,

@@ -20,6 +20,7 @@ class Journal:
 
     name: Final = "journal"
     tables: Final[tuple[sa.Table, ...]] = (tables.journal,)
+    append_only: Final = True
     facts: Final[tuple[type[Fact], ...]] = MONEY_FACTS
 
     def fold(self, batch: Batch) -> Rows:
@@ -46,13 +47,6 @@ class Journal:
     def write(self, connection: sa.Connection, changes: Rows, names: Names) -> None:
         """Add the rows."""
         bulk.insert(connection, tables.journal, names["journal"], changes)
-
-    def load(self, connection: sa.Connection, changes: Rows, names: Names) -> None:
-        """Add the rows to a table that is being made anew, by COPY where there is one."""
-        if connection.dialect.name == "postgresql":
-            bulk.copy(connection, tables.journal, names["journal"], changes)
-        else:
-            self.write(connection, changes, names)
 
 
 def _subjects(event: Recorded) -> Sequence[UUID | None]:

@@ -40,6 +40,7 @@ class Payouts:
 
     name: Final = "payouts"
     tables: Final[tuple[sa.Table, ...]] = (tables.payout_batches, tables.payouts, tables.payout_attempts)
+    append_only: Final = False
     facts: Final[tuple[type[Fact], ...]] = (
         facts.PayoutBatchDrafted,
         facts.PayoutBatchApproved,

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -11,11 +13,10 @@ import sqlalchemy as sa
 
 from ledger.store.application import Ledger
 from ledger.store.database import DatabaseUnavailable
-from ledger.store.mapper import topic_of
-from ledger.store.upcasts import UPCASTS
 from projections import position, shadow
+from projections.replay import Replay, replays
 from projections.shadow import Difference, shadow_name
-from projections.view import Batch, View, position_name
+from projections.view import View, position_name
 from projections.views import views_named
 
 BATCH_EVENTS: Final = 20_000
@@ -43,7 +44,10 @@ class RebuildNotAllowed(Exception):
 
 
 class RebuildReport(msgspec.Struct, frozen=True):
-    """What a rebuild did. `differences`, by view the first of each table, is empty if there are none."""
+    """What a rebuild did. `differences`, by view the first of each table, is empty if there are none.
+
+    `events` counts the facts that were folded; views of money and the others count them apart.
+    """
 
     views: tuple[str, ...]
     position: int
@@ -77,24 +81,22 @@ class _Rebuild:
         self._views = views
         self._progress = progress
         self._batch_events = batch_events
+        self._replays = replays(ledger, views)
         self._tables = [table for view in views for table in view.tables]
         self._names = {table.name: shadow_name(table) for table in self._tables}
         self._live = [position_name(view) for view in views]
-        self._own = [f"rebuild:{view.name}" for view in views]
-        self._topics = _topics(views)
+        self._own = [_own_name(view) for view in views]
         self._events = 0
+        self._compared = 0
+        self._early: list[tuple[str, Difference]] = []
 
     def run(self, accept_differences: bool) -> RebuildReport:
         began = time.monotonic()
         try:
             self._begin()
-            reached = self._replay(0)
-            with self._ledger.database.write() as connection:
-                self._own_position(connection, reached)
-                for view in self._views:
-                    for table in view.tables:
-                        shadow.complete(connection, table, keyed=_keyed(view))
-            reached = self._replay(reached)
+            reached = self._follow(0)
+            self._complete(reached)
+            reached = self._follow(reached)
             report = self._finish(reached, accept_differences, began)
         except RebuildOvertaken:
             raise
@@ -114,53 +116,100 @@ class _Rebuild:
             position.move(connection, self._own, 0, self._ledger.clock())
             for view in self._views:
                 for table in view.tables:
-                    shadow.make(connection, table, keyed=_keyed(view))
+                    shadow.make(connection, table, keyed=not view.append_only)
 
     def _forget(self, connection: sa.Connection) -> None:
         for table in self._tables:
             shadow.drop(connection, table)
         position.forget(connection, self._own)
 
-    def _replay(self, reached: int) -> int:
-        """Follow the live views until they are near; never past any of them."""
+    def _follow(self, reached: int) -> int:
+        """Replay until the live views are near; never past any of them."""
         while True:
             with self._ledger.database.read() as connection:
                 target = min(position.read(connection, self._live).values())
             if target - reached <= (NEAR_EVENTS if reached else 0):
                 return reached
+            for number, replay in enumerate(self._replays):
+                self._replay(replay, reached, target, number)
+            reached = target
+
+    def _replay(self, replay: Replay, reached: int, target: int, number: int) -> None:
+        """Bring one replay's shadows to a position. Reading runs ahead of folding, and writing behind it."""
+        written: Future[None] | None = None
+        with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as writing:
+            rows = reading.submit(self._read, replay, reached, target).result()
             while reached < target:
-                reached = self._replay_batch(reached, target)
-                self._progress(reached, target)
+                full = len(rows) == self._batch_events
+                upto = replay.position(rows[-1]) if full else target
+                ahead = reading.submit(self._read, replay, upto, target)
+                folded = replay.fold(rows)
+                if written is not None:
+                    written.result()
+                written = writing.submit(self._write, replay, folded, reached, upto)
+                self._events += len(rows)
+                reached, rows = upto, ahead.result()
+                self._progress((number * target + reached) // len(self._replays), target)
+            if written is not None:
+                written.result()
 
-    def _replay_batch(self, reached: int, target: int) -> int:
+    def _read(self, replay: Replay, after: int, stop: int) -> Sequence[Any]:
+        if after >= stop:
+            return []
         with self._ledger.database.read() as connection:
-            rows = self._ledger.log.read_log(
-                connection, after=reached, limit=self._batch_events, stop=target, topics=self._topics
-            )
-        batch = Batch([self._ledger.decode(row) for row in rows])
-        changes = [view.fold(batch) for view in self._views]
-        upto = rows[-1][4] if len(rows) == self._batch_events else target
-        with self._ledger.database.write() as connection:
-            self._own_position(connection, reached)
-            for view, change in zip(self._views, changes, strict=True):
-                load = getattr(view, "load", view.write)
-                load(connection, change, self._names)
-            position.move(connection, self._own, upto, self._ledger.clock())
-        self._events += len(rows)
-        return upto
+            return replay.read(connection, after=after, limit=self._batch_events, stop=stop)
 
-    def _own_position(self, connection: sa.Connection, reached: int) -> None:
+    def _write(self, replay: Replay, folded: Any, reached: int, upto: int) -> None:
+        own = [_own_name(view) for view in replay.views]
+        with self._ledger.database.write() as connection:
+            self._check_own(connection, own, reached)
+            replay.write(connection, folded, self._names)
+            position.move(connection, own, upto, self._ledger.clock())
+
+    def _check_own(self, connection: sa.Connection, own: Sequence[str], reached: int) -> None:
         """Make sure that the shadows are still ours and where we left them."""
-        found = position.read(connection, self._own, lock=True)
-        if set(found.values()) != {reached}:
+        if set(position.read(connection, own, lock=True).values()) != {reached}:
             raise RebuildOvertaken(f"another rebuild of {', '.join(v.name for v in self._views)} has begun")
+
+    def _complete(self, reached: int) -> None:
+        """Give the shadows keys, indexes and triggers, and compare what no longer changes meanwhile.
+
+        PostgreSQL builds two indexes of a table at the same time, so two connections share the work.
+        """
+        database = self._ledger.database
+        tasks: list[Callable[[], None]] = []
+        for view in self._views:
+            for table in view.tables:
+                with database.read() as connection:
+                    keys, indexes = shadow.index_statements(connection, table, keyed=not view.append_only)
+                tasks.append(_Statements(self._ledger, indexes))
+                if view.append_only:
+                    tasks.append(_Statements(self._ledger, keys, partial(self._compare_early, view, reached)))
+        with ThreadPoolExecutor(2) as pool:
+            for done in [pool.submit(task) for task in reversed(tasks)]:
+                done.result()
+        self._compared = reached
+        with database.write() as connection:
+            self._check_own(connection, self._own, reached)
+            for view in self._views:
+                for table in view.tables:
+                    shadow.complete(connection, table, keyed=not view.append_only)
+
+    def _compare_early(self, view: View, upto: int) -> None:
+        """Rows that are only ever added stay as they are: those up to here need not wait for the lock."""
+        with self._ledger.database.read() as connection:
+            for table in view.tables:
+                difference = shadow.compare(connection, table, upto=upto)
+                if difference is not None:
+                    self._early.append((view.name, difference))
 
     def _finish(self, reached: int, accept_differences: bool, began: float) -> RebuildReport:
         with self._ledger.database.write() as connection:
             live = position.read(connection, self._live, lock=True)
-            self._own_position(connection, reached)
-            for view in self._views:
-                self._replay_rest(connection, view, reached, live[position_name(view)])
+            self._check_own(connection, self._own, reached)
+            for replay in replays(self._ledger, self._views, each=True):
+                (view,) = replay.views
+                self._replay_rest(connection, replay, reached, live[position_name(view)])
             differences = tuple(self._compare(connection))
             if differences and not accept_differences:
                 raise RebuildDiffers(differences)
@@ -181,34 +230,43 @@ class _Rebuild:
             seconds=time.monotonic() - began,
         )
 
-    def _replay_rest(self, connection: sa.Connection, view: View, reached: int, live: int) -> None:
-        after = reached
-        while after < live:
-            rows = self._ledger.log.read_log(
-                connection, after=after, limit=self._batch_events, stop=live, topics=_topics([view])
-            )
-            batch = Batch([self._ledger.decode(row) for row in rows])
-            view.write(connection, view.fold(batch), self._names)
+    def _replay_rest(self, connection: sa.Connection, replay: Replay, reached: int, live: int) -> None:
+        while reached < live:
+            rows = replay.read(connection, after=reached, limit=self._batch_events, stop=live)
+            replay.write(connection, replay.fold(rows), self._names)
             self._events += len(rows)
-            after = rows[-1][4] if len(rows) == self._batch_events else live
+            reached = replay.position(rows[-1]) if len(rows) == self._batch_events else live
 
     def _compare(self, connection: sa.Connection) -> list[tuple[str, Difference]]:
-        found: list[tuple[str, Difference]] = []
+        found = list(self._early)
+        early = {difference.table for _, difference in found}
         for view in self._views:
             for table in view.tables:
-                difference = shadow.compare(connection, table)
-                if difference is not None:
+                after = self._compared if view.append_only else None
+                difference = shadow.compare(connection, table, after=after)
+                if difference is not None and table.name not in early:
                     found.append((view.name, difference))
         return found
 
 
-def _keyed(view: View) -> bool:
-    """Whether the view's tables need their keys while they are loaded: not where rows are only added."""
-    return not hasattr(view, "load")
+class _Statements:
+    """Statements to be run one by one in transactions of their own, then something to do after them."""
+
+    def __init__(
+        self, ledger: Ledger, statements: Sequence[str], then: Callable[[], None] | None = None
+    ) -> None:
+        self._ledger = ledger
+        self._statements = statements
+        self._then = then
+
+    def __call__(self) -> None:
+        for statement in self._statements:
+            with self._ledger.database.write() as connection:
+                connection.exec_driver_sql(f"SET LOCAL maintenance_work_mem = '{shadow.BUILD_MEMORY}'")
+                connection.exec_driver_sql(statement)
+        if self._then is not None:
+            self._then()
 
 
-def _topics(views: Sequence[View]) -> list[str]:
-    """The stored topics of the facts that change these views, with those of older versions."""
-    facts: Any = {fact for view in views for fact in view.facts}
-    older = [topic for topic in UPCASTS if topic.partition("@")[0] in {fact.__name__ for fact in facts}]
-    return sorted({*(topic_of(fact) for fact in facts), *older})
+def _own_name(view: View) -> str:
+    return f"rebuild:{view.name}"

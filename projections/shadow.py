@@ -21,6 +21,8 @@ LOCK_TIMEOUT_MS: Final = 1_500
 """Longer than PostgreSQL's deadlock_timeout (1 s): it is then that an autovacuum gives way to us."""
 LOCK_ATTEMPTS_MAX: Final = 20
 COMPARE_ROWS: Final = 10_000
+BUILD_MEMORY: Final = "256MB"
+"""What PostgreSQL may take for building an index and for comparing two tables."""
 
 
 def shadow_name(table: sa.Table) -> str:
@@ -73,29 +75,51 @@ def drop(connection: sa.Connection, table: sa.Table) -> None:
     connection.exec_driver_sql(f"DROP TABLE IF EXISTS {shadow_name(table)}")
 
 
-def complete(connection: sa.Connection, table: sa.Table, *, keyed: bool) -> None:
-    """Give a loaded shadow what the live table has besides: its key, its indexes, its triggers.
+def index_statements(
+    connection: sa.Connection, table: sa.Table, *, keyed: bool
+) -> tuple[list[str], list[str]]:
+    """What builds a loaded shadow's indexes: those of its keys (unless it has them), and the others.
 
     On SQLite an index cannot be renamed and its name is taken until the swap, which makes them.
     """
     if connection.dialect.name != "postgresql":
+        return [], []
+    keys, others = [], []
+    constraints = {name for name, _ in _constraints(connection, table)}
+    for name, definition in _indexes(connection, table):
+        built = definition.replace(f" {name} ON ", f" {_shadow_index(connection, name)} ON ", 1)
+        if name not in constraints:
+            others.append(built)
+        elif not keyed:
+            keys.append(built)
+    return keys, [*others, f"ANALYZE {shadow_name(table)}"]
+
+
+def complete(connection: sa.Connection, table: sa.Table, *, keyed: bool) -> None:
+    """Give a loaded shadow, whose indexes are built, what else the live table has: keys and triggers."""
+    if connection.dialect.name != "postgresql":
         return
     if not keyed:
-        _add_constraints(connection, table)
-    for index, definition in _indexes(connection, table):
-        connection.exec_driver_sql(
-            definition.replace(f" {index} ON ", f" {_shadow_index(connection, index)} ON ", 1)
-        )
+        for name, definition in _constraints(connection, table):
+            built, kind = _shadow_index(connection, name), definition.partition(" (")[0]
+            connection.exec_driver_sql(
+                f"ALTER TABLE {shadow_name(table)} ADD CONSTRAINT {built} {kind} USING INDEX {built}"
+            )
     for definition, enabled in _triggers(connection, table):
         connection.exec_driver_sql(definition)
         if enabled is not None:
             connection.exec_driver_sql(f"ALTER TABLE {shadow_name(table)} {enabled}")
-    connection.exec_driver_sql(f"ANALYZE {shadow_name(table)}")
 
 
-def compare(connection: sa.Connection, table: sa.Table) -> Difference | None:
-    """The first row, in the order of the key, in which live and shadow are not the same bytes."""
-    key = first_difference(connection, table)
+def compare(
+    connection: sa.Connection, table: sa.Table, *, after: int | None = None, upto: int | None = None
+) -> Difference | None:
+    """The first row, in the order of the key, in which live and shadow are not the same bytes.
+
+    With `after` or `upto` only rows of these positions are looked at.
+    """
+    span = "" if after is None else f" WHERE position > {after:d}"
+    key = first_difference(connection, table, span if upto is None else f" WHERE position <= {upto:d}")
     if key is None:
         return None
     live, rebuilt = (_row(connection, name, table, key) for name in (table.name, shadow_name(table)))
@@ -106,29 +130,34 @@ def compare(connection: sa.Connection, table: sa.Table) -> Difference | None:
     return Difference(table.name, named, live, rebuilt)
 
 
-def first_difference(connection: sa.Connection, table: sa.Table) -> tuple[Any, ...] | None:
+def first_difference(connection: sa.Connection, table: sa.Table, span: str) -> tuple[Any, ...] | None:
     """The key of the first row that differs, as the database holds it."""
     keys = [column.name for column in table.primary_key]
     shadow = shadow_name(table)
     if connection.dialect.name == "postgresql":
         # *<> compares the rows' stored images: equal means the same bytes.
+        side = f"(SELECT * FROM {{}}{span})" if span else "{}"
         matched = " AND ".join(f"live.{key} = rebuilt.{key}" for key in keys)
         listed = ", ".join(f"coalesce(live.{key}, rebuilt.{key})" for key in keys)
         statement = (
-            f"SELECT {listed} FROM {table.name} AS live FULL JOIN {shadow} AS rebuilt ON {matched}"
+            f"SELECT {listed} FROM {side.format(table.name)} AS live"
+            f" FULL JOIN {side.format(shadow)} AS rebuilt ON {matched}"
             f" WHERE live.{keys[0]} IS NULL OR rebuilt.{keys[0]} IS NULL OR live *<> rebuilt"
             f" ORDER BY {', '.join(str(i + 1) for i in range(len(keys)))} LIMIT 1"
         )
+        connection.exec_driver_sql(f"SET LOCAL work_mem = '{BUILD_MEMORY}'")
         found: tuple[Any, ...] | None = driver(connection).execute(statement).fetchone()
         return found
-    return _first_difference_walking(driver(connection), table, keys)
+    return _first_difference_walking(driver(connection), table, keys, span)
 
 
-def _first_difference_walking(raw: Any, table: sa.Table, keys: Sequence[str]) -> tuple[Any, ...] | None:
+def _first_difference_walking(
+    raw: Any, table: sa.Table, keys: Sequence[str], span: str
+) -> tuple[Any, ...] | None:
     columns = [*keys, *(c.name for c in table.columns if c.name not in keys)]
     order = ", ".join(keys)
     sides = [
-        raw.execute(f"SELECT {', '.join(columns)} FROM {name} ORDER BY {order}")
+        raw.execute(f"SELECT {', '.join(columns)} FROM {name}{span} ORDER BY {order}")
         for name in (table.name, shadow_name(table))
     ]
     try:
@@ -173,7 +202,7 @@ def swap(connection: sa.Connection, tables: Sequence[sa.Table]) -> None:
         return
     _lock_all(connection, [name for table in tables for name in (table.name, shadow_name(table))])
     for table in tables:
-        names = [name for name, _ in (*_constraints(connection, table), *_indexes(connection, table))]
+        names = [name for name, _ in _indexes(connection, table)]
         renamed = [(_shadow_index(connection, name), name) for name in names]
         connection.exec_driver_sql(f"DROP TABLE {table.name}")
         connection.exec_driver_sql(f"ALTER TABLE {shadow_name(table)} RENAME TO {table.name}")
@@ -213,12 +242,10 @@ def _constraints(connection: sa.Connection, table: sa.Table) -> list[tuple[str, 
 
 
 def _indexes(connection: sa.Connection, table: sa.Table) -> list[tuple[str, str]]:
-    """Indexes that no constraint brings, each with its statement for the shadow."""
+    """All indexes, each with its statement for the shadow."""
     statement = (
         "SELECT quote_ident(relname), pg_get_indexdef(indexrelid) FROM pg_index"
-        " JOIN pg_class ON pg_class.oid = indexrelid WHERE indrelid = to_regclass(:name)"
-        " AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND conrelid = indrelid)"
-        " ORDER BY relname"
+        " JOIN pg_class ON pg_class.oid = indexrelid WHERE indrelid = to_regclass(:name) ORDER BY relname"
     )
     rows = _catalog(connection, statement, table)
     return [(row[0], _on_shadow(row[1], table)) for row in rows]

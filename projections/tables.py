@@ -40,6 +40,12 @@ def _position() -> sa.Column[Any]:
     return sa.Column("position", sa.BigInteger, nullable=False)
 
 
+def _index_where_set(column: str, table: str) -> sa.Index:
+    """Of a column that is mostly empty: only the rows that have it."""
+    where = sa.text(f"{column} IS NOT NULL")
+    return sa.Index(f"ix_{table}_{column}", column, postgresql_where=where, sqlite_where=where)
+
+
 def _learned() -> list[sa.Column[Any]]:
     return [_time("effective_at"), _time("recorded_at")]
 
@@ -65,9 +71,9 @@ journal: Final = sa.Table(
     _uuid("reward_id", null=True),
     _uuid("payout_id", null=True),
     _uuid("conversion_id", null=True),
-    sa.Index(None, "program_id", "partner_id", "currency", "recorded_at", "position"),
+    sa.Index(None, "partner_id", "program_id", "position"),
     sa.Index(None, "reward_id"),
-    sa.Index(None, "payout_id"),
+    _index_where_set("payout_id", "journal"),
 )
 
 balances: Final = sa.Table(

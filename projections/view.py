@@ -39,6 +39,10 @@ class View(Protocol):
         """Every table that this view alone writes."""
 
     @property
+    def append_only(self) -> bool:
+        """Whether rows are only ever added, with a column `position` that grows."""
+
+    @property
     def facts(self) -> tuple[type[Fact], ...]:
         """The facts that change this view; a rebuild reads no others."""
 

@@ -182,8 +182,7 @@ TABLES = (
 )
 
 INDEXES = (
-    ("journal", "payout_id"),
-    ("journal", "program_id, partner_id, currency, recorded_at, position"),
+    ("journal", "partner_id, program_id, position"),
     ("journal", "reward_id"),
     ("balances", "partner_id"),
     ("conversions", "customer_id, effective_at"),
@@ -211,6 +210,9 @@ INDEXES = (
     ("payouts", "state"),
     ("payouts", "transfer_id"),
 )
+
+# Most legs are not of a payout.
+PARTIAL_INDEX = "CREATE INDEX ix_journal_payout_id ON journal (payout_id) WHERE payout_id IS NOT NULL"
 
 # A journal entry is added whole, in one statement, so each statement's rows can be held to the rule of books.
 POSTGRESQL_GUARDS = (
@@ -270,6 +272,7 @@ def upgrade() -> None:
         op.execute(table.format(**types))
     for table, columns in INDEXES:
         op.execute(f"CREATE INDEX ix_{table}_{columns.replace(', ', '_')} ON {table} ({columns})")
+    op.execute(PARTIAL_INDEX)
     for statement in POSTGRESQL_GUARDS if postgresql else SQLITE_GUARDS:
         op.execute(statement)
     for view in VIEWS:
