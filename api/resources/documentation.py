@@ -63,7 +63,7 @@ class StaticFile:
         self._data = (STATIC / name).read_bytes()
         self._kind = _KINDS[name.rsplit(".", 1)[-1]]
 
-    @operation("A file of the reference page", tag="documentation", produces="application/octet-stream")
+    @operation("A file of the reference page", tag="documentation", produces="*/*")
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Vendored, from this very server."""
         resp.content_type = self._kind if self._kind == "image/png" else f"{self._kind}; charset=utf-8"

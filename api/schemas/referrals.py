@@ -1,12 +1,17 @@
 """Schemas of referral codes, referrals and customers."""
 
+from typing import Any
+
 from marshmallow import fields, validate
 
 from api.schemas.conversions import TotalsSchema
 from api.schemas.fields import Id, PageQuery, Strict, Text, Time, Whole, choice, reference, text
 from api.schemas.problems import ProblemSchema
 
-CODE = validate.Regexp(r"\A[A-Za-z0-9_-]{2,64}\Z", error="must be 2 to 64 letters, digits, _ or -")
+
+def _code(**kwargs: Any) -> Text:
+    shape = validate.Regexp(r"\A[A-Za-z0-9_-]{2,64}\Z", error="must be 2 to 64 letters, digits, _ or -")
+    return Text(validate=shape, metadata={"pattern": "^[A-Za-z0-9_-]{2,64}$"}, **kwargs)
 
 
 class NewReferralCodeSchema(Strict):
@@ -14,7 +19,7 @@ class NewReferralCodeSchema(Strict):
 
     program_id = Id(required=True)
     partner_id = Id(required=True)
-    code = Text(required=True, validate=CODE, metadata={"pattern": "^[A-Za-z0-9_-]{2,64}$"})
+    code = _code(required=True)
     landing_url = text(2_000, load_default=None, allow_none=True)
 
 
@@ -44,7 +49,7 @@ class NewReferralSchema(Strict):
     via = choice("code", "link", "registration", "lead", load_default="registration")
     partner_id = Id(load_default=None, allow_none=True)
     partner = reference(load_default=None, allow_none=True)
-    code = Text(load_default=None, allow_none=True, validate=CODE)
+    code = _code(load_default=None, allow_none=True)
     touch_id = Id(load_default=None, allow_none=True)
     reference = reference(load_default=None, allow_none=True)
     company = text(200, load_default=None, allow_none=True)

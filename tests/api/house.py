@@ -1,4 +1,4 @@
-"""An installation to knock at: the API over a real ledger, with keys, a program, partners, and its readers."""
+"""An installation to knock at: the API over a real ledger, with keys, a program, partners and readers."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

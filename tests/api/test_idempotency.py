@@ -129,17 +129,19 @@ def test_a_key_is_free_after_a_day(table):
     assert table.count() == 1
 
 
-def test_a_request_under_a_running_key_is_told_to_come_back(house):
+def test_a_request_under_a_running_key_is_told_to_come_back(house, monkeypatch):
     """409 with Retry-After."""
-    run = house.services.idempotency_keys
-    found = []
+    keys = house.services.idempotency_keys
+    store, found = keys.store, []
 
-    real = run.store
-    try:
-        run.store = lambda taken, answer: found.append(house.post("/v1/partners", PARTNER, headers=KEY))
+    def ask_before_storing(taken, answer):
+        found.append(house.post("/v1/partners", PARTNER, headers=KEY))
+        store(taken, answer)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(keys, "store", ask_before_storing)
         house.post("/v1/partners", PARTNER, headers=KEY)
-    finally:
-        run.store = real
 
     assert problem(found[0]) == (409, "idempotency-key-in-use")
     assert found[0].headers["retry-after"] == "1"
+    assert house.post("/v1/partners", PARTNER, headers=KEY).status_code == 201

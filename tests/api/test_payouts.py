@@ -1,0 +1,85 @@
+"""Payouts over HTTP: one key drafts, another approves what it looked at."""
+
+from uuid import UUID
+
+import pytest
+
+from tests.api.house import problem, sale
+
+
+@pytest.fixture
+def due(house):
+    """A program whose partner is due 20.00."""
+    program_id = house.program()
+    partner_id = house.partner(program_id)
+    house.referred(program_id)
+    account = {"provider": "stripe", "destination": "acct_1Brightside"}
+    assert house.post(f"/v1/partners/{partner_id}/payout-account", account).status_code == 200
+    house.post("/v1/conversions", sale(program_id))
+    house.clock.forward(days=1)
+    house.catch_up()
+    assert house.get(f"/v1/partners/{partner_id}/balances").json["items"][0]["available_minor"] == 2_000
+    return program_id
+
+
+def test_a_batch_is_drafted_looked_at_and_approved_by_another(house, due):
+    """The maker can't approve, nor anybody what was not looked at; the lines make the amount."""
+    maker, checker = house.key("finance:approve"), house.key("finance:approve")
+    key = {"Idempotency-Key": "june"}
+
+    made = house.post("/v1/payout-batches", {"program_id": due}, maker, headers=key)
+    batch = made.json
+    path = made.headers["location"]
+    approval = {"content_hash": batch["content_hash"]}
+    own = house.post(f"{path}/approve", approval, maker)
+    blind = house.post(f"{path}/approve", {"content_hash": "0" * 64}, checker)
+    done = house.post(f"{path}/approve", approval, checker)
+    again = house.post(f"{path}/approve", approval, checker)
+
+    assert made.status_code == 201
+    assert (batch["status"], batch["total_minor"], len(batch["payouts"])) == ("draft", 2_000, 1)
+    assert house.post("/v1/payout-batches", {"program_id": due}, maker, headers=key).json == batch
+    assert problem(own) == (403, "same-maker-and-checker")
+    assert problem(blind) == (409, "content-changed")
+    assert (done.json["status"], again.json["status"]) == ("approved", "approved")
+    assert house.get(path).json["approved_by"].startswith("key:")
+    payout = house.get(f"/v1/payouts/{batch['payouts'][0]['payout_id']}").json
+    assert sum(line["amount_minor"] for line in payout["lines"]) == payout["amount_minor"] == 2_000
+    house.catch_up()
+    listed = house.get("/v1/payouts", params={"batch_id": batch["batch_id"]}).json["items"]
+    assert [(p["status"], p["amount_minor"]) for p in listed] == [("approved", 2_000)]
+    assert house.get("/v1/payout-batches").json["items"][0]["status"] == "approved"
+    assert problem(house.post(f"{path}/cancel", {"reason": "late"})) == (409, "illegal-transition")
+
+
+def test_a_batch_can_be_given_up_and_an_empty_one_is_none(house, due):
+    """Canceled before approval; where nobody is due, the refusal says who was left out and why."""
+    made = house.post("/v1/payout-batches", {"program_id": due})
+    canceled = house.post(f"{made.headers['location']}/cancel", {"reason": "Too early."})
+    house.catch_up()
+    nothing = house.post("/v1/payout-batches", {"program_id": due, "minimum_minor": 2_001})
+
+    assert canceled.json["status"] == "canceled"
+    assert problem(nothing) == (409, "nothing-to-pay")
+    assert nothing.json["skipped"][0]["available_minor"] == 2_000
+
+
+def test_a_bound_key_sees_no_other_partners_payout(house, due):
+    """Nor the batch."""
+    made = house.post("/v1/payout-batches", {"program_id": due}).json
+    other = house.post("/v1/partners", {"reference": "other", "name": "Other"}).json["partner_id"]
+    key = house.key("partner:read", partner_id=UUID(other))
+
+    payout = house.get(f"/v1/payouts/{made['payouts'][0]['payout_id']}", key)
+
+    assert problem(payout) == (404, "not-found")
+    assert problem(house.get(f"/v1/payout-batches/{made['batch_id']}", key)) == (403, "forbidden")
+
+
+def test_a_wish_for_nobody(house):
+    """Batches and payouts that are not there."""
+    nobody = "00000000-0000-0000-0000-000000000001"
+
+    assert problem(house.get(f"/v1/payout-batches/{nobody}"))[0] == 404
+    assert problem(house.get(f"/v1/payouts/{nobody}"))[0] == 404
+    assert problem(house.post("/v1/payout-batches", {"program_id": nobody})) == (422, "unknown-program")

@@ -1,0 +1,151 @@
+"""The real server: gunicorn with cold workers, and a database that goes away and comes back."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from api.services import make_services
+from ledger.commands import IssueApiKey
+from ledger.store.application import Ledger
+from ledger.store.database import Database
+from ledger.store.migrations import migrate
+from tests.support import postgres
+from tests.support.house import ROOT, environment
+
+PROGRAM = {"reference": "acme", "name": "Acme", "type": "referral_network", "currency": "GBP"}
+http = urllib3.PoolManager(retries=False, timeout=30)
+
+
+def admin_key(url: str) -> str:
+    """A key of an installation."""
+    ledger = Ledger(Database(url))
+    command = IssueApiKey(name="test", scopes=("admin",))
+    token = make_services(ledger).desk.execute(command, by="cli").secret
+    ledger.close()
+    assert token is not None
+    return token
+
+
+@contextmanager
+def gunicorn(url: str, folder: Path, **settings: str):
+    """The server as it runs in production; gives its address and its log."""
+    env = environment(url, folder, **settings)
+    log = folder / "gunicorn.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "--config", "python:api.gunicorn_conf"],
+            cwd=ROOT,
+            env=env,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        yield f"http://127.0.0.1:{env['PORT']}", log, process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(40)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def ask(method: str, address: str, key: str = "", body: object = None) -> urllib3.BaseHTTPResponse:
+    """One request on a connection of its own, so that each worker gets some."""
+    headers = {"Authorization": f"Bearer {key}", "Connection": "close"}
+    return http.request(method, address, headers=headers, json=body)
+
+
+def until(found, seconds: float = 60):
+    """Wait for something to be true."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if found():
+                return
+        except urllib3.exceptions.HTTPError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError("it did not come true in time")
+
+
+def test_six_cold_workers_all_start(database_url, tmp_path):
+    """Each makes its own connections; none dies; all count into the same metrics."""
+    key = admin_key(database_url)
+    with gunicorn(database_url, tmp_path, WORKERS="6") as (address, log, process):
+        until(lambda: log.read_text().count("Booting worker") >= 6)
+        until(lambda: ask("GET", f"{address}/readyz").status == 200)
+        statuses = [ask("POST", f"{address}/v1/programs", key, PROGRAM).status for _ in range(30)]
+        metrics = ask("GET", f"{address}/metrics").data.decode()
+        text = log.read_text()
+
+        assert process.poll() is None
+
+    assert sorted(set(statuses)) == [200, 201]
+    assert statuses.count(201) == 1
+    assert text.count("Booting worker") == 6
+    assert "Traceback" not in text
+    counted = [line for line in metrics.splitlines() if line.startswith("revshare_requests_total{")]
+    made = [line for line in counted if 'route="/v1/programs"' in line]
+    assert sum(float(line.rsplit(" ", 1)[1]) for line in made) == 30
+    assert "revshare_lag_events" in metrics
+
+
+@contextmanager
+def cluster():
+    """A PostgreSQL of our own, which we may stop."""
+    account = postgres.unprivileged_account()
+    with tempfile.TemporaryDirectory(prefix="revshare-postgres-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        os.chown(folder, account.uid, account.gid)
+        binaries = postgres.find_binaries(account, folder)
+        yield binaries, folder, account
+
+
+def take_down(server: postgres.Server) -> None:
+    """Stop the server, but keep its data: it will be started again."""
+    os.kill(int(postgres.status_lines(server)[0]), signal.SIGINT)
+    server.guard.wait(30)
+
+
+@pytest.mark.timeout(240)
+def test_a_database_that_goes_away_and_comes_back(tmp_path):
+    """503 with Retry-After while it is down; then the same server works again by itself, with all facts."""
+    with cluster() as (binaries, folder, account):
+        server = postgres.start(binaries, folder, account)
+        url = f"postgresql://postgres:{server.password}@127.0.0.1:{server.port}/postgres"
+        try:
+            migrate(url)
+            key = admin_key(url)
+            with gunicorn(url, tmp_path, WORKERS="2") as (address, _log, process):
+                until(lambda: ask("GET", f"{address}/readyz").status == 200)
+                made = ask("POST", f"{address}/v1/programs", key, PROGRAM)
+                path = f"{address}/v1/programs/{made.json()['program_id']}"
+                take_down(server)
+
+                down = [ask("GET", path, key), ask("POST", f"{address}/v1/programs", key, PROGRAM)]
+                alive = ask("GET", f"{address}/healthz")
+                restarted = postgres.spawn(binaries, server.data, account, server.port)
+                server = postgres.Server(restarted, server.data, server.port, server.password)
+                assert postgres.ready(server)
+                until(lambda: ask("GET", path, key).status == 200, seconds=30)
+                again = ask("POST", f"{address}/v1/programs", key, PROGRAM)
+
+                assert process.poll() is None
+        finally:
+            postgres.stop(server)
+
+    assert made.status == 201
+    assert [answer.status for answer in down] == [503, 503]
+    assert all(answer.headers["Retry-After"] for answer in down)
+    assert all(answer.json()["type"] == "/problems/unavailable" for answer in down)
+    assert alive.status == 200
+    assert again.status == 200
