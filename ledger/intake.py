@@ -130,6 +130,7 @@ class _Try(msgspec.Struct):
     """The items of one stream, in the order they came, on their way to the store."""
 
     stream_id: UUID
+    currency: str
     items: list[tuple[int, ConversionCommand]]
 
 
@@ -138,7 +139,7 @@ class Intake:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._currencies: dict[UUID, str] = {}  # a program's currency never changes
+        self._currencies: dict[int, str] = {}  # by the program's id as a number; they never change
 
     def record(self, items: Sequence[Item], *, by: str) -> list[ItemResult]:
         """Record items; each is answered for itself, in order. The answer comes after the commit."""
@@ -157,25 +158,31 @@ class Intake:
         return [result for result in results if result is not None]
 
     def _by_stream(self, items: Sequence[Item], results: list[ItemResult | None]) -> list[_Try]:
-        tries: dict[UUID, _Try] = {}
+        tries: dict[int, _Try] = {}  # by the id as a number, which hashes faster
         for index, item in enumerate(items):
             if isinstance(item, ItemProblem):
                 results[index] = ItemResult("invalid", problem=item.problem)
-            elif self._currency(item.program_id) is None:
+                continue
+            currency = self._currency(item.program_id)
+            if currency is None:
                 problem = Problem("UnknownProgram", "no program has this id", "/program_id")
                 results[index] = ItemResult("invalid", problem=problem)
+                continue
+            stream = ids.conversion_id(item.program_id, item.source, item.external_id)
+            known = tries.get(stream.int)
+            if known is None:
+                tries[stream.int] = _Try(stream, currency, [(index, item)])
             else:
-                stream = ids.conversion_id(item.program_id, item.source, item.external_id)
-                tries.setdefault(stream, _Try(stream, [])).items.append((index, item))
+                known.items.append((index, item))
         return list(tries.values())
 
     def _currency(self, program_id: UUID) -> str | None:
-        known = self._currencies.get(program_id)
+        known = self._currencies.get(program_id.int)
         if known is None:
             state = self._ledger.load(program_id, PROGRAM).state
             if state is None:
                 return None
-            known = self._currencies[program_id] = state.currency
+            known = self._currencies[program_id.int] = state.currency
         return known
 
     def _record_fresh(self, tries: list[_Try], results: list[ItemResult | None], by: str) -> list[_Try]:
@@ -185,9 +192,8 @@ class Intake:
         units: list[list[Recorded]] = []
         for attempt in tries:
             index, command = attempt.items[0]
-            currency = self._currencies[command.program_id]
             try:
-                facts = conversion.decide(command, conversion.INITIAL, currency=currency, now=now)
+                facts = conversion.decide(command, conversion.INITIAL, currency=attempt.currency, now=now)
             except Refusal as refusal:
                 results[index] = _refused(refusal, attempt.stream_id)
                 continue
@@ -230,9 +236,10 @@ class Intake:
         facts = []
         new = []
         for index, command in attempt.items:
-            currency = self._currencies[command.program_id]
             try:
-                decided = conversion.decide(command, state, currency=currency, now=self._ledger.clock())
+                decided = conversion.decide(
+                    command, state, currency=attempt.currency, now=self._ledger.clock()
+                )
             except Refusal as refusal:
                 results[index] = _refused(refusal, attempt.stream_id)
                 continue

@@ -19,13 +19,19 @@ from ledger.store.database import Database, driver
 
 Unit = Sequence[StoredEvent]
 """Events that are stored all or none."""
-Key = tuple[UUID, int]
+Key = tuple[int, int]
+"""A stream's id as a number, which hashes natively where a UUID does not, and a version."""
 Row = tuple[UUID, int, str, bytes, int]
 """originator_id, originator_version, topic, state, notification_id."""
 
 _COLUMNS: Final = "originator_id, originator_version, topic, state, notification_id"
 READ_CHUNK: Final = 500
 """How many streams one statement asks for."""
+
+
+def key_of(event: StoredEvent) -> Key:
+    """Where an event stands."""
+    return cast(UUID, event.originator_id).int, event.originator_version
 
 
 class _Raced(Exception):
@@ -61,12 +67,11 @@ class EventRecorder(ApplicationRecorder):
             self._lock(connection)
             # With `within` a version that is taken undoes everything, so the inserts tell soon enough.
             taken = self._taken(connection, units) if within is None else set()
-            seen: set[Key] = set()
-            accepted = [self._accept(unit, taken, seen) for unit in units]
+            accepted = [self._accept(unit, taken) for unit in units]
             events = [event for unit, ok in zip(units, accepted, strict=True) if ok for event in unit]
-            inserted = self._insert(connection, events)
+            inserted = iter(self._insert(connection, events) if events else [])
             outcome = [
-                self._positions(unit, inserted) if ok else None
+                self._all_or_none([next(inserted) for _ in unit]) if ok else None
                 for unit, ok in zip(units, accepted, strict=True)
             ]
             if within is not None:
@@ -76,27 +81,22 @@ class EventRecorder(ApplicationRecorder):
         return outcome
 
     @staticmethod
-    def _accept(unit: Unit, taken: set[Key], seen: set[Key]) -> bool:
-        keys = [(cast(UUID, e.originator_id), e.originator_version) for e in unit]
-        if any(key in taken or key in seen for key in keys):
+    def _accept(unit: Unit, taken: set[Key]) -> bool:
+        """Whether none of a unit's keys is taken; from now on they are."""
+        keys = [key_of(event) for event in unit]
+        if not taken.isdisjoint(keys):
             return False
-        seen.update(keys)
+        taken.update(keys)
         return True
 
     @staticmethod
-    def _positions(unit: Unit, positions: dict[Key, int]) -> list[int] | None:
-        found = [positions.get((cast(UUID, e.originator_id), e.originator_version)) for e in unit]
-        return None if None in found else cast("list[int]", found)
+    def _all_or_none(positions: list[int | None]) -> list[int] | None:
+        return None if None in positions else cast("list[int]", positions)
 
     def _taken(self, connection: sa.Connection, units: Sequence[Unit]) -> set[Key]:
         """Which keys of units of several events are stored already: a single event tells by its insert."""
-        keys = [
-            (cast(UUID, e.originator_id), e.originator_version)
-            for unit in units
-            if len(unit) > 1
-            for e in unit
-        ]
-        return self._existing(connection, keys) if keys else set()
+        events = [event for unit in units if len(unit) > 1 for event in unit]
+        return self._existing(connection, events) if events else set()
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         """The library's way in: all or nothing. Raises IntegrityError when a version is taken."""
@@ -205,10 +205,12 @@ class EventRecorder(ApplicationRecorder):
     def _lock(self, connection: sa.Connection) -> None: ...
 
     @abstractmethod
-    def _existing(self, connection: sa.Connection, keys: list[Key]) -> set[Key]: ...
+    def _existing(self, connection: sa.Connection, events: list[StoredEvent]) -> set[Key]:
+        """The keys of these events that are stored."""
 
     @abstractmethod
-    def _insert(self, connection: sa.Connection, events: list[StoredEvent]) -> dict[Key, int]: ...
+    def _insert(self, connection: sa.Connection, events: list[StoredEvent]) -> list[int | None]:
+        """Store events, their keys all different; the position of each, None where its key was taken."""
 
 
 class PostgresRecorder(EventRecorder):
@@ -222,23 +224,21 @@ class PostgresRecorder(EventRecorder):
         # commits. The function lends the lock to a role that may only insert and select.
         driver(connection).execute("SELECT lock_stored_events()")
 
-    def _existing(self, connection: sa.Connection, keys: list[Key]) -> set[Key]:
+    def _existing(self, connection: sa.Connection, events: list[StoredEvent]) -> set[Key]:
         rows = driver(connection).execute(
             "SELECT originator_id, originator_version FROM stored_events"
             " JOIN unnest(%s::uuid[], %s::bigint[]) AS asked(id, version)"
             " ON originator_id = id AND originator_version = version",
-            ([key[0] for key in keys], [key[1] for key in keys]),
+            ([e.originator_id for e in events], [e.originator_version for e in events]),
         )
-        return set(rows.fetchall())
+        return {(stream.int, version) for stream, version in rows}
 
-    def _insert(self, connection: sa.Connection, events: list[StoredEvent]) -> dict[Key, int]:
-        if not events:
-            return {}
+    def _insert(self, connection: sa.Connection, events: list[StoredEvent]) -> list[int | None]:
         cursor = driver(connection).cursor(binary=True)
         cursor.execute(
             "INSERT INTO stored_events (originator_id, originator_version, topic, state)"
             " SELECT * FROM unnest(%b::uuid[], %b::bigint[], %b::text[], %b::bytea[])"
-            " ON CONFLICT DO NOTHING RETURNING originator_id, originator_version, notification_id",
+            " ON CONFLICT DO NOTHING RETURNING notification_id",
             (
                 [e.originator_id for e in events],
                 [e.originator_version for e in events],
@@ -246,7 +246,16 @@ class PostgresRecorder(EventRecorder):
                 [e.state for e in events],
             ),
         )
-        return {(stream, version): position for stream, version, position in cursor.fetchall()}
+        positions = [row[0] for row in cursor.fetchall()]
+        if len(positions) == len(events):
+            return positions  # rows go in as they stand in the arrays, and come back in that order
+        cursor.execute(
+            "SELECT originator_id, originator_version, notification_id FROM stored_events"
+            " WHERE notification_id = ANY(%b)",
+            (positions,),
+        )
+        found = {(stream.int, version): position for stream, version, position in cursor.fetchall()}
+        return [found.get(key_of(event)) for event in events]
 
     def read_log(
         self,
@@ -304,24 +313,34 @@ class SqliteRecorder(EventRecorder):
     def _lock(self, connection: sa.Connection) -> None:
         """Nothing to do: the transaction began IMMEDIATE, so there is one writer."""
 
-    def _existing(self, connection: sa.Connection, keys: list[Key]) -> set[Key]:
+    def _existing(self, connection: sa.Connection, events: list[StoredEvent]) -> set[Key]:
         raw: sqlite3.Connection = driver(connection)
         statement = "SELECT 1 FROM stored_events WHERE originator_id = ? AND originator_version = ?"
-        return {key for key in keys if raw.execute(statement, (key[0].hex, key[1])).fetchone()}
+        return {
+            key_of(e)
+            for e in events
+            if raw.execute(statement, (cast(UUID, e.originator_id).hex, e.originator_version)).fetchone()
+        }
 
-    def _insert(self, connection: sa.Connection, events: list[StoredEvent]) -> dict[Key, int]:
+    def _insert(self, connection: sa.Connection, events: list[StoredEvent]) -> list[int | None]:
+        # The only writer hands out the positions itself: one statement for all rows, nothing to ask back.
         raw: sqlite3.Connection = driver(connection)
-        statement = (
-            "INSERT INTO stored_events (originator_id, originator_version, topic, state) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT DO NOTHING RETURNING notification_id"
+        last = raw.execute("SELECT seq FROM sqlite_sequence WHERE name = 'stored_events'").fetchone()
+        first = last[0] + 1 if last else 1
+        inserted = raw.executemany(
+            "INSERT INTO stored_events (notification_id, originator_id, originator_version, topic, state)"
+            " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            [
+                (position, cast(UUID, e.originator_id).hex, e.originator_version, e.topic, e.state)
+                for position, e in enumerate(events, first)
+            ],
         )
-        positions: dict[Key, int] = {}
-        for e in events:
-            stream = cast(UUID, e.originator_id)
-            row = raw.execute(statement, (stream.hex, e.originator_version, e.topic, e.state)).fetchone()
-            if row is not None:
-                positions[stream, e.originator_version] = row[0]
-        return positions
+        positions = range(first, first + len(events))
+        if inserted.rowcount == len(events):
+            return list(positions)
+        rows = raw.execute("SELECT notification_id FROM stored_events WHERE notification_id >= ?", (first,))
+        stored = {row[0] for row in rows}
+        return [position if position in stored else None for position in positions]
 
     def read_log(
         self,

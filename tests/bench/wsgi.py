@@ -1,4 +1,4 @@
-"""The real application with one more route, /noop, that reads the body and stores nothing. Benchmarks only."""
+"""The real application with one more route, /noop, that reads the body and stores nothing: for benchmarks."""
 
 import falcon
 

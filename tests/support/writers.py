@@ -17,7 +17,7 @@ from ledger.events.base import Recorded
 from ledger.events.referral import ReferralLinkTouched
 from ledger.store.application import Ledger
 from ledger.store.database import Database, driver
-from ledger.store.recorder import Key, PostgresRecorder
+from ledger.store.recorder import PostgresRecorder
 
 WRITERS = 4
 THREADS = 4
@@ -32,7 +32,7 @@ Place = tuple[int, UUID, int]
 class SlowRecorder(PostgresRecorder):
     """Sleeps a random while between its inserts and its commit, as a busy machine would."""
 
-    def _insert(self, connection: sa.Connection, events: list[StoredEvent]) -> dict[Key, int]:
+    def _insert(self, connection: sa.Connection, events: list[StoredEvent]) -> list[int | None]:
         inserted = super()._insert(connection, events)
         driver(connection).execute("SELECT pg_sleep(random() * 0.02)")
         return inserted
