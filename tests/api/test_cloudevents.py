@@ -47,7 +47,7 @@ def test_what_the_official_package_sends_is_taken(house, encode):
     assert datetime.fromisoformat(answer.json["effective_at"]) == read.get_time() == TIME
     house.catch_up()
     story = house.get(answer.headers["location"]).json
-    data = read.get_data()
+    data: Any = read.get_data()
     assert {name: story[name] for name in ("customer", "amount_minor", "currency")} == {
         name: data[name] for name in ("customer", "amount_minor", "currency")
     }

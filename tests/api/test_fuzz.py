@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -56,7 +57,7 @@ def test_generated_requests_find_no_fault(sqlite_house):
     ids = known(sqlite_house)
     schema = schemathesis.openapi.from_wsgi("/openapi.json", sqlite_house.client.app)
     headers = {"Authorization": f"Bearer {sqlite_house.admin}"}
-    operations = [result.ok() for result in schema.get_all_operations()]
+    operations = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
     deadline = time.monotonic() + SECONDS_MAX
     asked: dict[str, int] = {}
 
