@@ -46,12 +46,23 @@ def _watch(supervisor: int) -> None:
 
 
 def stop_on_signal() -> threading.Event:
-    """An event that SIGTERM and SIGINT set, for loops that look at it between two steps."""
-    stop = threading.Event()
+    """An event that SIGTERM and SIGINT set, for loops that look at it between two steps.
 
-    def set_stop(_number: int, _frame: object) -> None:
+    The handler only writes to a pipe: it runs in the main thread wherever that happens to be, and within
+    `stop.wait()` that thread holds the very lock that `stop.set()` would wait for.
+    """
+    stop = threading.Event()
+    told, tell = os.pipe()
+
+    def listen() -> None:
+        os.read(told, 1)
         stop.set()
 
+    def on_signal(_number: int, _frame: object) -> None:
+        os.write(tell, b"x")
+
+    os.set_blocking(tell, False)
+    threading.Thread(target=listen, name="signals", daemon=True).start()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, set_stop)
+        signal.signal(number, on_signal)
     return stop

@@ -1,4 +1,7 @@
-"""The parts of an installation: each one command that runs until it is told to stop."""
+"""The parts of an installation: each one command that runs until it is told to stop.
+
+What only one part needs is imported where it starts: each of them is a process of its own.
+"""
 
 import runpy
 import sys
@@ -17,7 +20,6 @@ from api.cli.terminal import EXIT_USAGE, fail
 from api.settings import InvalidSettings, Settings, read_settings
 from ledger.store.application import Ledger
 from ledger.store.database import Database, DatabaseUnavailable
-from ledger.store.migrations import pending_revisions
 
 LIVE_PREFIXES: Final = ("sk_live_", "rk_live_")
 STANDIN_OPENING_BALANCE: Final = ("gbp=1000000000", "eur=1000000000", "usd=1000000000")
@@ -59,6 +61,9 @@ def open_ledger(of: Settings) -> Iterator[Ledger]:
     except DatabaseUnavailable as error:
         fail(f"the database can't be used now: {first_line(error)}", hint="is DATABASE_URL right?")
     except sa.exc.DBAPIError:
+        # Imported late: only a command that fails needs to know of migrations.
+        from ledger.store.migrations import pending_revisions
+
         if not pending_revisions(of.database_url):
             raise
         fail("the database lacks the newest tables", hint="run `revshare migrate` first")
@@ -147,6 +152,24 @@ def simulator() -> None:
     of.var.mkdir(parents=True, exist_ok=True)
     options = ["--port", str(of.simulator_port), "--database", str(standin_database(of))]
     raise typer.Exit(run_simulator([*options, "--platform-balance", *STANDIN_OPENING_BALANCE]))
+
+
+def work(live: Live = False) -> None:
+    """Run the payout worker alone: it sends what was approved."""
+    end_with_supervisor()
+    of = settings()
+    guard_live_key(of, live=live)
+    stop = stop_on_signal()
+    from payouts.gateway import LiveKeyRefused, StripeGateway
+    from payouts.worker import PayoutWorker
+
+    try:
+        gateway = StripeGateway(of.stripe_api_key, of.stripe_base, live=live)
+    except LiveKeyRefused as error:
+        fail(str(error), code=EXIT_USAGE)
+    with open_ledger(of) as ledger:
+        _log_start("payouts")
+        PayoutWorker(ledger, gateway).run(stop)
 
 
 def _log_start(name: str) -> None:

@@ -7,8 +7,7 @@ import typer
 
 from api.cli.client import Client, Refused, Unreachable
 from api.cli.importer import program_id_of
-from api.cli.lifetime import end_with_supervisor, stop_on_signal
-from api.cli.parts import Live, guard_live_key, open_ledger, settings
+from api.cli.parts import settings, work
 from api.cli.terminal import EXIT_USAGE, fail, out, say
 from api.cli.terminal import table as new_table
 
@@ -82,22 +81,7 @@ def list_batches(
     out.print(table)
 
 
-@payouts.command()
-def work(live: Live = False) -> None:
-    """Run the payout worker alone: it sends what was approved."""
-    end_with_supervisor()
-    of = settings()
-    guard_live_key(of, live=live)
-    stop = stop_on_signal()
-    from payouts.gateway import LiveKeyRefused, StripeGateway
-    from payouts.worker import PayoutWorker
-
-    try:
-        gateway = StripeGateway(of.stripe_api_key, of.stripe_base, live=live)
-    except LiveKeyRefused as error:
-        fail(str(error), code=EXIT_USAGE)
-    with open_ledger(of) as ledger:
-        PayoutWorker(ledger, gateway).run(stop)
+payouts.command()(work)
 
 
 def _client(url: str | None, key: str) -> Client:

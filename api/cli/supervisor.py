@@ -55,7 +55,7 @@ class _Running:
         self.started_at = time.monotonic()
         self.start_again_at = None
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "api.cli", *self.part.arguments],
+            [sys.executable, "-m", "api.cli.run", *self.part.arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

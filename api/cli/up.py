@@ -46,8 +46,8 @@ def up(live: Live = False) -> None:
     """
     of = settings()
     guard_live_key(of, live=live)
-    check_ports(of)
     with only_one(of.var):
+        check_ports(of)
         bring_up_to_date(of)
         supervisor = Supervisor(parts_of(of, live=live), environment=environment_of(of), heard=_print_line)
         stop = stop_on_signal()

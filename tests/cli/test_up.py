@@ -7,12 +7,12 @@ import socket
 import pytest
 
 from api.cli.supervisor import Gone, Part, Supervisor
+from tests.support.commands import invoke
 from tests.support.house import (
     alive,
     answers,
     descendants,
     environment,
-    revshare,
     started,
     wait_for,
 )
@@ -23,7 +23,7 @@ PARTS = ("simulator", "project", "engine", "payouts work", "serve")
 def parts_of(pid):
     """The parts that run below `up`, by their command."""
     found = descendants(pid)
-    return {part: child for part in PARTS for child, line in found.items() if line.endswith(f"cli {part}")}
+    return {part: child for part in PARTS for child, line in found.items() if line.endswith(f"run {part}")}
 
 
 @pytest.fixture
@@ -35,26 +35,30 @@ def env(sqlite_database_url, tmp_path):
 @pytest.fixture
 def up(env, tmp_path):
     """`revshare up`, ready."""
-    log = tmp_path / "up.log"
+    log = tmp_path / "up.log"  # where the tests look for it, too
     with started(env, "up", log=log) as process:
         wait_for(lambda: answers(env) or process.poll() is not None)
         assert process.poll() is None, log.read_text()
         wait_for(lambda: parts_of(process.pid).keys() == set(PARTS))
-        process.log = log
         yield process
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_every_part(up, number):
-    """Ctrl-C and SIGTERM alike: the parts end in order, and `up` with 0."""
-    below = descendants(up.pid)
+def test_up_keeps_its_parts_running_and_stops_them_all(up, env, tmp_path):
+    """What dies starts again; a second `up` is sent away; Ctrl-C ends every part, in order."""
+    log = tmp_path / "up.log"
+    before = parts_of(up.pid)["engine"]
 
-    up.send_signal(number)
+    os.kill(before, signal.SIGKILL)
+    wait_for(lambda: parts_of(up.pid).get("engine", before) != before, message=log.read_text())
+    second = invoke(env, "up")
+    below = descendants(up.pid)
+    up.send_signal(signal.SIGINT)
 
     assert up.wait(60) == 0
+    assert "ended with signal SIGKILL; starts again" in log.read_text()
+    assert (second.exit_code, "already running" in second.stderr) == (1, True)
     assert not [line for pid, line in below.items() if alive(pid)]
-    assert "stopped" in up.log.read_text()
-    assert "killed" not in up.log.read_text()
+    assert "killed" not in log.read_text()
 
 
 def test_parts_end_with_an_up_that_is_killed(up):
@@ -67,33 +71,12 @@ def test_parts_end_with_an_up_that_is_killed(up):
     wait_for(lambda: not any(alive(pid) for pid in below), seconds=40, message=f"left behind: {below}")
 
 
-def test_a_part_that_dies_is_started_again(up):
-    """And it is said that it died."""
-    before = parts_of(up.pid)["engine"]
-
-    os.kill(before, signal.SIGKILL)
-
-    wait_for(lambda: parts_of(up.pid).get("engine", before) != before, message=up.log.read_text())
-    wait_for(lambda: "ended with signal SIGKILL; starts again" in up.log.read_text())
-
-
-def test_two_ups_on_one_folder_are_refused(up, env, tmp_path):
-    """The second one says so, and the first goes on."""
-    other = environment(env["DATABASE_URL"], tmp_path / "var")
-
-    second = revshare(other, "up")
-
-    assert second.returncode == 1
-    assert "already running" in second.stderr
-    assert answers(env)
-
-
 def test_a_taken_port_is_named(env):
     """Nothing is started; the message names the port and the setting."""
     with socket.create_server(("127.0.0.1", int(env["PORT"]))):
-        done = revshare(env, "up")
+        done = invoke(env, "up")
 
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert env["PORT"] in done.stderr
     assert "PORT" in done.stderr
 
@@ -101,9 +84,9 @@ def test_a_taken_port_is_named(env):
 def test_a_live_key_needs_live(env):
     """Real money never moves by accident."""
     for command in (("up",), ("payouts", "work")):
-        done = revshare({**env, "STRIPE_API_KEY": "sk_live_" + "x" * 24}, *command)
+        done = invoke({**env, "STRIPE_API_KEY": "sk_live_" + "x" * 24}, *command)
 
-        assert done.returncode == 2
+        assert done.exit_code == 2
         assert "--live" in done.stderr
 
 
@@ -127,8 +110,8 @@ def test_a_part_that_cannot_run_ends_all():
 
 def test_wrong_settings_are_named(env):
     """Every mistake at once."""
-    done = revshare({**env, "PORT": "99999", "WORKERS": "many"}, "up")
+    done = invoke({**env, "PORT": "99999", "WORKERS": "many"}, "up")
 
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert "PORT" in done.stderr
     assert "WORKERS" in done.stderr

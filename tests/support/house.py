@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import urllib3
@@ -65,9 +65,7 @@ def start(env: Mapping[str, str], *arguments: str, log: Path) -> "subprocess.Pop
 
 
 @contextmanager
-def started(
-    env: Mapping[str, str], *arguments: str, log: Path
-) -> Iterator["subprocess.Popen[bytes]"]:
+def started(env: Mapping[str, str], *arguments: str, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """A command while it runs; told to stop at the end, and killed when it does not."""
     process = start(env, *arguments, log=log)
     try:
@@ -78,8 +76,14 @@ def started(
         try:
             process.wait(WAIT_S)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            crash(process)
+
+
+def crash(process: "subprocess.Popen[bytes]") -> None:
+    """End a command and all that it started, as if the machine had lost its power."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def base_url(env: Mapping[str, str]) -> str:
@@ -87,7 +91,9 @@ def base_url(env: Mapping[str, str]) -> str:
     return f"http://127.0.0.1:{env['PORT']}"
 
 
-def wait_for(what: Callable[[], bool], *, seconds: float = WAIT_S, message: str = "it did not happen") -> None:
+def wait_for(
+    what: Callable[[], bool], *, seconds: float = WAIT_S, message: str = "it did not happen"
+) -> None:
     """Wait until something is so."""
     deadline = time.monotonic() + seconds
     while not what():

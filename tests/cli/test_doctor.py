@@ -1,0 +1,145 @@
+"""`revshare doctor`: well when all is well; otherwise it names what is wrong and what to do."""
+
+import sqlite3
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ledger.commands import CreateProgram, IssueApiKey
+from ledger.desk import Desk
+from ledger.store.application import Ledger
+from ledger.store.database import Database
+from tests.support.commands import invoke
+from tests.support.house import answers, environment, started, wait_for
+
+
+@pytest.fixture
+def env(database_url, tmp_path):
+    """An installation of its own, on each kind of database."""
+    return environment(database_url, tmp_path / "var")
+
+
+@pytest.fixture
+def sqlite_env(sqlite_database_url, tmp_path):
+    """The same on SQLite only."""
+    return environment(sqlite_database_url, tmp_path / "var")
+
+
+def failed(done):
+    """The checks that failed, by the table's lines."""
+    return {line.split("│")[1].strip() for line in done.stdout.splitlines() if "FAILED" in line}
+
+
+def test_all_is_well_while_everything_runs(env, tmp_path):
+    """Every check is ok, and the exit code says so."""
+    log = tmp_path / "up.log"
+    ledger = Ledger(Database(env["DATABASE_URL"]))
+    wish = CreateProgram(reference="shop", name="Shop", type="revenue_share", currency="GBP")
+    Desk(ledger).execute(wish, by="cli")
+    ledger.close()
+    with started(env, "up", log=log) as process:
+        wait_for(lambda: answers(env) or process.poll() is not None)
+        done = invoke(env, "doctor")
+
+    assert process.returncode == 0, "SIGTERM ends everything well"
+    assert done.exit_code == 0, done.stdout + done.stderr + log.read_text()
+    for check in (
+        "configuration",
+        "Stripe key",
+        "database",
+        "migrations",
+        "triggers",
+        "zero-sum",
+        "stand-in",
+    ):
+        assert check in done.stdout
+    for reader in ("engine", "journal", "balances", "payouts"):
+        assert f"lag of {reader}" in done.stdout
+
+
+def test_parts_that_do_not_run_are_named(env):
+    """The database alone is well; API and stand-in are told apart from it."""
+    done = invoke(env, "doctor")
+
+    assert done.exit_code == 1
+    assert failed(done) == {"API", "stand-in"}
+    assert "revshare up" in done.stdout
+
+
+def test_a_database_without_tables_is_named(sqlite_env, tmp_path):
+    """With the command that makes them; and no other command ends in a traceback."""
+    empty = {**sqlite_env, "DATABASE_URL": f"sqlite:///{tmp_path}/empty.db"}
+
+    done = invoke(empty, "doctor")
+    listed = invoke(empty, "keys", "list")
+
+    assert "migrations" in failed(done)
+    assert "revshare migrate" in done.stdout
+    assert listed.exit_code == 1
+    assert "revshare migrate" in listed.stderr
+    assert "Traceback" not in listed.stderr
+
+
+def test_a_database_that_is_away_is_named(sqlite_env):
+    """Reachability is a check of its own."""
+    away = {**sqlite_env, "DATABASE_URL": "postgresql://nobody:secret@127.0.0.1:1/nothing"}
+
+    done = invoke(away, "doctor")
+
+    assert "database" in failed(done)
+    assert "secret" not in done.stdout
+
+
+def test_a_dropped_trigger_is_noticed(sqlite_env):
+    """Without it facts could be changed, and nobody would see."""
+    connection = sqlite3.connect(sqlite_env["DATABASE_URL"].removeprefix("sqlite:///"))
+    triggers = connection.execute(
+        "SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE TRIGGER%DELETE ON stored_events%'"
+    ).fetchall()
+    assert triggers
+    for (name,) in triggers:
+        connection.execute(f"DROP TRIGGER {name}")
+    connection.close()
+
+    done = invoke(sqlite_env, "doctor")
+
+    assert "triggers" in failed(done)
+    assert "DELETE" in done.stdout
+
+
+def test_books_that_do_not_balance_are_noticed(sqlite_env):
+    """A leg without its other side."""
+    connection = sqlite3.connect(sqlite_env["DATABASE_URL"].removeprefix("sqlite:///"))
+    columns = connection.execute("PRAGMA table_info(journal)").fetchall()
+    known = {"amount_minor": 100, "currency": "GBP", "account": "commission_payable"}
+    values = [known.get(column[1], "1" * 32 if column[1].endswith("_id") else 1) for column in columns]
+    connection.execute(f"INSERT INTO journal VALUES ({', '.join('?' * len(values))})", values)
+    connection.commit()
+    connection.close()
+
+    done = invoke(sqlite_env, "doctor")
+
+    assert "zero-sum" in failed(done)
+    assert "GBP" in done.stdout
+
+
+def test_wrong_settings_are_named(sqlite_env):
+    """Before anything is tried with them."""
+    done = invoke({**sqlite_env, "PORT": "no"}, "doctor")
+
+    assert done.exit_code == 1
+    assert failed(done) == {"configuration"}
+    assert "PORT" in done.stdout
+
+
+def test_a_reader_that_stands_still_is_noticed(sqlite_env):
+    """A fact that has waited for long means that nobody reads."""
+    past = datetime.now(UTC) - timedelta(hours=1)
+    ledger = Ledger(Database(sqlite_env["DATABASE_URL"]), clock=lambda: past)
+    Desk(ledger).execute(IssueApiKey(name="old", scopes=("admin",)), by="cli")
+    ledger.close()
+
+    done = invoke(sqlite_env, "doctor")
+
+    assert {"lag of engine", "lag of directory"} <= failed(done)
+    assert "revshare engine" in done.stdout
