@@ -126,3 +126,65 @@ def test_a_key_is_remembered_for_a_second_and_a_wrong_one_never():
 
     assert [caller is not None for caller in found] == [True, True, False, False]
     assert asked == ["right", "wrong", "wrong", "right"]
+
+
+WRITERS = {
+    "/v1/programs": "admin",
+    "/v1/programs/{program_id:uuid}/terms": "admin",
+    "/v1/programs/{program_id:uuid}/groups": "admin",
+    "/v1/partners": "admin",
+    "/v1/partners/{partner_id:uuid}/review": "admin",
+    "/v1/partners/{partner_id:uuid}/approve": "admin",
+    "/v1/partners/{partner_id:uuid}/decline": "admin",
+    "/v1/partners/{partner_id:uuid}/suspend": "admin",
+    "/v1/partners/{partner_id:uuid}/reinstate": "admin",
+    "/v1/partners/{partner_id:uuid}/group": "admin",
+    "/v1/partners/{partner_id:uuid}/payout-account": "finance:approve",
+    "/v1/partners/{partner_id:uuid}/write-offs": "finance:approve",
+    "/v1/agreements": "admin",
+    "/v1/agreements/end": "admin",
+    "/v1/referral-codes": "admin",
+    "/v1/referrals": "conversions:write",
+    "/v1/referrals/batch": "conversions:write",
+    "/v1/customers/{customer_id:uuid}/reattribute": "finance:approve",
+    "/v1/conversions": "conversions:write",
+    "/v1/conversions/batch": "conversions:write",
+    "/v1/payout-batches": "finance:approve",
+    "/v1/payout-batches/{batch_id:uuid}/approve": "finance:approve",
+    "/v1/payout-batches/{batch_id:uuid}/cancel": "finance:approve",
+    "/v1/keys": "admin",
+    "/v1/keys/{key_id:uuid}/revoke": "admin",
+}
+PARTNERS_OWN = {
+    "/v1/partners/{partner_id:uuid}/balances",
+    "/v1/conversions",
+    "/v1/conversions/{conversion_id:uuid}",
+    "/v1/rewards",
+    "/v1/rewards/{reward_id:uuid}",
+    "/v1/journal",
+    "/v1/payouts",
+    "/v1/payouts/{payout_id:uuid}",
+    "/v1/referral-codes",
+}
+OPEN = {"/r/{code}", "/healthz", "/readyz", "/metrics", "/docs", "/problems/{name}"}
+
+
+def test_who_may_do_what_is_written_down_here(sqlite_house: House):
+    """Loosening a scope takes a change of this table, too."""
+    promised = {
+        (route, method): operation_of(resource, method)
+        for route, resource in routes(sqlite_house.services).items()
+        for method in methods_of(resource)
+    }
+    scopes = {door: operation.scopes for door, operation in promised.items() if operation is not None}
+
+    assert {method for _, method in scopes} == {"GET", "POST"}
+    assert {route: said for (route, method), said in scopes.items() if method == "POST"} == {
+        route: (scope,) for route, scope in WRITERS.items()
+    }
+    assert {route for (route, _), said in scopes.items() if "partner:read" in said} == PARTNERS_OWN
+    without = {route for (route, _), said in scopes.items() if not said}
+    assert {route for route in without if not route.startswith("/static/")} == OPEN
+    for (route, method), said in scopes.items():
+        if method == "GET" and said and said != ("admin",):
+            assert {"finance:read", "finance:approve"} <= set(said), route

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.api.house import House, sale
 
 SECONDS_MAX = 60
-EXAMPLES = 6
+EXAMPLES = 4
 LEFT_OUT = ("/metrics",)  # Its counters belong to the process, not to this installation.
 CHECKS = [
     schemathesis.checks.not_a_server_error,
@@ -68,7 +68,7 @@ def test_generated_requests_find_no_fault(sqlite_house):
             _try(operation, mode, ids, headers, deadline, asked)
 
     assert len(asked) > 45
-    assert sum(asked.values()) > 300
+    assert sum(asked.values()) > 200
 
 
 def _try(
