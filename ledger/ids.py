@@ -1,14 +1,30 @@
 """Derived ids: the same words from outside always name the same stream (RFC 9562, version 5)."""
 
+from hashlib import sha1
 from typing import Final
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import NAMESPACE_URL, UUID, SafeUUID, uuid5
 
 ROOT: Final = uuid5(NAMESPACE_URL, "urn:revshare")
 _SEPARATOR: Final = "\x1f"  # ASCII unit separator: refused in every external id, so names can't run together
 
 
 def _derive(parent: UUID, noun: str, *names: str) -> UUID:
-    return uuid5(parent, _SEPARATOR.join((noun, *names)))
+    return fast_uuid5(parent, _SEPARATOR.join((noun, *names)))
+
+
+def fast_uuid5(parent: UUID, name: str) -> UUID:
+    """As uuid.uuid5, in a third of its time: each conversion needs one, and its row another."""
+    digest = sha1(parent.bytes + name.encode(), usedforsecurity=False).digest()
+    number = int.from_bytes(digest[:16], "big") & _FREE_BITS | _VERSION_5
+    made = object.__new__(UUID)  # its __init__ takes longer than the hash
+    object.__setattr__(made, "int", number)
+    object.__setattr__(made, "is_safe", _UNKNOWN)
+    return made
+
+
+_UNKNOWN: Final = SafeUUID.unknown
+_VERSION_5: Final = 5 << 76 | 0b10 << 62
+_FREE_BITS: Final = ~(0xF << 76 | 0b11 << 62)
 
 
 def program_id(reference: str) -> UUID:
@@ -43,7 +59,7 @@ def referral_id(customer: UUID, reference: str) -> UUID:
 
 def conversion_id(program: UUID, source: str, external_id: str) -> UUID:
     """The conversion that `source` calls `external_id`: a retry meets its first attempt."""
-    return uuid5(program, f"conversion\x1f{source}\x1f{external_id}")
+    return fast_uuid5(program, f"conversion\x1f{source}\x1f{external_id}")
 
 
 def rewards_id(conversion: UUID) -> UUID:

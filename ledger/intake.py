@@ -9,6 +9,7 @@ import msgspec
 
 from ledger import conversion, ids, program
 from ledger.commands import (
+    REFERENCE_PATTERN,
     ConversionCommand,
     RecordMilestone,
     RecordRenewal,
@@ -40,7 +41,7 @@ class ItemProblem(msgspec.Struct, frozen=True):
     problem: Problem
 
 
-class ItemResult(msgspec.Struct, frozen=True):
+class ItemResult(msgspec.Struct, frozen=True, gc=False):
     """What became of an item. `position` is that of its fact in the log, where it is new."""
 
     status: Literal["new", "duplicate", "conflict", "invalid"]
@@ -66,9 +67,12 @@ _raw_items: Final = msgspec.json.Decoder(list[msgspec.Raw])
 def decode_item(body: bytes | memoryview | msgspec.Raw) -> Item:
     """One item from JSON, validated by one typed decode."""
     try:
-        return cast(ConversionCommand, _decoder.decode(body))
+        command = cast(ConversionCommand, _decoder.decode(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return ItemProblem(problem_of(error))
+    # Control characters come in JSON by escapes only, but for DEL: most bodies need no closer look.
+    plain = body if isinstance(body, bytes) else bytes(body)
+    return _checked(command, references=b"\\" in plain or b"\x7f" in plain)
 
 
 def convert_item(data: Any) -> Item:
@@ -78,6 +82,25 @@ def convert_item(data: Any) -> Item:
         msgspec.json.encode(command)  # other decoders let half a surrogate pair pass, which no UTF-8 holds
     except (msgspec.ValidationError, UnicodeEncodeError, RecursionError) as error:
         return ItemProblem(problem_of(error))
+    return _checked(command, references=True)
+
+
+_REFERENCE: Final = re.compile(REFERENCE_PATTERN)
+_REFERENCES: Final = ("source", "external_id", "customer", "product", "refund_id", "dispute_id")
+
+
+def _checked(command: ConversionCommand, *, references: bool) -> Item:
+    """The command, or the field whose text holds characters that it may not."""
+    currency = getattr(command, "currency", "ABC")
+    if not (currency.isascii() and currency.isalpha() and currency.isupper()):
+        detail = "must be the three capital letters of a currency (ISO 4217)"
+        return ItemProblem(Problem("InvalidField", detail, "/currency"))
+    if references:
+        for name in _REFERENCES:
+            value = getattr(command, name, None)
+            if value is not None and not _REFERENCE.match(value):
+                detail = "must not hold control characters"
+                return ItemProblem(Problem("InvalidField", detail, f"/{name}"))
     return command
 
 

@@ -9,14 +9,19 @@ import msgspec
 AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class Fact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Something that happened, with every decision in it frozen. Compared by value."""
+class Fact(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False
+):
+    """Something that happened, with every decision in it frozen. Compared by value.
+
+    The garbage collector need not look for cycles in what never changes: it would do so in every batch.
+    """
 
     version: ClassVar[int] = 1
     """The shape's version. It stands in the stored topic; older ones are upcast when read."""
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class Recorded(msgspec.Struct, frozen=True, gc=False):
     """A fact as stored: where it stands, when we learned it and who said so.
 
     `originator_id` and `originator_version` place it in its stream (the names are the library's),

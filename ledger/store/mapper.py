@@ -24,7 +24,7 @@ class UnknownTopic(LookupError):
     """A stored event's topic is none of ours: written by a newer version, or not by us."""
 
 
-class _State(msgspec.Struct, Generic[F], frozen=True, forbid_unknown_fields=True):
+class _State(msgspec.Struct, Generic[F], frozen=True, forbid_unknown_fields=True, gc=False):
     recorded_at: datetime
     by: str
     fact: F

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import checks
-from ledger.commands import Reference
+from ledger.commands import REFERENCE_PATTERN, Reference
 from ledger.money import AMOUNT_MINOR_MAX
 from ledger.refusals import InvalidField
 
@@ -87,7 +87,7 @@ def test_a_customer_that_a_conversion_can_name_a_referral_can_too(text):
     """The pattern of the conversions' fields and the check of the others say the same of any text."""
     meta = get_args(Reference)[1]
     in_conversions = (
-        meta.min_length <= len(text) <= meta.max_length and re.search(meta.pattern, text) is not None
+        meta.min_length <= len(text) <= meta.max_length and re.search(REFERENCE_PATTERN, text) is not None
     )
 
     assert taken(checks.reference, text, "/field") == in_conversions

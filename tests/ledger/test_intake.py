@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import RFC_4122, UUID, uuid4, uuid5
 
 import msgspec
 import pytest
@@ -91,6 +91,11 @@ WRONG_FIELDS = [
     ({"customer": "c" * 201}, "/customer"),
     ({"customer": {"id": [1, {"a": 2}]}}, "/customer"),
     ({"source": "a\x1fb"}, "/source"),
+    ({"customer": "a\x7fb"}, "/customer"),
+    ({"product": "a\nb"}, "/product"),
+    ({"currency": "GB£"}, "/currency"),
+    ({"currency": "GB"}, "/currency"),
+    ({"currency": "ÄÖÜ"}, "/currency"),
     ({"external_id": "a\x00b"}, "/external_id"),
     ({"product": 7}, "/product"),
 ]
@@ -473,3 +478,12 @@ class TestRaces:
         assert statuses(world.send(sale)) == ["invalid"]
         world.now += timedelta(minutes=1)
         assert statuses(world.send(sale)) == ["new"]
+
+
+def test_ids_are_those_of_the_standard():
+    """Derived faster than the library's uuid5, and the same."""
+    for name in ("", "conversion\x1fshop\x1forder-1", "Größe", "x" * 500):
+        made = ids.fast_uuid5(ids.ROOT, name)
+        assert made == uuid5(ids.ROOT, name)
+        assert (made.version, made.variant, str(made)) == (5, RFC_4122, str(uuid5(ids.ROOT, name)))
+        assert hash(made) == hash(uuid5(ids.ROOT, name))
