@@ -6,7 +6,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from ledger.store.database import driver
-from projections.columns import postgresql_type, sqlite_value
+from projections.columns import postgresql_array, postgresql_type, sqlite_values
 
 Row = tuple[Any, ...]
 
@@ -101,24 +101,21 @@ def delete(connection: sa.Connection, table: sa.Table, name: str, keys: Sequence
 def _unnest(
     connection: sa.Connection, statement: str, columns: Sequence[sa.Column[Any]], rows: Sequence[Row]
 ) -> None:
-    casts = ", ".join(f"%b::{postgresql_type(column)}[]" for column in columns)
-    cursor = driver(connection).cursor(binary=True)
-    cursor.execute(
-        statement.format(rows=f"unnest({casts})"), [list(values) for values in zip(*rows, strict=True)]
-    )
+    casts = ", ".join(f"%s::{postgresql_type(column)}[]" for column in columns)
+    arrays = [
+        postgresql_array(column, values)
+        for column, values in zip(columns, zip(*rows, strict=True), strict=True)
+    ]
+    driver(connection).execute(statement.format(rows=f"unnest({casts})"), arrays)
 
 
 def _executemany(
     connection: sa.Connection, statement: str, columns: Sequence[sa.Column[Any]], rows: Sequence[Row]
 ) -> None:
-    turns = [(i, turn) for i, column in enumerate(columns) if (turn := sqlite_value(column)) is not None]
-    values: list[list[Any]] = []
-    for row in rows:
-        stored = list(row)
-        for i, turn in turns:
-            stored[i] = turn(stored[i])
-        values.append(stored)
-    driver(connection).executemany(statement, values)
+    stored = [
+        sqlite_values(column, values) for column, values in zip(columns, zip(*rows, strict=True), strict=True)
+    ]
+    driver(connection).executemany(statement, zip(*stored, strict=True))
 
 
 # PostgreSQL's COPY, for rebuilds

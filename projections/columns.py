@@ -1,9 +1,8 @@
 """Column types that give the same values on SQLite and PostgreSQL."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
-from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -13,8 +12,8 @@ _DIALECT: Final[sa.Dialect] = postgresql.dialect()  # type: ignore[no-untyped-ca
 
 def time_to_text(value: datetime) -> str:
     """A time as SQLite keeps it: UTC, always with microseconds, so that text sorts as time does."""
-    utc = value.astimezone(UTC).replace(tzinfo=None)
-    return utc.isoformat(timespec="microseconds") + "Z"
+    utc = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds")[:-6] + "Z"  # in the place of +00:00
 
 
 def text_to_time(value: str) -> datetime:
@@ -51,18 +50,31 @@ def postgresql_type(column: sa.Column[Any]) -> str:
     return column.type.compile(dialect=_DIALECT)
 
 
-def sqlite_value(column: sa.Column[Any]) -> Callable[[Any], Any] | None:
-    """What turns a value of ours that may be None into what SQLite stores; None where nothing has to."""
+def sqlite_values(column: sa.Column[Any], values: Sequence[Any]) -> Sequence[Any]:
+    """The values of a column as SQLite stores them; None stays None."""
     if isinstance(column.type, sa.Uuid):
-        return _uuid_to_text
+        return [None if value is None else value.hex for value in values]
     if isinstance(column.type, UtcTime):
-        return _time_to_text
-    return None
+        texts = {value: None if value is None else time_to_text(value) for value in set(values)}
+        return [texts[value] for value in values]
+    return values
 
 
-def _uuid_to_text(value: UUID | None) -> str | None:
-    return None if value is None else value.hex
+def postgresql_array(column: sa.Column[Any], values: Sequence[Any]) -> str:
+    """The values of a column as the text of a PostgreSQL array, made quicker than by the driver."""
+    if isinstance(column.type, sa.Uuid):
+        items = ["NULL" if value is None else value.hex for value in values]
+    elif isinstance(column.type, UtcTime):
+        texts = {value: "NULL" if value is None else value.isoformat() for value in set(values)}
+        items = [texts[value] for value in values]
+    elif isinstance(column.type, sa.BigInteger):
+        items = ["NULL" if value is None else str(value) for value in values]
+    else:
+        words = {value: "NULL" if value is None else _quoted(value) for value in set(values)}
+        items = [words[value] for value in values]
+    return "{" + ",".join(items) + "}"
 
 
-def _time_to_text(value: datetime | None) -> str | None:
-    return None if value is None else time_to_text(value)
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,5 +1,6 @@
 """Making views anew from the log, beside the live ones: replay, compare byte for byte, swap."""
 
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -86,6 +87,8 @@ class _Rebuild:
         self._names = {table.name: shadow_name(table) for table in self._tables}
         self._live = [position_name(view) for view in views]
         self._own = [_own_name(view) for view in views]
+        # Nobody else begins at this place, so a rebuild that is overtaken can tell from its first batch on.
+        self._start = -1 - secrets.randbelow(2**62)
         self._events = 0
         self._compared = 0
         self._early: list[tuple[str, Difference]] = []
@@ -113,7 +116,7 @@ class _Rebuild:
         with self._ledger.database.write() as connection:
             position.ensure(connection, [*self._live, *self._own])
             position.read(connection, self._own, lock=True)
-            position.move(connection, self._own, 0, self._ledger.clock())
+            position.move(connection, self._own, self._start, self._ledger.clock())
             for view in self._views:
                 for table in view.tables:
                     shadow.make(connection, table, keyed=not view.append_only)
@@ -168,7 +171,7 @@ class _Rebuild:
 
     def _check_own(self, connection: sa.Connection, own: Sequence[str], reached: int) -> None:
         """Make sure that the shadows are still ours and where we left them."""
-        if set(position.read(connection, own, lock=True).values()) != {reached}:
+        if set(position.read(connection, own, lock=True).values()) != {reached or self._start}:
             raise RebuildOvertaken(f"another rebuild of {', '.join(v.name for v in self._views)} has begun")
 
     def _complete(self, reached: int) -> None:
