@@ -70,7 +70,6 @@ def _run(of: Settings, *, once: bool) -> None:
             if not once:
                 say("[bold]serving until Ctrl-C[/]")
                 _serve(supervisor)
-            say("stopping all parts …")
     say("stopped")
 
 
@@ -187,7 +186,9 @@ class _Story:
         addresses.add_row("program", str(self._program_id))
         addresses.add_row("balances", str(self._of.var / "demo-balances.csv"))
         out.print(addresses)
-        keys = new_table("for", "key", title="API keys (also in var/demo-keys.json)", show_header=False)
+        keys = new_table(
+            "for", "key", title=f"API keys (also in {self._of.var / 'demo-keys.json'})", show_header=False
+        )
         for name, token in self._keys.items():
             keys.add_row(name, token)
         out.print(keys)

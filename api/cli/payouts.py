@@ -10,6 +10,7 @@ from api.cli.importer import program_id_of
 from api.cli.parts import settings, work
 from api.cli.terminal import EXIT_USAGE, fail, out, say
 from api.cli.terminal import table as new_table
+from ledger.money import Money
 
 BATCHES: Final = "/v1/payout-batches"
 _PATIENCE_S: Final = 30
@@ -76,7 +77,7 @@ def list_batches(
     found = _asked(lambda: client.want("GET", BATCHES, program_id=program_id, limit=100))
     table = new_table("batch", "status", "total", "made by", "approved by")
     for batch in found["items"]:
-        total = f"{batch['total_minor']:,} {batch['currency']}"
+        total = str(Money(batch["total_minor"], batch["currency"]))
         table.add_row(batch["batch_id"], batch["status"], total, batch["made_by"], batch["approved_by"] or "")
     out.print(table)
 
@@ -105,12 +106,12 @@ def _show(batch: dict[str, Any]) -> None:
             payout["payout_id"],
             payout["partner_id"],
             payout["status"],
-            f"{payout['amount_minor']:,}",
+            str(Money(payout["amount_minor"], payout["currency"])),
             str(payout["attempt"]),
             payout["transfer_id"] or "",
         )
     out.print(table)
-    total = f"{batch['total_minor']:,} {batch['currency']} minor units"
+    total = Money(batch["total_minor"], batch["currency"])
     out.print(f"batch {batch['batch_id']}: {batch['status']}, {total}, made by {batch['made_by']}")
     for left_out in batch.get("skipped", ()):
         out.print(f"left out: partner {left_out['partner_id']}: {left_out['reason']}")

@@ -199,6 +199,8 @@ def running(of: Settings, heard: Callable[[str, str], None]) -> Iterator[Supervi
     except NeverReady as error:
         fail(str(error))
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # stopping is not to be interrupted half-way
+        say("stopping all parts …")
         supervisor.stopping.set()
         watcher.join(timeout=10)
         supervisor.stop()

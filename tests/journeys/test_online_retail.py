@@ -1,6 +1,6 @@
-"""The whole of the real data: through HTTP, to paid partners, on both databases, against other people's arithmetic.
+"""The whole of the real data: through HTTP, to paid partners, on both databases.
 
-What each partner must have earned is computed here by plain SQL over the CSV files. None of our code takes part.
+What each partner must have earned is computed here by plain SQL over the CSV files; our code takes no part.
 """
 
 import csv
@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from api.cli.client import Client
 from ledger import ids
 from ledger.store.database import Database
+from tests.support.documents import run_shell, shell_blocks
 from tests.support.house import answers as api_answers
 from tests.support.house import base_url, environment, revshare, started, wait_for
 
@@ -100,7 +101,7 @@ def shuffled_items():
 
 
 def send_everything_again(env, log):
-    """How the server answers all of it, shuffled."""
+    """How the server answers all of it, shuffled; the log then; and how it answers the README's sale."""
     keys = json.loads((Path(env["VAR_DIR"]) / "demo-keys.json").read_text())
     statuses = set()
     with started(env, "up", log=log) as process:
@@ -111,7 +112,19 @@ def send_everything_again(env, log):
             answer = client.post("/v1/conversions/batch", items[start : start + 5_000])
             assert answer.ok, answer
             statuses |= {item["status"] for item in answer.body["items"]}
-    return statuses
+        log_then = log_of(env["DATABASE_URL"])
+        return statuses, log_then, first_conversion(env, keys["conversions writer"])
+
+
+def first_conversion(env, key):
+    """What the first conversion of the README is answered."""
+    script = shell_blocks("README.md")
+    for shown, ours in (("KEY=rs_…", f"KEY={key}"), ("http://127.0.0.1:8080", base_url(env))):
+        assert shown in script
+        script = script.replace(shown, ours)
+    done = run_shell(script, env, Path(env["VAR_DIR"]))
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 @pytest.mark.timeout(900)
@@ -126,7 +139,7 @@ def test_the_demo_pays_every_partner_what_the_data_says(database_url, tmp_path, 
     log = log_of(database_url)
     second = revshare(env, "demo", "--once", timeout_s=600)
     log_after_demo = log_of(database_url)
-    statuses = send_everything_again(env, tmp_path / "up.log")
+    statuses, log_at_end, answered = send_everything_again(env, tmp_path / "up.log")
 
     rows = list(csv.DictReader(written.splitlines()))
     assert list(rows[0]) == COLUMNS
@@ -139,9 +152,12 @@ def test_the_demo_pays_every_partner_what_the_data_says(database_url, tmp_path, 
     assert second.returncode == 0, second.stdout + second.stderr
     assert "nothing is payable" in second.stderr
     assert statuses == {"duplicate"}
-    assert log_after_demo == log_of(database_url) == log
+    assert log_after_demo == log_at_end == log
     assert (var / "demo-balances.csv").read_text() == written
     assert (var / "demo-keys.json").stat().st_mode & 0o777 == 0o600
     largest = max(expected, key=expected.__getitem__)
     assert f"{expected[largest]:,}" in first.stdout
     assert "/docs" in first.stdout
+    (reward,) = answered["rewards"]
+    assert (reward["amount_minor"], reward["stage"]) == (2_500, "held")
+    assert reward["reason"] == "20% of 125.00 GBP for a sale (terms 1, rule 1)"
