@@ -2,6 +2,7 @@
 
 import copy
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
@@ -156,15 +157,13 @@ def test_two_runners_project_each_fact_once(world, ledger, rows):
     """Whoever loses the race for a batch writes nothing."""
     for number in range(60):
         world.accrue(number, 100)
-    runners = [Runner(ledger, batch_events=7) for _ in range(2)]
-    threads = [threading.Thread(target=r.catch_up) for r in runners]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    # Balances alone: no key of theirs would stop a batch from being counted twice.
+    runners = [Runner(ledger, [Balances()], batch_events=7) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        for running in [pool.submit(runner.catch_up) for runner in runners]:
+            running.result()
 
     assert balance(rows) == {"pending": 6_000, "earned": 6_000}
-    assert len(rows(tables.journal)) == 120
 
 
 def test_views_at_different_positions_meet(world, ledger, runner, rows):
