@@ -1,6 +1,7 @@
 """One database, SQLite or PostgreSQL: engines made the one way that keeps promises of durability."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 SQLITE_BUSY_TIMEOUT_MS: Final = 30_000
+PING_AFTER_S: Final = 1.0
 _WRITING: Final = "revshare_writing"
 
 
@@ -32,20 +34,37 @@ def create_engine(url: str, *, pool_size: int = 5) -> sa.Engine:
     """An engine with our settings: UTC sessions; on SQLite WAL, synchronous=FULL, explicit BEGIN."""
     parsed = engine_url(url)
     if parsed.get_backend_name() == "postgresql":
-        return sa.create_engine(
+        engine = sa.create_engine(
             parsed,
             pool_size=pool_size,
             max_overflow=pool_size,
-            pool_pre_ping=True,  # a restarted server is noticed before a statement is lost to it
             pool_timeout=5,
             connect_args={"options": "-c timezone=utc -c lock_timeout=15s", "connect_timeout": 5},
         )
+        event.listen(engine, "checkin", _note_return)
+        event.listen(engine, "checkout", _ping_after_a_pause)
+        return engine
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(parsed, pool_size=pool_size, max_overflow=pool_size, pool_timeout=30)
     event.listen(engine, "connect", _sqlite_connect)
     event.listen(engine, "begin", _sqlite_begin)
     return engine
+
+
+def _note_return(_connection: Any, record: Any) -> None:
+    record.info["returned_at"] = time.monotonic()
+
+
+def _ping_after_a_pause(connection: Any, record: Any, _proxy: Any) -> None:
+    """A restarted server is noticed before a statement is lost to it; a busy connection needs no asking."""
+    if time.monotonic() - record.info.get("returned_at", time.monotonic()) < PING_AFTER_S:
+        return
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except psycopg.Error as error:
+        raise sa.exc.InvalidatePoolError from error
 
 
 def _sqlite_connect(connection: Any, _record: Any) -> None:

@@ -24,7 +24,7 @@ def grow(place: Place, events: int) -> None:
 def measure(place: Place, events: int) -> Ratio:
     """The balances of each partner in turn, by a key that may see all."""
     grow(place, events)
-    count = 2_000 if place.quick else 10_000
+    count = 1_000 if place.quick else 10_000
     paths = [f"/v1/partners/{ids.partner_id(f'partner-{n}')}/balances" for n in range(PARTNERS)]
 
     def p99_us(targets: list[str]) -> float:

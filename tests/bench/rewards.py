@@ -8,7 +8,7 @@ from tests.bench.scan import head, scan
 
 def measure(place: Place) -> list[Ratio]:
     """The engine and all views, in this process, one after the other; conversions are stored beforehand."""
-    count = 2_000 if place.quick else 10_000
+    count = 500 if place.quick else 10_000
     runner = Runner(place.world.ledger)
     stored: list[tuple[int, int]] = []
 

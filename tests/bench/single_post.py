@@ -1,17 +1,17 @@
-"""Durable single POST/s ÷ no-op POST/s: the same server, the same bytes, 32 connections on both sides."""
+"""Durable single POST/s ÷ no-op POST/s: the same server, the same bytes, 64 connections on both sides."""
 
 from tests.bench.client import post
 from tests.bench.harness import Ratio, alternate
 from tests.bench.place import Place
 
-CONNECTIONS = 32
+CONNECTIONS = 64
 PER_SECOND_MAX = 5_000
 """More requests than one second answers, so that the seconds end a round."""
 
 
 def measure(place: Place) -> Ratio:
     """A request answered means: its fact is on disk."""
-    seconds = 1.5 if place.quick else 5
+    seconds = 1.0 if place.quick else 5
     count = int(seconds * PER_SECOND_MAX)
 
     def send(path: str) -> float:

@@ -453,6 +453,23 @@ class TestDurability:
             assert connection.exec_driver_sql(logged).scalar_one() == "p"
         database.close()
 
+    def test_connections_that_a_restart_closed_are_replaced_before_they_are_used(
+        self, postgresql_database_url, monkeypatch
+    ):
+        """A connection that rested is asked first; the pool is renewed as a whole."""
+        monkeypatch.setattr("ledger.store.database.PING_AFTER_S", 0)
+        ledger = Ledger(Database(postgresql_database_url), clock=lambda: NOW)
+        ledger.append_units([[envelope(uuid4(), 1)]])
+        killer = Database(postgresql_database_url)
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        with killer.write() as connection:
+            connection.exec_driver_sql(f"{others} AND pid <> pg_backend_pid()")
+
+        assert ledger.append_units([[envelope(uuid4(), 1)]]) != [None]
+        assert len(stored(ledger)) == 2
+        killer.close()
+        ledger.close()
+
     def test_other_databases_are_refused_by_name(self):
         with pytest.raises(ValueError, match="mysql"):
             engine_url("mysql://localhost/revshare")
