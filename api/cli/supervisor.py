@@ -136,8 +136,9 @@ class Supervisor:
 
     def _plan_restart(self, running: _Running, code: int, now: float) -> None:
         ran_s = now - running.started_at
-        if running.restarts == 0 and ran_s < STARTUP_S:
-            raise Gone(running.part.name, code if code > 0 else 1)
+        # What a signal ended (a negative code) did not end by itself: it may well run the next time.
+        if running.restarts == 0 and ran_s < STARTUP_S and code >= 0:
+            raise Gone(running.part.name, code or 1)
         if ran_s >= STEADY_S:
             running.backoff_s = BACKOFF_S_FIRST
         running.start_again_at = now + running.backoff_s
