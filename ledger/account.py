@@ -97,19 +97,33 @@ def mature(
             effective_at=effective_at,
         )
     ]
+    return facts + _offset(state, holder, amount_minor, effective_at, reward_id=reward_id)
+
+
+def _offset(
+    state: AccountState,
+    holder: Holder,
+    amount_minor: int,
+    effective_at: datetime,
+    *,
+    reward_id: UUID | None = None,
+    payout_id: UUID | None = None,
+) -> list[Fact]:
+    """What the partner owes us is set off against an amount that becomes payable, as far as it goes."""
     offset = min(state.clawback_minor, amount_minor)
-    if offset:
-        facts.append(
-            ClawbackOffset(
-                reward_id=reward_id,
-                program_id=holder.program_id,
-                partner_id=holder.partner_id,
-                amount_minor=offset,
-                currency=holder.currency,
-                effective_at=effective_at,
-            )
+    if not offset:
+        return []
+    return [
+        ClawbackOffset(
+            program_id=holder.program_id,
+            partner_id=holder.partner_id,
+            amount_minor=offset,
+            currency=holder.currency,
+            effective_at=effective_at,
+            reward_id=reward_id,
+            payout_id=payout_id,
         )
-    return facts
+    ]
 
 
 def reverse(
@@ -189,11 +203,14 @@ def release(
     reason: str,
     effective_at: datetime,
 ) -> list[Fact]:
-    """A definitely rejected attempt gives back what it had reserved; nothing if it holds nothing."""
+    """A definitely rejected attempt gives back what it had reserved, less what the partner owes us by now.
+
+    Nothing if it holds nothing.
+    """
     held = state.reserved.get(payout_id)
     if held is None or held.attempt != attempt:
         return []
-    return [
+    released: list[Fact] = [
         PayoutReleased(
             payout_id=payout_id,
             attempt=attempt,
@@ -206,6 +223,8 @@ def release(
             effective_at=effective_at,
         )
     ]
+    given_back = held.net_minor + held.withheld_minor
+    return released + _offset(state, holder, given_back, effective_at, payout_id=payout_id)
 
 
 def write_off(

@@ -1,9 +1,9 @@
 """Conversions: the rules that admit facts about one, and what stands of its amount. Pure."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, Literal, assert_never
 
+import immutables
 import msgspec
 
 from ledger import checks
@@ -46,56 +46,69 @@ class Dispute(msgspec.Struct, frozen=True):
     ended: DisputeWon | DisputeLost | None = None
 
 
-class Taking(msgspec.Struct, frozen=True):
-    """Something that took a part of the amount back, or all of it (`amount_minor` None)."""
+class Taking(msgspec.Struct, frozen=True, eq=False):
+    """Something that took a part of the amount back, or all of it (`amount_minor` None).
+
+    Takings are linked to the one before, so that adding one costs the same however many there are: `number`
+    counts them from 1, `taken_minor` sums their amounts, `all_taken` tells whether one took everything.
+    """
 
     reason: Literal["refund", "dispute_lost", "cancellation"]
     amount_minor: int | None
     effective_at: datetime
+    number: int
+    taken_minor: int
+    all_taken: bool
+    before: "Taking | None"
 
 
 class ConversionState(msgspec.Struct, frozen=True):
     """The facts of one conversion; `recorded` is None while only facts about it are known.
 
-    `takings` are in the order in which we learned of them.
+    `last_taking` is the last one that we learned of.
     """
 
     recorded: ConversionRecorded | None = None
-    refunds: Mapping[str, ConversionRefunded] = {}
-    disputes: Mapping[str, Dispute] = {}
+    refunds: immutables.Map[str, ConversionRefunded] = immutables.Map()
+    refunded_minor: int = 0
+    disputes: immutables.Map[str, Dispute] = immutables.Map()
+    open_disputes: int = 0
     canceled: ConversionCanceled | None = None
-    takings: tuple[Taking, ...] = ()
-
-    @property
-    def refunded_minor(self) -> int:
-        """The sum of all refunds."""
-        return sum(refund.amount_minor for refund in self.refunds.values())
+    last_taking: Taking | None = None
 
     @property
     def disputed(self) -> bool:
         """Whether a dispute is open: nothing matures meanwhile."""
-        return any(dispute.ended is None for dispute in self.disputes.values())
+        return self.open_disputes > 0
 
-    def rest_minor(self, takings: int) -> int:
-        """What the first so many takings left of the amount; never below zero.
+    def takings_since(self, number: int) -> list[Taking]:
+        """The takings behind the first so many, in the order in which we learned of them."""
+        found = []
+        taking = self.last_taking
+        while taking is not None and taking.number > number:
+            found.append(taking)
+            taking = taking.before
+        return found[::-1]
+
+    def rest_after(self, taking: Taking | None) -> int:
+        """What the takings up to this one left of the amount; never below zero.
 
         Refunds that came before their conversion may exceed it: the conversion is a fact all the same.
         """
         assert self.recorded is not None
-        rest = self.recorded.amount_minor
-        for taking in self.takings[:takings]:
-            rest -= rest if taking.amount_minor is None else taking.amount_minor
-        return max(0, rest)
+        if taking is None:
+            return self.recorded.amount_minor
+        return 0 if taking.all_taken else max(0, self.recorded.amount_minor - taking.taken_minor)
 
-    def stands_after(self, takings: int) -> bool:
-        """Whether anything is left after so many takings.
+    def stands_after(self, taking: Taking | None) -> bool:
+        """Whether anything is left after a taking.
 
         Where no money moved, a conversion stands until it is canceled or lost as a whole.
         """
         assert self.recorded is not None
         if self.recorded.amount_minor == 0:
-            return all(taking.amount_minor is not None for taking in self.takings[:takings])
-        return self.rest_minor(takings) > 0
+            return taking is None or not taking.all_taken
+        return self.rest_after(taking) > 0
 
 
 INITIAL: Final = ConversionState()
@@ -109,24 +122,47 @@ def evolve(state: ConversionState, fact: Fact) -> ConversionState:
         case ConversionRefunded():
             return msgspec.structs.replace(
                 state,
-                refunds={**state.refunds, fact.refund_id: fact},
-                takings=(*state.takings, Taking("refund", fact.amount_minor, fact.effective_at)),
+                refunds=state.refunds.set(fact.refund_id, fact),
+                refunded_minor=state.refunded_minor + fact.amount_minor,
+                last_taking=_taken(state, "refund", fact.amount_minor, fact.effective_at),
             )
         case DisputeOpened():
-            disputes = {**state.disputes, fact.dispute_id: Dispute(fact)}
-            return msgspec.structs.replace(state, disputes=disputes)
+            disputes = state.disputes.set(fact.dispute_id, Dispute(fact))
+            return msgspec.structs.replace(state, disputes=disputes, open_disputes=state.open_disputes + 1)
         case DisputeWon() | DisputeLost():
             opened = state.disputes[fact.dispute_id].opened
-            takings = state.takings
+            last = state.last_taking
             if isinstance(fact, DisputeLost):
-                takings = (*takings, Taking("dispute_lost", opened.amount_minor, fact.effective_at))
-            disputes = {**state.disputes, fact.dispute_id: Dispute(opened, fact)}
-            return msgspec.structs.replace(state, disputes=disputes, takings=takings)
+                last = _taken(state, "dispute_lost", opened.amount_minor, fact.effective_at)
+            return msgspec.structs.replace(
+                state,
+                disputes=state.disputes.set(fact.dispute_id, Dispute(opened, fact)),
+                open_disputes=state.open_disputes - 1,
+                last_taking=last,
+            )
         case ConversionCanceled():
-            taking = Taking("cancellation", None, fact.effective_at)
-            return msgspec.structs.replace(state, canceled=fact, takings=(*state.takings, taking))
+            taking = _taken(state, "cancellation", None, fact.effective_at)
+            return msgspec.structs.replace(state, canceled=fact, last_taking=taking)
         case _:
             return state
+
+
+def _taken(
+    state: ConversionState,
+    reason: Literal["refund", "dispute_lost", "cancellation"],
+    amount_minor: int | None,
+    effective_at: datetime,
+) -> Taking:
+    before = state.last_taking
+    return Taking(
+        reason=reason,
+        amount_minor=amount_minor,
+        effective_at=effective_at,
+        number=before.number + 1 if before else 1,
+        taken_minor=(before.taken_minor if before else 0) + (amount_minor or 0),
+        all_taken=(before.all_taken if before else False) or amount_minor is None,
+        before=before,
+    )
 
 
 def decide(command: ConversionCommand, state: ConversionState, *, currency: str, now: datetime) -> list[Fact]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final, Literal, cast
 from uuid import UUID
 
@@ -24,6 +25,8 @@ from ledger.store.application import ATTEMPTS_MAX, Change, Decider, Ledger, Load
 CONVERSION: Final = Decider(conversion.INITIAL, conversion.evolve)
 PROGRAM: Final = Decider(program.INITIAL, program.evolve)
 BATCH_ITEMS_MAX: Final = 10_000
+PART_ITEMS: Final = 2_500
+"""How many items of a batch are written at once."""
 _NEW: Final = (RecordSale, RecordRenewal, RecordUsage, RecordSignup, RecordMilestone)
 
 
@@ -209,8 +212,29 @@ class Intake:
         return known
 
     def _record_fresh(self, tries: list[_Try], results: list[ItemResult | None], by: str) -> list[_Try]:
-        """Conversions as if never seen: one insert tells. Gives back those whose stream has a history."""
+        """Conversions as if never seen: the insert tells. Gives back those whose stream has a history.
+
+        A large batch is sent in parts: while the database writes one, the next is made ready.
+        """
         now = self._ledger.clock()
+        sent = []
+        for start in range(0, len(tries), PART_ITEMS):
+            accepted, units = self._decide_fresh(tries[start : start + PART_ITEMS], results, by, now)
+            if units:
+                sent.append((accepted, self._ledger.send_units(units)))
+        raced: list[_Try] = []
+        for accepted, outcome in sent:
+            for attempt, positions in zip(accepted, outcome(), strict=True):
+                if positions is None:
+                    raced.append(attempt)
+                else:
+                    results[attempt.items[0][0]] = ItemResult("new", attempt.stream_id, positions[0])
+        return raced
+
+    @staticmethod
+    def _decide_fresh(
+        tries: list[_Try], results: list[ItemResult | None], by: str, now: datetime
+    ) -> tuple[list[_Try], list[list[Recorded]]]:
         accepted: list[_Try] = []
         units: list[list[Recorded]] = []
         for attempt in tries:
@@ -222,13 +246,7 @@ class Intake:
                 continue
             accepted.append(attempt)
             units.append([Recorded(attempt.stream_id, 1, now, by, facts[0])])
-        raced: list[_Try] = []
-        for attempt, positions in zip(accepted, self._store(units), strict=True):
-            if positions is None:
-                raced.append(attempt)
-            else:
-                results[attempt.items[0][0]] = ItemResult("new", attempt.stream_id, positions[0])
-        return raced
+        return accepted, units
 
     def _record_upon_history(
         self, tries: list[_Try], results: list[ItemResult | None], by: str

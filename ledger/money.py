@@ -9,8 +9,8 @@ import msgspec
 FULL_SHARE_BPS: Final = 10_000
 """One whole in basis points."""
 
-AMOUNT_MINOR_MAX: Final = 10**13
-"""The largest single amount taken in. It keeps every sum of a million of them inside a 64-bit column."""
+AMOUNT_MINOR_MAX: Final = 10**12
+"""The largest single amount taken in: nine million of them still sum to less than 2**63, a column's limit."""
 
 CURRENCY_DIGITS: Final[dict[str, int]] = {
     currency.code: currency.exponent for currency in iso4217.Currency if currency.exponent is not None

@@ -14,7 +14,7 @@ import msgspec
 
 from ledger import ids
 from ledger.attribution import Attributed
-from ledger.conversion import ConversionState
+from ledger.conversion import ConversionState, Taking
 from ledger.events.conversion import ConversionRecorded
 from ledger.events.referral import AttributionShare
 from ledger.events.reward import (
@@ -24,7 +24,7 @@ from ledger.events.reward import (
     RewardAccrued,
 )
 from ledger.money import FULL_SHARE_BPS, Money, share_minor, split_minor
-from ledger.terms import PAYMENT_KINDS, Rule, Terms, gross_minor
+from ledger.terms import PAYMENT_KINDS, Rule, Terms
 
 NoReason = Literal[
     "not_attributed",
@@ -43,6 +43,7 @@ NoReason = Literal[
 class Piece(msgspec.Struct, frozen=True):
     """One reward that a conversion was given: what was frozen at its accrual, and what is kept of it.
 
+    `gross_minor` is what it was before caps, `takings` how many of the conversion's have been applied to it.
     `closed` pieces were taken back because the conversion counts for others now; they stay closed.
     """
 
@@ -58,10 +59,12 @@ class Piece(msgspec.Struct, frozen=True):
     rule: int
     rate_bps: int | None
     flat_minor: int | None
+    gross_minor: int
     granted_minor: int
     kept_minor: int
     effective_at: datetime
     matures_at: datetime
+    takings: int = 0
     matured: bool = False
     closed: bool = False
 
@@ -127,34 +130,35 @@ Outcome = RewardAccrued | Reversal | ConversionNotRewarded
 
 
 def settle(case: Case) -> list[Outcome]:
-    """What changes for a recorded conversion; nothing when its rewards are as they should be."""
-    if case.attributed is None:
-        shares: tuple[AttributionShare, ...] = ()
-    else:
-        shares = case.attributed.shares
-    wanted = {share.partner_id: share.share_bps for share in shares}
+    """What changes for a recorded conversion; nothing when its rewards are as they should be.
+
+    First what stands no longer is closed, so that it leaves room under caps; then what is new accrues.
+    """
+    shares = case.attributed.shares if case.attributed else ()
     outcome: list[Outcome] = []
-    open_pieces: dict[UUID, Piece] = {}
+    standing: dict[UUID, Piece] = {}
     for piece in case.pieces:
         if piece.closed:
             continue
-        if wanted.get(piece.partner_id) != piece.share_bps:
-            outcome.append(_close(case, piece))
+        reason = _why_closed(case, piece)
+        if reason is None:
+            standing[piece.partner_id] = piece
         else:
-            open_pieces[piece.partner_id] = piece
+            closing = Reversal(piece, piece.kept_minor, reason, case.sale.effective_at, closes=True)
+            outcome.append(closing)
+            case = msgspec.structs.replace(case, totals=_totals_without(case, closing))
     if not shares:
         outcome += _not_rewarded(case, None, NoOffer("not_attributed", "no touch of a partner counts for it"))
     for index, share in enumerate(shares):
-        piece_or_none = open_pieces.get(share.partner_id)
-        if piece_or_none is None:
-            accrued = _accrue(case, index, share)
-            outcome.append(accrued) if isinstance(accrued, RewardAccrued) else outcome.extend(accrued)
-            if isinstance(accrued, RewardAccrued):
-                outcome += _takings(case, piece_of(accrued), index)
-        elif not _covered(case, piece_or_none):
-            outcome += _reverse_all(piece_or_none, "duration_ended", case.sale.effective_at)
+        stands = standing.get(share.partner_id)
+        if stands is not None:
+            outcome += _takings(case, stands, index)
+            continue
+        accrued = _accrue(case, index, share)
+        if isinstance(accrued, RewardAccrued):
+            outcome += [accrued, *_takings(case, piece_of(accrued), index)]
         else:
-            outcome += _takings(case, piece_or_none, index)
+            outcome += accrued
     return outcome
 
 
@@ -173,6 +177,7 @@ def piece_of(fact: RewardAccrued) -> Piece:
         rule=fact.rule,
         rate_bps=fact.rate_bps,
         flat_minor=fact.flat_minor,
+        gross_minor=fact.gross_minor,
         granted_minor=fact.amount_minor,
         kept_minor=fact.amount_minor,
         effective_at=fact.effective_at,
@@ -200,48 +205,73 @@ def counts_payment(rule: Rule, kind: str) -> bool:
     return rule.duration.payments is not None and kind in PAYMENT_KINDS
 
 
-def _covered(case: Case, piece: Piece) -> bool:
-    assert case.attributed is not None
-    rule = case.terms_of[piece.terms_version].rules[piece.rule]
-    return rule.duration.covers(case.sale.effective_at, case.attributed.since)
+def _why_closed(case: Case, piece: Piece) -> ReversalReason | None:
+    """Why a piece stands no longer: the conversion counts for others now, or its rule's time was over."""
+    shares = case.attributed.shares if case.attributed else ()
+    for index, share in enumerate(shares):
+        if share.partner_id != piece.partner_id or share.share_bps != piece.share_bps:
+            continue
+        whole = case.sale.amount_minor
+        if _gross_minor(case, index, piece.rate_bps, piece.flat_minor, whole) != piece.gross_minor:
+            return "reattribution"  # the same share of another split: the odd penny went elsewhere
+        assert case.attributed is not None
+        rule = case.terms_of[piece.terms_version].rules[piece.rule]
+        covered = rule.duration.covers(case.sale.effective_at, case.attributed.since)
+        return None if covered else "duration_ended"
+    return "reattribution"
 
 
-def _close(case: Case, piece: Piece) -> Reversal:
-    return Reversal(piece, piece.kept_minor, "reattribution", case.sale.effective_at, closes=True)
-
-
-def _reverse_all(piece: Piece, reason: ReversalReason, effective_at: datetime) -> list[Outcome]:
-    return [Reversal(piece, piece.kept_minor, reason, effective_at)] if piece.kept_minor else []
+def _totals_without(case: Case, closing: Reversal) -> dict[TotalKey, int]:
+    """The running totals once a piece is closed: what it kept and the payment that it was."""
+    piece, totals = closing.piece, dict(case.totals)
+    terms = case.terms_of[piece.terms_version]
+    for key in cap_keys(terms, piece.account_id, piece.customer_id, piece.effective_at):
+        if key in totals:
+            totals[key] -= closing.amount_minor
+    payments = payments_key(piece.account_id, piece.customer_id)
+    if payments in totals and counts_payment(terms.rules[piece.rule], case.sale.kind):
+        totals[payments] -= 1
+    return totals
 
 
 def _takings(case: Case, piece: Piece, index: int) -> list[Outcome]:
     """What refunds, lost disputes and a cancellation take of a piece: each the difference that it makes."""
     outcome: list[Outcome] = []
     kept = piece.kept_minor
-    for count, taking in enumerate(case.conversion.takings, start=1):
-        target = _target_minor(case, piece, index, count)
+    for taking in case.conversion.takings_since(piece.takings):
+        target = _target_minor(case, piece, index, taking)
         if target < kept:
             outcome.append(Reversal(piece, kept - target, taking.reason, taking.effective_at))
             kept = target
     return outcome
 
 
-def _target_minor(case: Case, piece: Piece, index: int, takings: int) -> int:
-    """What is kept of a piece after so many takings: the frozen rate on what is left, half-up."""
-    if not case.conversion.stands_after(takings):
+def _target_minor(case: Case, piece: Piece, index: int, taking: Taking) -> int:
+    """What is kept of a piece after a taking: the frozen rate on what is left, at most what was granted."""
+    if not case.conversion.stands_after(taking):
         return 0
-    if piece.rate_bps is None:
-        return piece.granted_minor  # a flat sum is owed while anything of the conversion stands
-    basis = _part(case, index, case.conversion.rest_minor(takings))
-    return min(piece.granted_minor, share_minor(basis, piece.rate_bps))
+    rest = case.conversion.rest_after(taking)
+    return min(piece.granted_minor, _gross_minor(case, index, piece.rate_bps, piece.flat_minor, rest))
 
 
-def _part(case: Case, index: int, amount_minor: int) -> int:
+def _gross_minor(
+    case: Case, index: int, rate_bps: int | None, flat_minor: int | None, amount_minor: int
+) -> int:
+    """A partner's part of what a rate (half-up) or a flat sum pays on an amount, before caps.
+
+    The whole is rounded once and then split by largest remainder, so partners under equal terms get
+    exactly the whole together. A flat sum is owed while anything of the conversion stands.
+    """
+    whole = flat_minor if rate_bps is None else share_minor(amount_minor, rate_bps)
+    assert whole is not None
     assert case.attributed is not None
     shares = case.attributed.shares
     if len(shares) == 1:
-        return amount_minor
-    return split_minor(amount_minor, [share.share_bps for share in shares])[index]
+        return whole
+    # Whoever stands first in the list must not get the odd penny: the order is by partner.
+    order = sorted(range(len(shares)), key=lambda i: shares[i].partner_id)
+    parts = split_minor(whole, [shares[i].share_bps for i in order])
+    return parts[order.index(index)]
 
 
 def _accrue(case: Case, index: int, share: AttributionShare) -> RewardAccrued | list[ConversionNotRewarded]:
@@ -261,8 +291,7 @@ def _accrue(case: Case, index: int, share: AttributionShare) -> RewardAccrued | 
     ended = _ended(case, rule, account_id, case.attributed.since)
     if ended is not None:
         return _not_rewarded(case, partner_id, ended)
-    basis = _part(case, index, sale.amount_minor)
-    gross = gross_minor(rule.rate_bps, rule.flat_minor, basis, share.share_bps)
+    gross = _gross_minor(case, index, rule.rate_bps, rule.flat_minor, sale.amount_minor)
     if gross == 0:
         return _not_rewarded(case, partner_id, NoOffer("rounds_to_zero", "the reward rounds to nothing"))
     amount, caps = _capped(case, offer.terms, account_id, gross)
@@ -278,13 +307,14 @@ def _accrue(case: Case, index: int, share: AttributionShare) -> RewardAccrued | 
         customer_id=case.customer_id,
         amount_minor=amount,
         currency=sale.currency,
-        basis_minor=basis,
+        basis_minor=sale.amount_minor,
+        gross_minor=gross,
         share_bps=share.share_bps,
         terms_version=offer.terms_version,
         rule=found,
         effective_at=sale.effective_at,
         matures_at=offer.terms.matures_at(sale.effective_at),
-        reason=_sentence(sale, offer, rule, found, basis, share.share_bps, caps),
+        reason=_sentence(sale, offer, rule, found, share.share_bps, caps),
         cause_position=case.cause_position,
         rate_bps=rule.rate_bps,
         flat_minor=rule.flat_minor,
@@ -327,13 +357,12 @@ def _sentence(
     offer: Offer,
     rule: Rule,
     index: int,
-    basis_minor: int,
     share_bps: int,
     caps: tuple[CapApplied, ...],
 ) -> str:
     """The reason as a partner reads it."""
     if rule.rate_bps is not None:
-        what = f"{percent(rule.rate_bps)} of {Money(basis_minor, sale.currency)}"
+        what = f"{percent(rule.rate_bps)} of {Money(sale.amount_minor, sale.currency)}"
     else:
         what = f"{Money(rule.flat_minor or 0, sale.currency)} flat"
     shared = "" if share_bps == FULL_SHARE_BPS else f", a share of {percent(share_bps)}"

@@ -15,7 +15,7 @@ from dateutil.relativedelta import relativedelta
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from ledger.events.conversion import ConversionKind
-from ledger.money import AMOUNT_MINOR_MAX, FULL_SHARE_BPS, share_minor
+from ledger.money import AMOUNT_MINOR_MAX, FULL_SHARE_BPS
 from ledger.refusals import InvalidTerms
 
 LANGUAGE: Final = 1
@@ -103,14 +103,6 @@ class Terms(msgspec.Struct, frozen=True):
     def matures_at(self, effective_at: datetime) -> datetime:
         """When the holding period of a conversion's reward ends."""
         return effective_at + timedelta(days=self.holding_days)
-
-
-def gross_minor(rate_bps: int | None, flat_minor: int | None, basis_minor: int, share_bps: int) -> int:
-    """What a rule pays on a basis before caps: the rate, half-up, or the partner's part of the flat sum."""
-    if rate_bps is not None:
-        return share_minor(basis_minor, rate_bps)
-    assert flat_minor is not None
-    return share_minor(flat_minor, share_bps)
 
 
 # The schemas say the language once, for the validation here and for the API's document

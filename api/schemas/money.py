@@ -118,5 +118,5 @@ class WriteOffSchema(Strict):
 
     program_id = Id(required=True)
     currency = Text(required=True, validate=validate.Length(3, 3))
-    amount_minor = Whole(required=True, validate=validate.Range(1, 10**13))
+    amount_minor = Whole(required=True, validate=validate.Range(1, 10**12))
     reason = Text(required=True, validate=validate.Length(1, 1_000))

@@ -17,6 +17,7 @@ from ledger.engine.workspace import Conversion, Customer, Workspace, decode_piec
 from ledger.events import conversion as conversions
 from ledger.events.base import Recorded
 from ledger.events.partner import AgreementAccepted
+from ledger.events.program import TermsVersionPublished
 from ledger.events.referral import CustomerReattributed, ReferralRecorded
 from ledger.store.application import Ledger
 from ledger.store.database import DatabaseUnavailable
@@ -119,6 +120,7 @@ class RewardEngine:
             space = Workspace(self._ledger, connection)
             space.load_conversions([row.conversion_id for row in waiting], until=position)
             self._load_companions(space)
+            self._bind_anew(space, position)
             for row in waiting:
                 Settler(self._directory).settle(space, space.conversions[row.conversion_id], row.since)
                 space.work_done.append(row.conversion_id)
@@ -252,6 +254,9 @@ class RewardEngine:
             self._directory.forget([event.originator_id])
             if isinstance(fact, AgreementAccepted):
                 space.agreements_to_revisit[fact.program_id, fact.partner_id] = event.position
+            elif isinstance(fact, TermsVersionPublished):
+                in_force_us = tables.to_us(fact.effective_at)
+                space.terms_to_revisit[event.originator_id] = (in_force_us, event.position)
 
     def _take_customer(self, space: Workspace, event: Recorded) -> None:
         """A touch or a decision of finance: bind anew, and settle the customer's conversions again."""
@@ -270,6 +275,16 @@ class RewardEngine:
             space.partner_links.add((entry.program_id, partner_id, event.originator_id))
         if entry.converted:
             space.customers_to_revisit[event.originator_id] = event.position
+
+    def _bind_anew(self, space: Workspace, position: int) -> None:
+        """Terms or an agreement that came late may bind the customers of the conversions that wait."""
+        for customer_id in {entry.customer_id for entry in space.conversions.values()}:
+            customer = space.customers[customer_id]
+            binding = self._first_binding(space, customer_id, customer)
+            if binding != customer.binding:
+                customer.binding = binding
+                space.changed_customers.add(customer_id)
+                space.customers_to_revisit[customer_id] = position
 
     def _first_binding(
         self, space: Workspace, customer_id: UUID, entry: Customer

@@ -37,6 +37,10 @@ class Settler:
                 self._reverse(space, entry, outcome, cause_position)
             else:
                 self._tell(space, entry, outcome)
+        last = entry.state.last_taking
+        for piece in list(entry.pieces.values()):
+            if not piece.closed and last is not None and piece.takings != last.number:
+                space.keep_piece(msgspec.structs.replace(piece, takings=last.number))
 
     def _case(self, space: Workspace, entry: Conversion, cause_position: int) -> Case:
         sale = entry.state.recorded
@@ -120,6 +124,9 @@ class Settler:
         terms = self._directory.terms(piece.program_id, piece.terms_version)
         for key in cap_keys(terms, piece.account_id, piece.customer_id, piece.effective_at):
             space.add_total(key, -reversal.amount_minor)  # what is taken back leaves room under a cap
+        assert entry.state.recorded is not None
+        if reversal.closes and counts_payment(terms.rules[piece.rule], entry.state.recorded.kind):
+            space.add_total(payments_key(piece.account_id, piece.customer_id), -1)
 
     @staticmethod
     def _tell(space: Workspace, entry: Conversion, fact: ConversionNotRewarded) -> None:

@@ -89,6 +89,7 @@ class Workspace:
         self.work_done: list[UUID] = []
         self.customers_to_revisit: dict[UUID, int] = {}
         self.agreements_to_revisit: dict[tuple[UUID, UUID], int] = {}
+        self.terms_to_revisit: dict[UUID, tuple[int, int]] = {}
 
     # Loading
 
@@ -272,12 +273,17 @@ class Workspace:
             )
         links = tables.customer_partners
         for (program_id, partner_id), position in self.agreements_to_revisit.items():
-            _enqueue(
-                connection,
-                sa.select(table.c.conversion_id, sa.literal(position))
-                .join_from(table, links, links.c.customer_id == table.c.customer_id)
-                .where(links.c.program_id == program_id, links.c.partner_id == partner_id),
+            linked = sa.select(links.c.customer_id).where(
+                links.c.program_id == program_id, links.c.partner_id == partner_id
             )
+            chosen = sa.select(table.c.conversion_id, sa.literal(position))
+            _enqueue(connection, chosen.where(table.c.customer_id.in_(linked)))
+        for program_id, (in_force_us, position) in self.terms_to_revisit.items():
+            linked = sa.select(links.c.customer_id).where(links.c.program_id == program_id)
+            chosen = sa.select(table.c.conversion_id, sa.literal(position)).where(
+                table.c.effective_at_us >= in_force_us
+            )
+            _enqueue(connection, chosen.where(table.c.customer_id.in_(linked)))
 
 
 def _enqueue(connection: sa.Connection, chosen: sa.Select[Any]) -> None:

@@ -34,14 +34,18 @@ class MaturedRewardReversed(Fact, frozen=True, kw_only=True):
 
 
 class ClawbackOffset(Fact, frozen=True, kw_only=True):
-    """What the partner owed us was set off against money that became payable."""
+    """What the partner owed us was set off against money that became payable.
 
-    reward_id: UUID
+    That is a reward that matured, or a payout's money that came back.
+    """
+
     program_id: UUID
     partner_id: UUID
     amount_minor: int
     currency: str
     effective_at: AwareTime
+    reward_id: UUID | None = None
+    payout_id: UUID | None = None
 
 
 class ClawbackWrittenOff(Fact, frozen=True, kw_only=True):

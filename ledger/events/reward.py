@@ -20,9 +20,10 @@ class CapApplied(Fact, frozen=True, kw_only=True):
 class RewardAccrued(Fact, frozen=True, kw_only=True):
     """A conversion earned a partner `amount_minor`, held until `matures_at`.
 
-    Everything that made the number is frozen here: `basis_minor` (the partner's part of the conversion's
-    amount), the rate or flat sum, the rule's index in the terms_version, what a cap left, and `reason`,
-    the sentence a partner reads. `cause_position` is the log position of the fact that triggered it.
+    Everything that made the number is frozen here: `basis_minor` (the conversion's amount), the rate or flat
+    sum, the partner's share of it, `gross_minor` (before caps), the rule's index in the terms_version, what
+    a cap left, and `reason`, the sentence a partner reads. `cause_position` is the log position of the fact
+    that triggered it.
     """
 
     reward_id: UUID
@@ -34,6 +35,7 @@ class RewardAccrued(Fact, frozen=True, kw_only=True):
     amount_minor: int
     currency: str
     basis_minor: int
+    gross_minor: int
     share_bps: int
     terms_version: int
     rule: int

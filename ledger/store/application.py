@@ -226,8 +226,18 @@ class Ledger(Application[UUID]):
         within: Callable[[sa.Connection], None] | None = None,
     ) -> list[list[int] | None]:
         """Store units of envelopes, each all or none; per unit its positions, None where it lost a race."""
+        if within is None:
+            return self.send_units(units)()
+        return self._recorder.append(self._rows(units), within)
+
+    def send_units(self, units: Sequence[Sequence[Recorded]]) -> Callable[[], list[list[int] | None]]:
+        """As `append_units`; the answer is a call that waits for it, so that the next units can be made
+        ready while these are written. Without group commit they are written before this returns."""
+        if self.committer is not None:
+            return self.committer.submit(self._rows(units)).result
+        outcome = self._recorder.append(self._rows(units))
+        return lambda: outcome
+
+    def _rows(self, units: Sequence[Sequence[Recorded]]) -> list[list[StoredEvent]]:
         to_stored = cast("Callable[[Recorded], StoredEvent]", self.facts.to_stored_event)
-        rows = [[to_stored(recorded) for recorded in unit] for unit in units]
-        if self.committer is not None and within is None:
-            return self.committer.append(rows)
-        return self._recorder.append(rows, within)
+        return [[to_stored(recorded) for recorded in unit] for unit in units]

@@ -35,6 +35,10 @@ class GroupCommitter:
 
     def append(self, units: Sequence[Unit]) -> Outcome:
         """As `EventRecorder.append`, answered once the shared transaction is durable. Raises Overloaded."""
+        return self.submit(units).result()
+
+    def submit(self, units: Sequence[Unit]) -> Future[Outcome]:
+        """As `append`, but the caller asks for the answer when it wants it."""
         future: Future[Outcome] = Future()
         with self._lock:  # nothing gets in behind the end that `close` put there
             if self._closed:
@@ -47,7 +51,7 @@ class GroupCommitter:
                 self._queue.put_nowait((units, future))
             except queue.Full:
                 raise Overloaded("too many appends are waiting") from None
-        return future.result()
+        return future
 
     @property
     def waiting(self) -> int:

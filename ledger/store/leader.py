@@ -28,6 +28,7 @@ class LeaderLock:
     def release(self) -> None:
         """Let another process lead."""
         if self._session is not None:
+            self._session.invalidate()  # back in the pool the session would go on holding the lock
             self._session.close()
             self._session = None
         if self._file is not None:
@@ -45,7 +46,7 @@ class LeaderLock:
                 self._session = session
                 return True
             session.close()
-        except sa.exc.DBAPIError as error:
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
             self._session = None
             raise DatabaseUnavailable(str(error)) from error
         return False

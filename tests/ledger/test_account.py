@@ -16,6 +16,7 @@ from ledger.refusals import IllegalTransition, InsufficientBalance
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 HOLDER = Holder(UUID(int=1), UUID(int=2), "GBP")
+PAYOUT = UUID(int=3)
 amounts = st.integers(1, 1_000)
 
 
@@ -223,3 +224,18 @@ def test_facts_of_other_rooms_leave_the_account_alone():
     first = matured(EMPTY, 5)[0]
 
     assert account.evolve(replay([first]), Fact()) == replay([first])
+
+
+def test_money_of_a_rejected_payout_first_pays_what_is_owed_back():
+    """A refund arrived while the transfer was under way: what comes back is set off before it is payable."""
+    owing = AccountState(
+        payable_minor=0, clawback_minor=8_000, reserved={PAYOUT: account.Reservation(1, 10_020, 0)}
+    )
+
+    facts = account.release(owing, HOLDER, payout_id=PAYOUT, attempt=1, reason="closed", effective_at=NOW)
+
+    after = owing
+    for fact in facts:
+        after = account.evolve(after, fact)
+    assert (after.payable_minor, after.clawback_minor) == (2_020, 0)
+    assert facts[1].payout_id == PAYOUT

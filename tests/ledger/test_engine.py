@@ -187,7 +187,7 @@ def test_an_earlier_first_touch_that_arrives_late_takes_the_reward_over(world: W
 
 
 def test_finance_splits_a_customer_between_partners(world: World) -> None:
-    """The parts of the sale sum to the whole; sales before the decision stay where they were."""
+    """The parts of the reward sum to the whole; sales before the decision stay where they were."""
     world.program()
     one, two, three = world.partner("one"), world.partner("two"), world.partner("three")
     world.touch("cus", one, day(-20))
@@ -197,13 +197,10 @@ def test_finance_splits_a_customer_between_partners(world: World) -> None:
     world.reattribute("cus", {one: 3_333, two: 3_333, three: 3_334}, day(-5))
     world.engine.drain()
 
-    kept = {}
-    for accrued in world.facts(RewardAccrued):
-        kept[accrued.reward_id] = accrued
-    bases = [a.basis_minor for a in kept.values() if a.share_bps < 10_000]
-    assert sum(bases) == 1_001
-    assert world.rewarded(one) == (200 + 67, 0)
-    assert world.rewarded(two) == (67, 0)
+    parts = [a.amount_minor for a in world.facts(RewardAccrued) if a.share_bps < 10_000]
+    assert sum(parts) == 200
+    assert world.rewarded(one)[0] - 200 in (66, 67)
+    assert world.rewarded(two)[0] in (66, 67)
     assert world.rewarded(three) == (67, 0)
 
 

@@ -46,6 +46,7 @@ def accrued(amount=200):
         customer_id=SALE,
         amount_minor=amount,
         basis_minor=1_000,
+        gross_minor=amount,
         share_bps=10_000,
         terms_version=1,
         rule=0,

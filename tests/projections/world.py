@@ -108,6 +108,7 @@ class World:
                 amount_minor=amount,
                 currency=currency,
                 basis_minor=amount * 5,
+                gross_minor=amount,
                 share_bps=10_000,
                 terms_version=1,
                 rule=0,
