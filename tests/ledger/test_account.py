@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from ledger import account, postings
 from ledger.account import EMPTY, AccountState, Holder
-from ledger.events.account import TransferReversalCredited
+from ledger.events.account import ClawbackOffset, TransferReversalCredited
 from ledger.events.base import Fact
 from ledger.refusals import IllegalTransition, InsufficientBalance
 
@@ -238,4 +238,5 @@ def test_money_of_a_rejected_payout_first_pays_what_is_owed_back():
     for fact in facts:
         after = account.evolve(after, fact)
     assert (after.payable_minor, after.clawback_minor) == (2_020, 0)
+    assert isinstance(facts[1], ClawbackOffset)
     assert facts[1].payout_id == PAYOUT

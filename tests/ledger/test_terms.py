@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ledger import terms
 from ledger.refusals import InvalidTerms
-from ledger.terms import Attribution, Duration, PeriodCap, Rule, Terms, gross_minor, load, load_stored
+from ledger.terms import Attribution, Duration, PeriodCap, Rule, Terms, load, load_stored
 
 WHOLE: dict[str, Any] = {
     "language": 1,
@@ -278,9 +278,3 @@ def test_rewards_mature_after_the_holding_days():
 
     assert load(WHOLE).matures_at(when) == datetime(2024, 3, 29, 12, tzinfo=UTC)
     assert load(LEAST).matures_at(when) == when
-
-
-def test_a_rule_pays_a_rate_of_the_basis_or_the_partners_part_of_a_flat_sum():
-    assert gross_minor(2_000, None, 13_912, 5_000) == 2_782  # the basis is the partner's part already
-    assert gross_minor(None, 5_001, 99, 5_000) == 2_501
-    assert gross_minor(None, 5_000, 0, 10_000) == 5_000
