@@ -160,6 +160,9 @@ class _Try(msgspec.Struct):
     items: list[tuple[int, ConversionCommand]]
 
 
+_Sent = tuple[_Try, int, ConversionCommand]
+
+
 class Intake:
     """Records conversions and facts about them: optimistic first, by the full history where that fails."""
 
@@ -170,10 +173,9 @@ class Intake:
     def record(self, items: Sequence[Item], *, by: str) -> list[ItemResult]:
         """Record items; each is answered for itself, in order. The answer comes after the commit."""
         results: list[ItemResult | None] = [None] * len(items)
-        tries = self._by_stream(items, results)
-        fresh = [t for t in tries if len(t.items) == 1 and isinstance(t.items[0][1], _NEW)]
-        others = [t for t in tries if len(t.items) > 1 or not isinstance(t.items[0][1], _NEW)]
-        others += self._record_fresh(fresh, results, by)
+        tries: dict[int, _Try] = {}  # by the stream's id as a number, which hashes faster
+        self._record_fresh(items, tries, results, by)
+        others = [attempt for attempt in tries.values() if attempt.items]
         for _ in range(ATTEMPTS_MAX):
             if not others:
                 break
@@ -183,9 +185,38 @@ class Intake:
                 results[index] = _refused(LostRace("others changed the conversion at the same time"))
         return [result for result in results if result is not None]
 
-    def _by_stream(self, items: Sequence[Item], results: list[ItemResult | None]) -> list[_Try]:
-        tries: dict[int, _Try] = {}  # by the id as a number, which hashes faster
-        for index, item in enumerate(items):
+    def _record_fresh(
+        self, items: Sequence[Item], tries: dict[int, _Try], results: list[ItemResult | None], by: str
+    ) -> None:
+        """Conversions as if never seen: the insert tells. Leaves the others to be decided upon history.
+
+        A large batch is sent in parts: while the database writes one, the next is made ready.
+        """
+        now = self._ledger.clock()
+        sent = []
+        for start in range(0, len(items), PART_ITEMS):
+            begun = self._by_stream(items, range(start, min(start + PART_ITEMS, len(items))), tries, results)
+            accepted, units = self._decide_fresh(begun, results, by, now)
+            if units:
+                sent.append((accepted, self._ledger.send_units(units)))
+        for accepted, outcome in sent:
+            for (attempt, index, command), positions in zip(accepted, outcome(), strict=True):
+                if positions is None:
+                    attempt.items.insert(0, (index, command))
+                else:
+                    results[index] = ItemResult("new", attempt.stream_id, positions[0])
+
+    def _by_stream(
+        self,
+        items: Sequence[Item],
+        indices: range,
+        tries: dict[int, _Try],
+        results: list[ItemResult | None],
+    ) -> list[_Try]:
+        """Put items to those of the same stream; gives back the streams met for the first time."""
+        begun: list[_Try] = []
+        for index in indices:
+            item = items[index]
             if isinstance(item, ItemProblem):
                 results[index] = ItemResult("invalid", problem=item.problem)
                 continue
@@ -197,10 +228,10 @@ class Intake:
             stream = ids.conversion_id(item.program_id, item.source, item.external_id)
             known = tries.get(stream.int)
             if known is None:
-                tries[stream.int] = _Try(stream, currency, [(index, item)])
-            else:
-                known.items.append((index, item))
-        return list(tries.values())
+                known = tries[stream.int] = _Try(stream, currency, [])
+                begun.append(known)
+            known.items.append((index, item))
+        return begun
 
     def _currency(self, program_id: UUID) -> str | None:
         known = self._currencies.get(program_id.int)
@@ -211,40 +242,24 @@ class Intake:
             known = self._currencies[program_id.int] = state.currency
         return known
 
-    def _record_fresh(self, tries: list[_Try], results: list[ItemResult | None], by: str) -> list[_Try]:
-        """Conversions as if never seen: the insert tells. Gives back those whose stream has a history.
-
-        A large batch is sent in parts: while the database writes one, the next is made ready.
-        """
-        now = self._ledger.clock()
-        sent = []
-        for start in range(0, len(tries), PART_ITEMS):
-            accepted, units = self._decide_fresh(tries[start : start + PART_ITEMS], results, by, now)
-            if units:
-                sent.append((accepted, self._ledger.send_units(units)))
-        raced: list[_Try] = []
-        for accepted, outcome in sent:
-            for attempt, positions in zip(accepted, outcome(), strict=True):
-                if positions is None:
-                    raced.append(attempt)
-                else:
-                    results[attempt.items[0][0]] = ItemResult("new", attempt.stream_id, positions[0])
-        return raced
-
     @staticmethod
     def _decide_fresh(
         tries: list[_Try], results: list[ItemResult | None], by: str, now: datetime
-    ) -> tuple[list[_Try], list[list[Recorded]]]:
-        accepted: list[_Try] = []
+    ) -> tuple[list[_Sent], list[list[Recorded]]]:
+        """Takes the single new conversions out of the tries, with the unit that each is stored by."""
+        accepted: list[_Sent] = []
         units: list[list[Recorded]] = []
         for attempt in tries:
             index, command = attempt.items[0]
+            if len(attempt.items) > 1 or not isinstance(command, _NEW):
+                continue
+            attempt.items.clear()
             try:
                 facts = conversion.decide(command, conversion.INITIAL, currency=attempt.currency, now=now)
             except Refusal as refusal:
                 results[index] = _refused(refusal, attempt.stream_id)
                 continue
-            accepted.append(attempt)
+            accepted.append((attempt, index, command))
             units.append([Recorded(attempt.stream_id, 1, now, by, facts[0])])
         return accepted, units
 

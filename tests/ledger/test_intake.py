@@ -363,6 +363,32 @@ class TestRecording:
         world.program(reference="later")
         assert statuses(world.send(early)) == ["new"]
 
+    def test_what_is_about_one_conversion_keeps_its_order_across_the_parts_of_a_batch(
+        self, world, monkeypatch
+    ):
+        monkeypatch.setattr("ledger.intake.PART_ITEMS", 2)
+
+        results = world.send(
+            world.sale("a", "customer", 100, day(1)),
+            world.refund("b", "early", 60, day(1)),
+            world.refund("a", "part", 60, day(2)),
+            world.sale("b", "customer", 100, day(1)),
+            world.sale("a", "customer", 100, day(1)),
+            world.refund("a", "more", 60, day(2)),
+            world.sale("c", "customer", 100, day(101)),
+            world.refund("b", "late", 41, day(3)),
+            world.sale("c", "customer", 100, day(1)),
+        )
+
+        assert statuses(results) == [
+            *["new", "new", "new", "new"],
+            *["duplicate", "invalid", "invalid", "invalid", "new"],
+        ]
+        assert [event.originator_version for event in world.ledger.history(world.conversion_id("b"))] == [
+            1,
+            2,
+        ]
+
     def test_ten_thousand_items_with_their_duplicates(self, world):
         items = [world.sale(f"order-{n % 9_000}", "customer", 100, day(1)) for n in range(10_000)]
 
