@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Final
@@ -36,6 +37,9 @@ def post_worker_init(_worker: Any) -> None:
     """A large batch makes many objects at once: don't search all that was loaded for cycles meanwhile."""
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    # The committing thread waits for the database several times in each transaction, and each time for its
+    # turn among the others: 5 ms, Python's default, would be longer than the commit itself.
+    sys.setswitchinterval(0.0005)
 
 
 def child_exit(_server: Any, worker: Any) -> None:
