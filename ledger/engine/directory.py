@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from ledger import agreement, ids, partner, program
-from ledger.rewarding import NoOffer, Offer
+from ledger.reward import NoOffer, Offer
 from ledger.store.application import Decider, Ledger
 from ledger.terms import Attribution, Terms, load_stored
 

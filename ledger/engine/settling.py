@@ -7,7 +7,7 @@ from ledger.account import Holder
 from ledger.engine.directory import Directory
 from ledger.engine.workspace import Conversion, Workspace
 from ledger.events.reward import ConversionNotRewarded, RewardAccrued, RewardReversed
-from ledger.rewarding import (
+from ledger.reward import (
     Case,
     Offer,
     Piece,
@@ -17,9 +17,9 @@ from ledger.rewarding import (
     counts_payment,
     payments_key,
     piece_of,
-    settle,
     told_word,
 )
+from ledger.rewarding import settle
 
 
 class Settler:

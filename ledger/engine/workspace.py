@@ -13,7 +13,7 @@ from ledger.attribution import Binding, CustomerState
 from ledger.conversion import ConversionState
 from ledger.engine import tables
 from ledger.events.base import Fact
-from ledger.rewarding import Piece, TotalKey
+from ledger.reward import Piece, TotalKey
 from ledger.store.application import Change, Ledger
 
 

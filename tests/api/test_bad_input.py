@@ -235,7 +235,7 @@ def test_a_full_queue_is_told_to_come_back(sqlite_house, monkeypatch):
         def refuse(*_args, **_kwargs):
             raise Overloaded("too many appends are waiting")
 
-        full.setattr(sqlite_house.ledger, "append_units", refuse)
+        full.setattr(sqlite_house.ledger, "send_units", refuse)
         refused = sqlite_house.post("/v1/conversions", sale(program_id))
 
     assert problem(refused) == (503, "overloaded")

@@ -90,11 +90,11 @@ def test_a_live_key_needs_live(env):
         assert "--live" in done.stderr
 
 
-def test_a_part_that_cannot_run_ends_all():
+def test_a_part_that_cannot_run_ends_all(env):
     """A mistake in how a part is started would only be repeated: its exit code is passed on."""
     supervisor = Supervisor(
         [Part("steady", ("project",)), Part("broken", ("no-such-command",))],
-        environment={},
+        environment=env,
         heard=lambda _name, _line: None,
     )
     supervisor.start()

@@ -109,7 +109,7 @@ def test_what_is_left_out_means_all_products_for_life_without_caps():
         ("/rules/0/reward/rate_bps", float("inf"), "/rules/0/reward/rate_bps"),
         ("/rules/0/reward/rate_bps", 10**40, "/rules/0/reward/rate_bps"),
         ("/rules/2/reward/flat_minor", 0, "/rules/2/reward/flat_minor"),
-        ("/rules/2/reward/flat_minor", 10**13 + 1, "/rules/2/reward/flat_minor"),
+        ("/rules/2/reward/flat_minor", 10**12 + 1, "/rules/2/reward/flat_minor"),
         ("/rules/0/duration", {}, "/rules/0/duration"),
         ("/rules/0/duration", {"months": 1, "payments": 1}, "/rules/0/duration"),
         ("/rules/0/duration", {"lifetime": False}, "/rules/0/duration/lifetime"),
@@ -200,7 +200,7 @@ def test_any_value_at_any_place_loads_or_is_refused_at_that_place(place, value):
     kinds=st.sets(st.sampled_from(terms.KINDS), min_size=1),
     holding=st.integers(0, 3_650),
     window=st.none() | st.integers(1, 36_500),
-    minimum=st.integers(0, 10**13),
+    minimum=st.integers(0, 10**12),
 )
 def test_documents_within_the_bounds_load(rate, kinds, holding, window, minimum):
     document = {
