@@ -10,8 +10,8 @@ from marshmallow import ValidationError
 
 from api.answers import send
 from api.bodies import parse_json
-from api.errors import from_marshmallow
-from api.problems import HttpProblem, body_of
+from api.errors import LOST_RACE, again, from_marshmallow
+from api.problems import TYPE_PREFIX, HttpProblem, body_of
 from ledger.intake import BATCH_ITEMS_MAX
 
 NDJSON: Final = ("application/x-ndjson", "application/jsonl")
@@ -29,10 +29,13 @@ class Line(msgspec.Struct, omit_defaults=True):
 
 
 def send_lines(resp: falcon.Response, lines: Sequence[Line]) -> None:
-    """Answer a batch: totals first, then each item."""
+    """Answer a batch: totals first, then each item. Where one lost a race, it says when to send it again."""
     totals = dict.fromkeys(("new", "duplicate", "conflict", "invalid"), 0)
+    raced = TYPE_PREFIX + LOST_RACE
     for line in lines:
         totals[line.status] += 1
+        if line.problem is not None and line.problem["type"] == raced:
+            resp.set_header("Retry-After", again(LOST_RACE)["Retry-After"])
     send(resp, {"totals": totals, "items": lines})
 
 

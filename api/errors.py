@@ -56,6 +56,7 @@ TABLE: Final[dict[type[Exception], str]] = {
 }
 """Exception class → name of a problem in api.problems. The nearest class of the error's own line counts."""
 
+LOST_RACE: Final = TABLE[refusals.LostRace]
 RETRY_AFTER_S: Final = 2
 _BY_CLASS_NAME: Final = {cls.__name__: name for cls, name in TABLE.items()}
 
@@ -75,7 +76,12 @@ def item_problem(problem: Problem) -> HttpProblem:
     name = problem_name(problem.type)
     status = 422 if TYPES[name].status == 404 else None
     errors = [{"pointer": problem.pointer, "detail": problem.detail}] if problem.pointer else []
-    return HttpProblem(name, problem.detail, errors, status=status)
+    return HttpProblem(name, problem.detail, errors, again(name), status=status)
+
+
+def again(name: str) -> dict[str, str]:
+    """The header of a refusal that the same request need not meet again."""
+    return {"Retry-After": "1"} if name == LOST_RACE else {}
 
 
 def to_problem(error: Exception, path_fields: frozenset[str] = frozenset()) -> HttpProblem:
@@ -105,8 +111,7 @@ def _refusal(name: str, error: refusals.Refusal, path_fields: frozenset[str]) ->
     # 404 is for what the path names; what the body names and does not exist makes the body wrong.
     status = 422 if in_body and TYPES[name].status == 404 else None
     extra = {"skipped": error.details["skipped"]} if error.details.get("skipped") else {}
-    headers = {"Retry-After": "1"} if isinstance(error, refusals.LostRace) else {}
-    return HttpProblem(name, error.message, errors, headers, status=status, extra=extra)
+    return HttpProblem(name, error.message, errors, again(name), status=status, extra=extra)
 
 
 def _http_error(name: str, error: falcon.HTTPError) -> HttpProblem:

@@ -2,7 +2,8 @@
 
 Keys belong to the API key that sent them. The row is taken before the request runs, in a transaction of its
 own, so of two at the same time one runs. If the process dies in between, the row is taken over after
-RUNNING_S_MAX; what had been stored by then is found again, since ids derive from the request.
+RUNNING_S_MAX. What had been stored by then is found again: ids derive from the request or from this key, and
+a step that was taken is known as taken. Only an API key is made anew: nobody was told the first one's secret.
 """
 
 import hashlib

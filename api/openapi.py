@@ -161,7 +161,8 @@ def _headers(method: str, promised: Operation) -> list[dict[str, Any]]:
     if method == "POST":
         key = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"}
         says = "The same key with the same request is answered as the first time, for 24 hours."
-        return [{"name": "Idempotency-Key", "in": "header", "description": says, "schema": key}]
+        header = {"name": "Idempotency-Key", "in": "header", "description": says, "schema": key}
+        return [header | {"required": True} if promised.needs_key else header]
     if not promised.public:
         says = "An ETag: 304 when the answer is still the same."
         return [{"name": "If-None-Match", "in": "header", "description": says, "schema": {"type": "string"}}]
@@ -197,6 +198,8 @@ def _problems(method: str, promised: Operation, in_path: bool) -> dict[int, list
         names += ["invalid-query", "invalid-cursor"]
     if method == "POST":
         names += ["invalid-field", "refused", *_FOR_POST, "too-large"]
+    if promised.needs_key:
+        names += ["idempotency-key-missing"]
     if promised.body is not None:
         names += _WITH_BODY
     found: dict[int, list[str]] = {}

@@ -19,7 +19,10 @@ R = TypeVar("R", bound=Callable[..., None])
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one route. A key opens it with any one of `scopes`, or with admin; none: it is public."""
+    """One method of one route. A key opens it with any one of `scopes`, or with admin; none: it is public.
+
+    `needs_key`: without an Idempotency-Key it is refused, since nothing else tells a repetition.
+    """
 
     summary: str
     tag: str
@@ -35,6 +38,7 @@ class Operation:
     produces: str = "application/json"
     example: Any = None
     secrets: tuple[str, ...] = ()
+    needs_key: bool = False
     description: str = ""
 
     @property

@@ -54,6 +54,11 @@ TYPES: Final[dict[str, ProblemType]] = {
     "idempotency-key-in-use": _type(
         409, "The request with this Idempotency-Key is still running", "Send it again after `Retry-After`."
     ),
+    "idempotency-key-missing": _type(
+        400,
+        "This request needs an Idempotency-Key",
+        "Send one: without it, a repetition could not be told from another wish.",
+    ),
     "already-exists": _type(409, "The name is taken", "Something else has it. Choose another name."),
     "content-conflict": _type(
         409,

@@ -31,7 +31,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 2
-    threads: int = 16
+    threads: int = 32
     stripe_api_key: str = STANDIN_KEY
     stripe_api_base: str | None = None
     simulator_port: int = 12111

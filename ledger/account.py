@@ -18,7 +18,7 @@ from ledger.events.account import (
 )
 from ledger.events.base import Fact
 from ledger.events.reward import ReversalReason
-from ledger.refusals import IllegalTransition, InsufficientBalance
+from ledger.refusals import ContentConflict, IllegalTransition, InsufficientBalance
 
 
 class Reservation(msgspec.Struct, frozen=True):
@@ -30,11 +30,15 @@ class Reservation(msgspec.Struct, frozen=True):
 
 
 class AccountState(msgspec.Struct, frozen=True):
-    """Payable and clawback are never below zero; `reserved` holds each payout's open or last attempt."""
+    """Payable and clawback are never below zero; `reserved` holds each payout's open or last attempt.
+
+    `written_off` holds the write-offs by their ids, so that one sent again is known.
+    """
 
     payable_minor: int = 0
     clawback_minor: int = 0
     reserved: Mapping[UUID, Reservation] = {}
+    written_off: Mapping[UUID, ClawbackWrittenOff] = {}
 
 
 EMPTY: Final = AccountState()
@@ -51,6 +55,7 @@ class Holder(msgspec.Struct, frozen=True):
 def evolve(state: AccountState, fact: Fact) -> AccountState:
     """The account after a fact."""
     payable, clawback, reserved = state.payable_minor, state.clawback_minor, state.reserved
+    written_off = state.written_off
     match fact:
         case RewardMatured(amount_minor=amount) | TransferReversalCredited(amount_minor=amount):
             payable += amount
@@ -62,6 +67,7 @@ def evolve(state: AccountState, fact: Fact) -> AccountState:
             clawback -= amount
         case ClawbackWrittenOff(amount_minor=amount):
             clawback -= amount
+            written_off = {**written_off, fact.write_off_id: fact}
         case PayoutReserved():
             payable -= fact.net_minor + fact.withheld_minor
             kept = Reservation(fact.attempt, fact.net_minor, fact.withheld_minor)
@@ -73,7 +79,7 @@ def evolve(state: AccountState, fact: Fact) -> AccountState:
             pass
     assert payable >= 0, f"payable fell to {payable} by {fact}"
     assert clawback >= 0, f"clawback fell to {clawback} by {fact}"
-    return AccountState(payable, clawback, reserved)
+    return AccountState(payable, clawback, reserved, written_off)
 
 
 def mature(
@@ -228,9 +234,24 @@ def release(
 
 
 def write_off(
-    state: AccountState, holder: Holder, *, amount_minor: int, reason: str, effective_at: datetime
+    state: AccountState,
+    holder: Holder,
+    *,
+    write_off_id: UUID,
+    amount_minor: int,
+    reason: str,
+    effective_at: datetime,
 ) -> list[Fact]:
-    """Finance gives up (a part of) what the partner owes us; InsufficientBalance where it owes less."""
+    """Finance gives up (a part of) what the partner owes us, once per `write_off_id`.
+
+    Refuses with InsufficientBalance where the partner owes less, with ContentConflict where the id came
+    before with another amount or reason.
+    """
+    known = state.written_off.get(write_off_id)
+    if known is not None:
+        if (known.amount_minor, known.reason) == (amount_minor, reason):
+            return []
+        raise ContentConflict("this write-off came before with another amount or reason")
     if not 0 < amount_minor <= state.clawback_minor:
         raise InsufficientBalance(
             f"{amount_minor} asked, {state.clawback_minor} owed",
@@ -239,6 +260,7 @@ def write_off(
         )
     return [
         ClawbackWrittenOff(
+            write_off_id=write_off_id,
             program_id=holder.program_id,
             partner_id=holder.partner_id,
             amount_minor=amount_minor,

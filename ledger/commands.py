@@ -307,8 +307,9 @@ class CancelPayouts(Command, frozen=True, kw_only=True):
 
 
 class WriteOffClawback(Command, frozen=True, kw_only=True):
-    """Give up (a part of) what a partner owes us."""
+    """Give up (a part of) what a partner owes us; the same `write_off_id` again gives up nothing more."""
 
+    write_off_id: UUID
     program_id: UUID
     partner_id: UUID
     currency: str

@@ -18,6 +18,8 @@ from ledger.payout_lines import Line
 from ledger.refusals import InvalidField, LostRace, NotFound, NothingToPay
 from ledger.store.application import ATTEMPTS_MAX, Change, Decider, Ledger
 from payouts import candidates
+from payouts.currencies import to_stripe_minor
+from payouts.outcomes import UnsendableIntent
 
 PAYOUT: Final = Decider(payout.NO_PAYOUT, payout.evolve)
 BATCH: Final = Decider(payout_batch.NO_BATCH, payout_batch.evolve)
@@ -181,7 +183,7 @@ def _drafts(
     for start in range(0, len(partners), _ACCOUNTS_AT_ONCE):
         chunk = partners[start : start + _ACCOUNTS_AT_ONCE]
         for due in _due(ledger, command, of, chunk):
-            reason = due.reason_to_skip(open_accounts)
+            reason = due.reason_to_skip(open_accounts, of.currency)
             if reason is not None:
                 skipped.append(Skipped(due.partner_id, reason, due.money.payable_minor))
                 continue
@@ -199,7 +201,7 @@ class _Due(msgspec.Struct, frozen=True):
     partner: partner.PartnerState | None
     minimum_minor: int | None
 
-    def reason_to_skip(self, open_accounts: set[UUID]) -> str | None:
+    def reason_to_skip(self, open_accounts: set[UUID], currency: str) -> str | None:
         """Why nothing is paid now; None: the payable amount is due."""
         if self.partner is None or self.partner.status != "approved":
             return f"the partner is {self.partner.status if self.partner else 'unknown'}"
@@ -211,8 +213,10 @@ class _Due(msgspec.Struct, frozen=True):
             return "an earlier payout is open"
         if self.money.payable_minor < max(self.minimum_minor, 1):
             return f"less than the minimum of {self.minimum_minor} is payable"
-        if self.money.clawback_minor >= self.money.payable_minor:
-            return f"the partner owes {self.money.clawback_minor}"
+        try:
+            to_stripe_minor(self.money.payable_minor, currency)
+        except UnsendableIntent as unsendable:
+            return str(unsendable)
         return None
 
     def draft(

@@ -8,6 +8,7 @@ import msgspec
 import requests
 import stripe
 
+from payouts.currencies import from_stripe_minor, to_stripe_minor
 from payouts.outcomes import (
     API_VERSION,
     Account,
@@ -120,6 +121,7 @@ class StripeGateway:
         An answer that says yes to something else than what was asked is Unknown, not Confirmed.
         """
         body = checked_body(intent)
+        amount_minor = from_stripe_minor(body.amount, body.currency.upper())
         params: stripe.params.TransferCreateParams = {
             "amount": body.amount,
             "currency": body.currency,
@@ -140,7 +142,7 @@ class StripeGateway:
             # Every exception, not Stripe's alone: the money may have moved before the SDK stumbled.
             return outcome_of(error)
         request_id = answer.last_response.request_id if answer.last_response else None
-        wrong = _differences(body, transfer, self._live)
+        wrong = _differences(body, amount_minor, transfer, self._live)
         if wrong:
             detail = f"{transfer.id} differs from the intent in {', '.join(wrong)}"
             return Unknown(reason="mismatch", detail=detail, request_id=request_id)
@@ -187,7 +189,10 @@ class StripeGateway:
         return self._ask(lambda: _read_account(self._client.v1.accounts.retrieve(account_id)))
 
     def platform_balance(self) -> dict[str, int]:
-        """What the platform has available, by currency (lower case) in minor units. Raises GatewayError."""
+        """What the platform has available: Stripe's minor units by currency in lower case.
+
+        Raises GatewayError.
+        """
         return self._ask(lambda: _available(self._client.v1.balance.retrieve()))
 
     def ping(self) -> Health:
@@ -200,10 +205,14 @@ class StripeGateway:
         return self._ask(look)
 
     def top_up_test_balance(self, currency: str, amount_minor: int, idempotency_key: str) -> str:
-        """Add test money to the stand-in: the top-up's id. Raises StandInOnly or GatewayError."""
+        """Add test money to the stand-in: the top-up's id.
+
+        Raises StandInOnly, UnsendableIntent (no amount that Stripe counts) or GatewayError.
+        """
         if not self._is_stand_in or self._live:
             raise StandInOnly("test money is added to the stand-in only")
-        params: stripe.params.TopupCreateParams = {"amount": amount_minor, "currency": currency.lower()}
+        amount = to_stripe_minor(amount_minor, currency.upper())
+        params: stripe.params.TopupCreateParams = {"amount": amount, "currency": currency.lower()}
         return self._ask(
             lambda: self._client.v1.topups.create(params, {"idempotency_key": idempotency_key}).id
         )
@@ -225,14 +234,23 @@ def _http_client(address: str, timeout_s: tuple[float, float]) -> stripe.Request
 
 
 def _read_transfer(answer: stripe.Transfer) -> Transfer:
-    """A transfer from what the SDK gave. Raises msgspec.ValidationError or AttributeError when it is none."""
-    return msgspec.convert(answer.to_dict(), type=Transfer)
+    """A transfer from what the SDK gave, its amounts in our minor units.
+
+    Raises msgspec.ValidationError or AttributeError when it is none, UnsendableIntent for such amounts.
+    """
+    transfer = msgspec.convert(answer.to_dict(), type=Transfer)
+    currency = transfer.currency.upper()
+    return msgspec.structs.replace(
+        transfer,
+        amount=from_stripe_minor(transfer.amount, currency),
+        amount_reversed=from_stripe_minor(transfer.amount_reversed, currency),
+    )
 
 
-def _differences(body: TransferBody, transfer: Transfer, live: bool) -> list[str]:
+def _differences(body: TransferBody, amount_minor: int, transfer: Transfer, live: bool) -> list[str]:
     """The names of what came back other than it was sent."""
     pairs: dict[str, tuple[object, object]] = {
-        "amount": (body.amount, transfer.amount),
+        "amount": (amount_minor, transfer.amount),
         "currency": (body.currency, transfer.currency),
         "destination": (body.destination, transfer.destination),
         "transfer_group": (body.transfer_group, transfer.transfer_group),

@@ -11,13 +11,13 @@ AMOUNT_MAX_MINOR: Final = 2**63 - 1
 
 
 class UnsendableIntent(ValueError):
-    """An intent that must never be sent: no whole positive amount, a key too long, no payout_id."""
+    """An intent that must never be sent: no amount that Stripe takes, a key too long, no payout_id."""
 
 
 class TransferIntent(msgspec.Struct, frozen=True):
     """A transfer as recorded before the socket opened: its key, its exact body (JSON), the API version.
 
-    The body is an object with `amount` (minor units, a positive integer), `currency` (lower case),
+    The body is an object with `amount` (Stripe's minor units, a positive integer), `currency` (lower case),
     `destination`, `transfer_group`, `metadata` (with `payout_id`) and perhaps `description`. Sent again, it
     makes the same bytes.
     """
@@ -72,7 +72,7 @@ Outcome = Confirmed | Unsettled
 
 
 class Transfer(msgspec.Struct, frozen=True):
-    """A transfer as Stripe shows it: the members that we compare. Amounts in minor units, time in seconds."""
+    """A transfer as Stripe shows it: what we compare. Amounts in our minor units, time in seconds."""
 
     id: str
     object: Literal["transfer"]
@@ -100,7 +100,7 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """What a first word with Stripe shows: where, in which mode, with which balances (minor units)."""
+    """What a first word with Stripe shows: where, in which mode, which balances (Stripe's minor units)."""
 
     address: str
     api_version: str

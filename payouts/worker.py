@@ -8,7 +8,7 @@ workers may run: whoever appends to a payout's stream first goes on, and what bo
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, Protocol, assert_never
 from uuid import UUID
@@ -32,6 +32,7 @@ from ledger.store.application import ATTEMPTS_MAX, Change, Ledger
 from ledger.store.database import DatabaseUnavailable
 from payouts import candidates
 from payouts.batches import PAYOUT
+from payouts.currencies import to_stripe_minor
 from payouts.outcomes import (
     API_VERSION,
     Confirmed,
@@ -115,12 +116,21 @@ class PayoutWorker:
         with self._ledger.database.read() as connection:
             unsettled = candidates.payouts_in(connection, payout.UNSETTLED, limit=LOOK_AT_ONCE)
             approved = candidates.payouts_in(connection, {"approved"}, limit=LOOK_AT_ONCE)
+        self._forget_settled([*unsettled, *approved])
         done = 0
         for payout_id in [*unsettled, *approved]:
             if (stop is not None and stop.is_set()) or self._is_held_off():
                 break
             done += self._safely(payout_id)
         return done
+
+    def _forget_settled(self, looked_at: Sequence[UUID]) -> None:
+        """Wait no longer for what is settled: by whichever worker, or by a human."""
+        if len(looked_at) < LOOK_AT_ONCE:  # else some unsettled ones may not be among them
+            self._waiting = {
+                payout_id: self._waiting[payout_id] for payout_id in looked_at if payout_id in self._waiting
+            }
+            self.held_for_human.intersection_update(looked_at)
 
     def _safely(self, payout_id: UUID) -> int:
         """One payout's trouble does not stop the others; its intent stands, so nothing is lost."""
@@ -187,9 +197,9 @@ class PayoutWorker:
         for recorded in history:
             money = account.evolve(money, recorded.fact)
         now = self._clock()
-        body = transfer_body(payout_id, state.attempt + 1, draft)
         try:
             self._check_partner(draft)
+            body = transfer_body(payout_id, state.attempt + 1, draft)
             checked_body(TransferIntent(payout.idempotency_key(payout_id, state.attempt + 1), body))
             payout_lines.check_lines(history, payout_id, draft)
             reserved = account.reserve(
@@ -362,9 +372,10 @@ def transfer_body(payout_id: UUID, attempt: int, draft: PayoutDrafted) -> str:
     """The exact text of a transfer's request: JSON in UTF-8, keys in order, no white space.
 
     All of it comes from the frozen draft. Group and metadata let a human find the transfer at the provider.
+    Raises UnsendableIntent where Stripe's units can't hold the amount.
     """
     content = {
-        "amount": draft.amount_minor,
+        "amount": to_stripe_minor(draft.amount_minor, draft.currency),
         "currency": draft.currency.lower(),
         "destination": draft.destination,
         "metadata": {

@@ -43,10 +43,11 @@ class Standing(NamedTuple):
 def standing(amount_minor: int, facts: Iterable[tuple[str, str | None, int | None]]) -> Standing:
     """What is left of an amount after facts in the order we learned them: (kind, reference, amount).
 
-    A conversion is canceled, disputed, refunded (nothing is left), partly_refunded or recorded.
+    A conversion is canceled, disputed, refunded (nothing is left), partly_refunded or recorded. As in
+    ledger.conversion: where no money moved, it stands until it is canceled or lost as a whole.
     """
     refunded = lost = 0
-    canceled = False
+    canceled = all_lost = False
     disputes: dict[str | None, int | None] = {}
     for kind, reference, amount in facts:
         match kind:
@@ -59,6 +60,7 @@ def standing(amount_minor: int, facts: Iterable[tuple[str, str | None, int | Non
             case "dispute_lost":
                 rest = max(0, amount_minor - refunded - lost)
                 disputed = disputes.pop(reference, None)
+                all_lost = all_lost or disputed is None
                 lost += rest if disputed is None else min(rest, disputed)
             case _:
                 canceled = True
@@ -66,10 +68,10 @@ def standing(amount_minor: int, facts: Iterable[tuple[str, str | None, int | Non
         status = "canceled"
     elif disputes:
         status = "disputed"
-    elif refunded + lost == 0:
-        status = "recorded"
+    elif all_lost or refunded + lost >= amount_minor > 0:
+        status = "refunded"
     else:
-        status = "refunded" if refunded + lost >= amount_minor else "partly_refunded"
+        status = "partly_refunded" if refunded + lost else "recorded"
     return Standing(refunded, lost, status)
 
 

@@ -17,7 +17,7 @@ _KEPT_HEADERS: Final = ("content-type", "location", "www-authenticate", "cache-c
 
 
 class Idempotency:
-    """Answers a repeated POST from what is kept; keeps every answer below 500."""
+    """Answers a repeated POST from what is kept; keeps every answer that is the last word."""
 
     def __init__(self, keys: IdempotencyKeys) -> None:
         self._keys = keys
@@ -28,7 +28,11 @@ class Idempotency:
         """Take the key, or answer from what is kept under it."""
         key = req.get_header("Idempotency-Key")
         caller = getattr(req.context, "caller", None)
-        if key is None or caller is None or req.method != "POST":
+        if caller is None or req.method != "POST":
+            return
+        if key is None:
+            if req.context.operation.needs_key:
+                raise HttpProblem("idempotency-key-missing", "send an Idempotency-Key with this request")
             return
         if not _KEY.fullmatch(key):
             detail = "must be 1 to 255 visible ASCII characters"
@@ -57,12 +61,12 @@ class Idempotency:
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, _resource: Any, _succeeded: bool
     ) -> None:
-        """Keep the answer, or forget the key when the fault was ours."""
+        """Keep the answer; forget the key when the fault was ours, or the answer says to send it again."""
         taken = req.context.get("taken")
         if taken is None:
             return
         try:
-            if resp.status_code >= 500:
+            if resp.status_code >= 500 or resp.get_header("Retry-After") is not None:
                 self._keys.release(taken)
             else:
                 self._keys.store(taken, _answer(req, resp))

@@ -18,9 +18,10 @@ from api.schemas.money import (
     PartnerBalancesQuery,
     ProgramBalancesQuery,
     WriteOffSchema,
+    WrittenOffSchema,
 )
 from api.services import Resource
-from ledger import partner, program
+from ledger import ids, partner, program
 from ledger.commands import WriteOffClawback
 from projections import queries
 
@@ -122,8 +123,15 @@ class ClawbackWriteOff(Resource):
         scopes=("finance:approve",),
         body=WriteOffSchema(),
         statuses=(201, 200),
-        answer=WriteOffSchema(),
-        problems=("unknown-program", "unknown-partner", "wrong-currency", "insufficient-balance"),
+        answer=WrittenOffSchema(),
+        needs_key=True,
+        problems=(
+            "unknown-program",
+            "unknown-partner",
+            "wrong-currency",
+            "insufficient-balance",
+            "content-conflict",
+        ),
         example={
             "program_id": "9e0c2b1c-5a1f-5d0e-8b3a-0f6f0f6b2a11",
             "currency": "GBP",
@@ -132,6 +140,13 @@ class ClawbackWriteOff(Resource):
         },
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response, partner_id: UUID, body: Row) -> None:
-        """A part or all of what the partner owes us. Send an Idempotency-Key: each request gives up more."""
-        done = self.desk.execute(WriteOffClawback(partner_id=partner_id, **body), by=req.context.caller.by)
-        send(resp, body, 201 if done.new else 200)
+        """A part or all of what the partner owes us.
+
+        The write-off's id derives from the Idempotency-Key: another key gives up more, the same one never.
+        """
+        key, caller = req.get_header("Idempotency-Key"), req.context.caller
+        assert key is not None, "the door demands it"
+        write_off_id = ids.command_id(str(caller.key_id), key, "write_off")
+        command = WriteOffClawback(write_off_id=write_off_id, partner_id=partner_id, **body)
+        done = self.desk.execute(command, by=caller.by)
+        send(resp, {"write_off_id": write_off_id, **body}, 201 if done.new else 200)

@@ -10,7 +10,7 @@ import falcon
 
 from api import cloudevents
 from api.answers import send, utc
-from api.auth import nothing_there
+from api.auth import Caller, nothing_there
 from api.batches import MEDIA_TYPES, NDJSON, Line, send_lines
 from api.errors import item_problem
 from api.listings import Row, send_list, shown_as
@@ -140,15 +140,17 @@ class Conversion(Resource):
     @operation("Get a conversion", scopes=READ, answer=ConversionStorySchema())
     def on_get(self, req: falcon.Request, resp: falcon.Response, conversion_id: UUID) -> None:
         """With the facts about it and what it earned, or why it earned nothing."""
+        caller = req.context.caller
         with self.database.read() as connection:
             found = queries.conversion(connection, conversion_id)
         if found is None:
-            raise self._not_shown(conversion_id)
-        caller = req.context.caller
+            raise self._not_shown(conversion_id, caller)
         rewards = [row for row in found["rewards"] if caller.sees(row["partner_id"])]
         if caller.partner_id is not None and not rewards:
             raise nothing_there()
         unearned = found["not_rewarded"]
+        if unearned is not None and not caller.sees(unearned["partner_id"]):
+            unearned = None
         send(
             resp,
             _show(found)
@@ -159,9 +161,13 @@ class Conversion(Resource):
             },
         )
 
-    def _not_shown(self, conversion_id: UUID) -> HttpProblem:
+    def _not_shown(self, conversion_id: UUID, caller: Caller) -> HttpProblem:
         problem = nothing_there()
-        if self.ledger.load(conversion_id, CONVERSION).state.recorded is not None:
+        # Whether a conversion is its own, a partner's key learns from the views alone.
+        if (
+            caller.partner_id is None
+            and self.ledger.load(conversion_id, CONVERSION).state.recorded is not None
+        ):
             problem.detail = "it was recorded, but the views do not show it yet: ask again in a moment"
             problem.headers = {"Retry-After": "1"}
         return problem

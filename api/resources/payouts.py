@@ -25,6 +25,7 @@ from api.schemas.payouts import (
 from api.services import Resource
 from ledger import ids
 from ledger.commands import ApprovePayouts, CancelPayouts, DraftPayouts
+from ledger.refusals import NotFound
 from payouts import batches
 from projections import queries
 
@@ -143,7 +144,10 @@ class Payout(Resource):
     @operation("Get a payout", scopes=(*READ, "partner:read"), answer=PayoutStorySchema())
     def on_get(self, req: falcon.Request, resp: falcon.Response, payout_id: UUID) -> None:
         """With the lines that make its amount."""
-        payout = batches.load_payout(self.ledger, payout_id)
+        try:
+            payout = batches.load_payout(self.ledger, payout_id)
+        except NotFound:
+            raise nothing_there() from None
         if not req.context.caller.sees(payout.partner_id):
             raise nothing_there()
         lines = batches.lines(self.ledger, payout_id)

@@ -120,3 +120,9 @@ class WriteOffSchema(Strict):
     currency = Text(required=True, validate=validate.Length(3, 3))
     amount_minor = Whole(required=True, validate=validate.Range(1, 10**12))
     reason = Text(required=True, validate=validate.Length(1, 1_000))
+
+
+class WrittenOffSchema(WriteOffSchema):
+    """What was given up."""
+
+    write_off_id = Id(required=True)

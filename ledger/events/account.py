@@ -49,8 +49,9 @@ class ClawbackOffset(Fact, frozen=True, kw_only=True):
 
 
 class ClawbackWrittenOff(Fact, frozen=True, kw_only=True):
-    """Finance gave up what the partner owed us."""
+    """Finance gave up what the partner owed us. `write_off_id` tells a repetition from another one."""
 
+    write_off_id: UUID
     program_id: UUID
     partner_id: UUID
     amount_minor: int

@@ -159,6 +159,10 @@ class Ledger(Application[UUID]):
         """The recorded facts of one stream, in order."""
         return [cast(Recorded, event) for event in self.events.get(stream_id)]
 
+    def first(self, stream_id: UUID) -> Recorded | None:
+        """The first recorded fact of a stream; the rest is not read."""
+        return next((cast(Recorded, event) for event in self.events.get(stream_id, limit=1)), None)
+
     def decode(self, row: Row) -> Recorded:
         """The recorded fact of a raw row of the log."""
         return self.facts.decode(*row)

@@ -8,6 +8,7 @@ import pytest
 from api.app import routes
 from api.auth import Gate
 from api.operations import methods_of, operation_of
+from ledger import ids
 from ledger.access import ApiKey
 from tests.api.house import House, problem, sale
 
@@ -77,6 +78,44 @@ def test_a_partner_sees_its_own_and_nothing_else(house: House):
     assert problem(asked) == (404, "not-found")
     for path in ("/v1/partners", "/v1/referrals", "/v1/keys", f"/v1/programs/{program_id}/balances"):
         assert problem(house.get(path, key))[0] == 403, path
+
+
+def test_a_partner_learns_nothing_of_others_from_what_is_refused(house: House):
+    """Why another earned nothing; that a conversion, or a payout, of others is there."""
+    program_id = house.program()
+    ours, theirs = house.partner(program_id, "brightside"), house.partner(program_id, "shade")
+    customer = ids.customer_id(UUID(program_id), "C-1")
+    house.referred(program_id, "brightside")
+    shares = [{"partner_id": ours, "share_bps": 5_000}, {"partner_id": theirs, "share_bps": 5_000}]
+    decided = {"shares": shares, "reason": "agreed", "effective_at": "2026-01-02T00:00:00Z"}
+    house.catch_up()
+    assert house.post(f"/v1/customers/{customer}/reattribute", decided).status_code == 201
+    assert house.post(f"/v1/partners/{theirs}/suspend", {"reason": "fraud"}).status_code == 200
+    house.clock.forward(days=1)
+    late = "2026-06-02T09:00:00Z"
+    mine = house.post("/v1/conversions", sale(program_id, "1", effective_at=late)).headers["location"]
+    key = house.key("partner:read", partner_id=UUID(ours))
+
+    unseen, nowhere = house.get(mine, key), house.get(f"/v1/conversions/{NOBODY}", key)
+    assert problem(unseen) == problem(nowhere) == (404, "not-found")
+    assert unseen.json["detail"] == nowhere.json["detail"]
+    assert "retry-after" not in unseen.headers
+    assert "retry-after" in house.get(mine).headers
+
+    house.catch_up()
+    assert house.get(mine).json["not_rewarded"] is not None
+    shown = house.get(mine, key).json
+    assert [reward["partner_id"] for reward in shown["rewards"]] == [ours]
+    assert shown["not_rewarded"] is None
+
+    account = {"destination": "acct_1Brightside"}
+    assert house.post(f"/v1/partners/{ours}/payout-account", account).status_code == 200
+    [payout] = house.post("/v1/payout-batches", {"program_id": program_id}).json["payouts"]
+    other = house.key("partner:read", partner_id=UUID(theirs))
+    there = house.get(f"/v1/payouts/{payout['payout_id']}", other).json
+    nowhere = house.get(f"/v1/payouts/{NOBODY}", other).json
+    assert {**there, "instance": ""} == {**nowhere, "instance": ""}
+    assert house.get(f"/v1/payouts/{payout['payout_id']}", key).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Idempotency-Key: the same request again is answered as the first one was; another request is refused."""
 
 import time
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -76,7 +77,7 @@ def test_a_secret_is_not_kept(house):
 
 
 def test_a_lost_race_is_no_last_word(house, monkeypatch):
-    """What says `Retry-After` is not kept: the same key runs again, for one thing, a conversion and a batch."""
+    """What says `Retry-After` is not kept: the same key runs again, for one thing or many."""
     program_id = house.program()
     wishes = {
         "/v1/partners": PARTNER,
@@ -113,7 +114,7 @@ def owed(house):
     house.catch_up()
     stream = ids.account_id(UUID(program_id), UUID(partner_id), "GBP")
     holder = account.Holder(UUID(program_id), UUID(partner_id), "GBP")
-    wish = {"payout_id": uuid4(), "attempt": 1, "net_minor": 2_000, "withheld_minor": 0}
+    wish: dict[str, Any] = {"payout_id": uuid4(), "attempt": 1, "net_minor": 2_000, "withheld_minor": 0}
     now = house.clock()
     house.ledger.execute(
         stream,
@@ -129,7 +130,7 @@ def owed(house):
 
 
 def test_a_write_off_is_booked_once_under_its_key(house, monkeypatch):
-    """Even where the answer was not kept and the row was taken over, or has expired; another key is another."""
+    """Even where its answer was not kept, or has expired; another key is another write-off."""
     program_id, partner_id, clawback = owed(house)
     path = f"/v1/partners/{partner_id}/write-offs"
     body = {"program_id": program_id, "currency": "GBP", "amount_minor": 250, "reason": "small"}

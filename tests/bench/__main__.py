@@ -76,8 +76,8 @@ def measure_on(
                 found.append(balances.measure(here, events))
         if wanted("rewards-vs-scan", "hot-partner"):
             found += rewards.measure(here)
-        if wanted("rebuild-vs-scan"):
-            found.append(rebuilding.measure(here))
+        if wanted(*rebuilding.VIEWS):
+            found += rebuilding.measure(here)
     return [(kind, ratio) for ratio in found]
 
 

@@ -14,6 +14,8 @@ GOALS = {
     "batch-vs-library": (3, 5),
     "rewards-vs-scan": (0.1, 0.3),
     "rebuild-vs-scan": (0.3, 0.6),
+    "rebuild-journal-vs-scan": (0.3, 0.6),
+    "rebuild-all-vs-scan": (0.3, 0.6),
     "hot-partner": (0.7, 0.95),
     "balance-p99": (3, 1.5),
 }
@@ -24,7 +26,9 @@ TITLES = {
     "batch-vs-raw": "batch endpoint events/s ÷ raw unnest insert",
     "batch-vs-library": "batch endpoint events/s ÷ the library's save of 1,000",
     "rewards-vs-scan": "conversions → rewards → balances ÷ raw scan",
-    "rebuild-vs-scan": "projection rebuild ÷ raw scan",
+    "rebuild-vs-scan": "projection rebuild ÷ raw scan: balances",
+    "rebuild-journal-vs-scan": "projection rebuild ÷ raw scan: journal",
+    "rebuild-all-vs-scan": "projection rebuild ÷ raw scan: all views",
     "hot-partner": "one hot partner ÷ spread load",
     "balance-p99": "balance GET p99 ÷ no-op GET p99",
 }

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import UTC, datetime
+from itertools import count
 from uuid import UUID, uuid4
 
 import pytest
@@ -77,6 +78,7 @@ class AccountLife(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.facts: list[Fact] = []
+        self.numbers = count(1_000)
         self.state = EMPTY
         self.matured = self.taken_back = self.written_off = self.came_back = 0
         self.out: dict[UUID, int] = {}
@@ -149,12 +151,14 @@ class AccountLife(RuleBasedStateMachine):
 
     @rule(amount=amounts)
     def finance_writes_off(self, amount: int) -> None:
-        wish = {"amount_minor": amount, "reason": "small", "effective_at": NOW}
+        write_off_id = UUID(int=next(self.numbers))
+        wish = {"amount_minor": amount, "reason": "small", "effective_at": NOW, "write_off_id": write_off_id}
         if amount > self.state.clawback_minor:
             with pytest.raises(InsufficientBalance):
                 account.write_off(self.state, HOLDER, **wish)  # type: ignore[arg-type]
             return
         self.happen(account.write_off(self.state, HOLDER, **wish))  # type: ignore[arg-type]
+        assert account.write_off(self.state, HOLDER, **wish) == []  # type: ignore[arg-type]
         self.written_off += amount
 
     @invariant()

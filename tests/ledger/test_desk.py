@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
 from ledger import commands, ids, partner, refusals
@@ -276,15 +277,24 @@ def test_a_clawback_is_written_off_up_to_what_is_owed(desk):
     ledger.append([Change(stream, 1, facts)], by="engine")
     wish: dict[str, Any] = {"program_id": PROGRAM, "partner_id": ACME, "reason": "small"}
 
-    outcome = desk.execute(WriteOffClawback(currency="GBP", amount_minor=20, **wish), by="cli")
+    first = WriteOffClawback(write_off_id=uuid4(), currency="GBP", amount_minor=20, **wish)
+    outcome = desk.execute(first, by="cli")
+    again = desk.execute(first, by="cli")
 
-    assert outcome.state.clawback_minor == 30
-    with pytest.raises(refusals.InsufficientBalance):
-        told(desk, WriteOffClawback(currency="GBP", amount_minor=31, **wish))
-    with pytest.raises(refusals.WrongCurrency):
-        told(desk, WriteOffClawback(currency="EUR", amount_minor=1, **wish))
-    with pytest.raises(refusals.InvalidField):
-        told(desk, WriteOffClawback(currency="GBP", amount_minor=-1, **wish))
+    assert (outcome.new, outcome.state.clawback_minor) == (True, 30)
+    assert (again.new, again.state.clawback_minor) == (False, 30)
+    with pytest.raises(refusals.ContentConflict):
+        told(desk, msgspec.structs.replace(first, amount_minor=21))
+    for currency, amount, refusal in (
+        ("GBP", 31, refusals.InsufficientBalance),
+        ("EUR", 1, refusals.WrongCurrency),
+        ("GBP", -1, refusals.InvalidField),
+    ):
+        with pytest.raises(refusal):
+            told(
+                desk,
+                WriteOffClawback(write_off_id=uuid4(), currency=currency, amount_minor=amount, **wish),
+            )
 
 
 def test_a_key_opens_until_it_is_revoked(desk):
@@ -305,3 +315,24 @@ def test_a_key_opens_until_it_is_revoked(desk):
 
     assert desk.authenticate(token) is None
     assert desk.api_key(outcome.id).revoked
+
+
+def test_who_has_no_key_makes_us_read_one_fact_at_the_most(desk, monkeypatch):
+    """Whatever stream a made-up token names, and however wrong its secret is."""
+    issued = desk.execute(IssueApiKey(name="ci", scopes=("admin",)), by="cli")
+    told(desk, RevokeApiKey(key_id=issued.id))
+    assert len(desk.ledger.history(ACME)) > 1
+    assert len(desk.ledger.history(issued.id)) > 1
+    select, read = desk.ledger.log.select_events, []
+
+    def counted(*args, **kwargs):
+        found = select(*args, **kwargs)
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(desk.ledger.log, "select_events", counted)
+
+    for stream in (ACME, issued.id, uuid4()):
+        assert desk.authenticate(f"rs_{stream.hex}_{'A' * 43}") is None
+
+    assert read == [1, 1, 0]

@@ -27,6 +27,7 @@ from ledger.store.mapper import fact_types
 PROGRAM, PARTNER = ids.program_id("retail"), ids.partner_id("acme")
 ACCOUNT = ids.account_id(PROGRAM, PARTNER, "GBP")
 SALE = ids.conversion_id(PROGRAM, "shop", "1")
+WRITE_OFF = ids.command_id("key", "k-1", "write_off")
 REWARD, PAYOUT = ids.reward_id(SALE, PARTNER, 1), ids.payout_id(SALE, ACCOUNT)
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
 HOLDER: dict[str, Any] = {
@@ -96,7 +97,7 @@ def offset(amount=200):
 
 
 def written_off(amount=200):
-    return ClawbackWrittenOff(**HOLDER, amount_minor=amount, reason="too small")
+    return ClawbackWrittenOff(**HOLDER, write_off_id=WRITE_OFF, amount_minor=amount, reason="too small")
 
 
 def credited(amount=200):

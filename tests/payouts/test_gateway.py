@@ -79,6 +79,7 @@ def test_the_same_intent_again_is_the_same_transfer(gateway, address, account_id
         {"amount": 2**63},
         {"currency": "GBP"},
         {"currency": "pounds"},
+        {"currency": "zzz"},
         {"destination": ""},
         {"transfer_group": ""},
         {"metadata": {}},
@@ -159,7 +160,7 @@ def test_test_money_is_for_the_stand_in(gateway, address):
     [
         ({"destination": "acct_nobody"}, "resource_missing"),
         ({"amount": 10**15}, "balance_insufficient"),
-        ({"currency": "zzz"}, "invalid_request_error"),
+        ({"currency": "usn"}, "invalid_request_error"),
     ],
 )
 def test_a_definite_no_is_rejected(gateway, address, account_id, changes, code):

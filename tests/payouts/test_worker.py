@@ -5,6 +5,8 @@ import pytest
 
 from ledger.commands import LinkPayoutAccount, SuspendPartner
 from ledger.events.payout import PayoutCanceled, PayoutIntentRecorded
+from ledger.refusals import NothingToPay
+from payouts import currencies
 from payouts.outcomes import API_VERSION, Confirmed, NotSent, Rejected, RetryLater, Unknown
 from tests.support.finance import Cut, Killed, Script
 
@@ -356,3 +358,37 @@ def test_a_rejected_payout_is_not_opened_anew_once_its_money_went_out(finance):
 
     assert finance.payout(batch).status == "canceled"
     assert finance.balance(acme) == {"available": 30_00, "paid": 30_00, "earned": 60_00}
+
+
+def test_an_amount_that_stripe_cannot_count_is_never_sent(finance, monkeypatch):
+    """The payout is canceled before the socket opens, its money stays; a new batch says why not."""
+    acme = finance.partner(available_minor=10_50)
+    batch = finance.approved()
+    gateway = Script(Confirmed("tr_1"))
+    monkeypatch.setitem(currencies.STRIPE_UNITS, "GBP", currencies.Unit(2, 100))
+
+    finance.pay(finance.worker(gateway))
+
+    assert gateway.intents == []
+    assert canceled_reason(finance, finance.payout(batch)).startswith("UnsendableIntent: 1050 minor units")
+    assert finance.balance(acme) == {"available": 10_50, "earned": 10_50}
+    with pytest.raises(NothingToPay) as refused:
+        finance.draft()
+    assert "no amount that Stripe can send" in refused.value.details["skipped"][0].reason
+
+
+def test_what_another_worker_settled_is_no_longer_waited_for(finance):
+    """Its pause does not outlive the payout."""
+    finance.partner(available_minor=30_00)
+    batch = finance.approved()
+    first = finance.worker(Script(Unknown("connection")))
+    finance.pay(first)
+    assert set(first._waiting) == {finance.payout(batch).payout_id}
+
+    finance.later(minutes=1)
+    other = finance.worker(Script(Confirmed("tr_1")))
+    assert finance.pay(other) == 1
+    finance.pay(first)
+
+    assert finance.payout(batch).status == "confirmed"
+    assert first._waiting == {}

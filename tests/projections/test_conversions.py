@@ -79,6 +79,27 @@ def test_a_dispute_of_all_takes_only_what_stood():
     assert standing(1_000, facts) == (300, 700, "refunded")
 
 
+WHOLE = [("dispute_opened", "d", None), ("dispute_lost", "d", None)]
+PART = [("dispute_opened", "d", 5), ("dispute_lost", "d", None)]
+
+
+@pytest.mark.parametrize(
+    ("facts", "status"),
+    [
+        ([], "recorded"),
+        (PART, "recorded"),
+        (WHOLE, "refunded"),
+        ([*WHOLE, ("refund", "r1", 5)], "refunded"),
+        ([("refund", "r1", 5)], "partly_refunded"),
+        (WHOLE[:1], "disputed"),
+        ([("cancellation", None, None)], "canceled"),
+    ],
+)
+def test_where_no_money_moved_it_stands_until_it_is_lost_as_a_whole(facts, status):
+    """A signup of 0 has no amount that could tell."""
+    assert standing(0, facts).status == status
+
+
 @pytest.mark.parametrize("batch_events", [1, 100])
 def test_a_reason_for_nothing_goes_when_the_reward_comes(world, ledger, rows, batch_events):
     """The last word counts: nothing, then a reward once the attribution arrived."""

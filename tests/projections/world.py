@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 from ledger import account, ids
 from ledger.events.account import ClawbackWrittenOff, TransferReversalCredited
@@ -221,6 +221,7 @@ class World:
     def write_off(self, amount: int, of: int = 1) -> None:
         """Finance gave a clawback up."""
         fact = ClawbackWrittenOff(
+            write_off_id=uuid4(),
             program_id=PROGRAM,
             partner_id=partner(of),
             amount_minor=amount,
