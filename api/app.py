@@ -45,6 +45,8 @@ def routes(services: Services) -> dict[str, object]:
         "/v1/partners/{partner_id:uuid}/reinstate": partners.PartnerReinstatement(services),
         "/v1/partners/{partner_id:uuid}/group": partners.PartnerMembership(services),
         "/v1/partners/{partner_id:uuid}/payout-account": partners.PartnerPayoutAccount(services),
+        "/v1/partners/{partner_id:uuid}/payout-hold": partners.PartnerPayoutHold(services),
+        "/v1/partners/{partner_id:uuid}/payout-resume": partners.PartnerPayoutResumption(services),
         "/v1/partners/{partner_id:uuid}/balances": balances.PartnerBalances(services),
         "/v1/partners/{partner_id:uuid}/write-offs": balances.ClawbackWriteOff(services),
         "/v1/agreements": agreements.Agreements(services),

@@ -8,6 +8,7 @@ import msgspec
 from ledger.events.access import Scope
 from ledger.events.base import AwareTime
 from ledger.events.conversion import ConversionKind
+from ledger.events.partner import PayoutHoldCause
 from ledger.events.program import ProgramType
 from ledger.events.referral import ReferralVia
 from ledger.money import AMOUNT_MINOR_MAX
@@ -109,6 +110,22 @@ class LinkPayoutAccount(Command, frozen=True, kw_only=True):
     partner_id: UUID
     destination: str
     provider: str = "stripe"
+
+
+class PausePartnerPayouts(Command, frozen=True, kw_only=True):
+    """Draft nothing for a partner and send it nothing, for this cause."""
+
+    partner_id: UUID
+    reason: str
+    cause: PayoutHoldCause = "finance"
+
+
+class ResumePartnerPayouts(Command, frozen=True, kw_only=True):
+    """Lift one cause for which nothing was paid."""
+
+    partner_id: UUID
+    cause: PayoutHoldCause = "finance"
+    note: str | None = None
 
 
 class AcceptAgreement(Command, frozen=True, kw_only=True):

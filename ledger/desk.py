@@ -27,10 +27,12 @@ from ledger.commands import (
     IssueApiKey,
     IssueReferralCode,
     LinkPayoutAccount,
+    PausePartnerPayouts,
     PublishTerms,
     ReattributeCustomer,
     RecordReferral,
     ReinstatePartner,
+    ResumePartnerPayouts,
     ReviewPartner,
     RevokeApiKey,
     SuspendPartner,
@@ -158,7 +160,9 @@ def _apply_as_partner(desk: Desk, command: ApplyAsPartner, by: str) -> Outcome:
     return desk.append(stream_id, PARTNER, lambda state: partner.decide(command, state, now=now), by)
 
 
-def _change_partner(desk: Desk, command: partner.StatusCommand | LinkPayoutAccount, by: str) -> Outcome:
+def _change_partner(
+    desk: Desk, command: partner.StatusCommand | partner.HoldCommand | LinkPayoutAccount, by: str
+) -> Outcome:
     now = desk.ledger.clock()
     return desk.append(command.partner_id, PARTNER, lambda state: partner.decide(command, state, now=now), by)
 
@@ -305,6 +309,8 @@ HANDLERS: Final[dict[type[Command], Callable[[Desk, Any, str], Outcome]]] = {
     ReinstatePartner: _change_partner,
     AssignPartnerGroup: _assign_partner_group,
     LinkPayoutAccount: _change_partner,
+    PausePartnerPayouts: _change_partner,
+    ResumePartnerPayouts: _change_partner,
     AcceptAgreement: _change_agreement,
     EndAgreement: _change_agreement,
     IssueReferralCode: _issue_referral_code,

@@ -14,7 +14,9 @@ from ledger.commands import (
     AssignPartnerGroup,
     DeclinePartner,
     LinkPayoutAccount,
+    PausePartnerPayouts,
     ReinstatePartner,
+    ResumePartnerPayouts,
     ReviewPartner,
     SuspendPartner,
 )
@@ -24,16 +26,20 @@ from ledger.events.partner import (
     PartnerApproved,
     PartnerDeclined,
     PartnerGroupAssigned,
+    PartnerPayoutsPaused,
+    PartnerPayoutsResumed,
     PartnerReinstated,
     PartnerReviewStarted,
     PartnerSuspended,
     PayoutAccountLinked,
+    PayoutHoldCause,
 )
 from ledger.refusals import AlreadyExists, IllegalTransition, NotFound, UnknownPartner
 
 PartnerStatus = Literal["applied", "in_review", "approved", "declined", "suspended"]
 StatusCommand = ReviewPartner | ApprovePartner | DeclinePartner | SuspendPartner | ReinstatePartner
-PartnerCommand = ApplyAsPartner | StatusCommand | AssignPartnerGroup | LinkPayoutAccount
+HoldCommand = PausePartnerPayouts | ResumePartnerPayouts
+PartnerCommand = ApplyAsPartner | StatusCommand | AssignPartnerGroup | LinkPayoutAccount | HoldCommand
 
 
 class Suspension(msgspec.Struct, frozen=True):
@@ -44,7 +50,10 @@ class Suspension(msgspec.Struct, frozen=True):
 
 
 class PartnerState(msgspec.Struct, frozen=True, kw_only=True):
-    """A partner as its facts made it. `remark` is the note or reason of the last step of its status."""
+    """A partner as its facts made it. `remark` is the note or reason of the last step of its status.
+
+    `payout_holds` maps each cause for which nothing is paid to its reason.
+    """
 
     reference: str
     name: str
@@ -55,6 +64,7 @@ class PartnerState(msgspec.Struct, frozen=True, kw_only=True):
     suspensions: tuple[Suspension, ...] = ()
     groups: Mapping[UUID, str] = {}
     payout_accounts: Mapping[str, str] = {}
+    payout_holds: Mapping[PayoutHoldCause, str] = {}
 
 
 INITIAL: Final[PartnerState | None] = None
@@ -88,6 +98,11 @@ def evolve(state: PartnerState | None, fact: Fact) -> PartnerState | None:
             return _replace(state, groups=groups)
         case PayoutAccountLinked():
             return _replace(state, payout_accounts={**state.payout_accounts, fact.provider: fact.destination})
+        case PartnerPayoutsPaused():
+            return _replace(state, payout_holds={**state.payout_holds, fact.cause: fact.reason})
+        case PartnerPayoutsResumed():
+            left = {cause: why for cause, why in state.payout_holds.items() if cause != fact.cause}
+            return _replace(state, payout_holds=left)
         case _:
             return state
 
@@ -100,6 +115,12 @@ def approved_at(state: PartnerState | None, when: datetime) -> bool:
     if state is None or state.status not in ("approved", "suspended"):
         return False
     return not any(s.since <= when and (s.until is None or when < s.until) for s in state.suspensions)
+
+
+def payouts_held(state: PartnerState) -> str | None:
+    """Why nothing is paid to the partner, in words; None where nothing holds its payouts."""
+    held = [f"{why} ({cause.replace('_', ' ')})" for cause, why in state.payout_holds.items()]
+    return "; ".join(held) or None
 
 
 def decide(
@@ -120,6 +141,8 @@ def decide(
             return _assign(command, known(state), program.known(program_state))
         case LinkPayoutAccount():
             return _link(command, known(state))
+        case PausePartnerPayouts() | ResumePartnerPayouts():
+            return _hold(command, known(state), now)
         case ReviewPartner() | ApprovePartner() | DeclinePartner() | SuspendPartner() | ReinstatePartner():
             return _step(command, known(state), now)
         case _:
@@ -213,3 +236,16 @@ def _link(command: LinkPayoutAccount, state: PartnerState) -> list[Fact]:
     if state.payout_accounts.get(command.provider) == destination:
         return []
     return [PayoutAccountLinked(provider=command.provider, destination=destination)]
+
+
+def _hold(command: HoldCommand, state: PartnerState, now: datetime) -> list[Fact]:
+    held = state.payout_holds.get(command.cause)
+    if isinstance(command, PausePartnerPayouts):
+        reason = checks.note(command.reason, "/reason")
+        if held == reason:
+            return []
+        return [PartnerPayoutsPaused(cause=command.cause, reason=reason, effective_at=now)]
+    note = checks.optional_note(command.note, "/note")
+    if held is None:
+        return []
+    return [PartnerPayoutsResumed(cause=command.cause, effective_at=now, note=note)]

@@ -205,6 +205,9 @@ class _Due(msgspec.Struct, frozen=True):
         """Why nothing is paid now; None: the payable amount is due."""
         if self.partner is None or self.partner.status != "approved":
             return f"the partner is {self.partner.status if self.partner else 'unknown'}"
+        held = partner.payouts_held(self.partner)
+        if held is not None:
+            return f"the partner's payouts are held: {held}"
         if PROVIDER not in self.partner.payout_accounts:
             return "the partner has no payout account"
         if self.minimum_minor is None:

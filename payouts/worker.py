@@ -177,7 +177,7 @@ class PayoutWorker:
         """Record the intent and reserve its money in one append, or cancel. None: another worker has it."""
         for _ in range(ATTEMPTS_MAX):
             state, version = self._ledger.load(payout_id, PAYOUT)
-            if state.status != status or state.draft is None:
+            if state.status != status or state.draft is None or self._is_held(state.draft):
                 return None
             changes = self._intent(payout_id, state, version, state.draft)
             if self._ledger.append(changes, by=BY) is None:
@@ -223,6 +223,11 @@ class PayoutWorker:
             now=now,
         )
         return [Change(payout_id, version, intent), Change(draft.account_id, len(history), reserved)]
+
+    def _is_held(self, draft: PayoutDrafted) -> bool:
+        """Whether the partner's payouts are held: they wait as they are, and go on once that is lifted."""
+        of = self._ledger.load(draft.partner_id, PARTNER).state
+        return of is not None and bool(of.payout_holds)
 
     def _check_partner(self, draft: PayoutDrafted) -> None:
         partner = self._ledger.load(draft.partner_id, PARTNER).state

@@ -1,4 +1,4 @@
-"""Column types that give the same values on SQLite and PostgreSQL."""
+"""Columns that give the same values on SQLite and PostgreSQL, and how a table of a view names them."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -78,3 +78,57 @@ def postgresql_array(column: sa.Column[Any], values: Sequence[Any]) -> str:
 def _quoted(value: str) -> str:
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+# What the tables of the views are made of
+
+
+def key(name: str, kind: Any = sa.Uuid) -> sa.Column[Any]:
+    """A column of the primary key."""
+    return sa.Column(name, kind, primary_key=True, autoincrement=False)
+
+
+def uuid(name: str, *, null: bool = False) -> sa.Column[Any]:
+    """An id."""
+    return sa.Column(name, sa.Uuid, nullable=null)
+
+
+def text(name: str, *, null: bool = False) -> sa.Column[Any]:
+    """A text of any length."""
+    return sa.Column(name, sa.Text, nullable=null)
+
+
+def whole(name: str, *, null: bool = False) -> sa.Column[Any]:
+    """A whole number."""
+    return sa.Column(name, sa.BigInteger, nullable=null)
+
+
+def time(name: str, *, null: bool = False) -> sa.Column[Any]:
+    """A time."""
+    return sa.Column(name, UtcTime, nullable=null)
+
+
+def json(name: str, *, null: bool = False) -> sa.Column[Any]:
+    """A document, as text: what is compared byte for byte must not depend on a database's own formatting."""
+    return sa.Column(name, sa.Text, nullable=null, info={"json": True})
+
+
+def position() -> sa.Column[Any]:
+    """Where in the log the row's last fact stands."""
+    return sa.Column("position", sa.BigInteger, nullable=False)
+
+
+def index_where_set(column: str, table: str) -> sa.Index:
+    """Of a column that is mostly empty: only the rows that have it."""
+    where = sa.text(f"{column} IS NOT NULL")
+    return sa.Index(f"ix_{table}_{column}", column, postgresql_where=where, sqlite_where=where)
+
+
+def learned() -> list[sa.Column[Any]]:
+    """When something was true, and when we learned it."""
+    return [time("effective_at"), time("recorded_at")]
+
+
+def changing() -> list[sa.Column[Any]]:
+    """When something began, and when it changed last."""
+    return [time("recorded_at"), time("changed_at")]

@@ -1,5 +1,6 @@
 """The directory: programs, partners, agreements, codes, referrals, customers and keys, as last told."""
 
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,8 @@ from ledger.events.partner import (
     PartnerApproved,
     PartnerDeclined,
     PartnerGroupAssigned,
+    PartnerPayoutsPaused,
+    PartnerPayoutsResumed,
     PartnerReinstated,
     PartnerReviewStarted,
     PartnerSuspended,
@@ -50,6 +53,7 @@ class Changes:
     def __init__(self) -> None:
         self.tables = {table.name: TableChanges(table) for table in _PLAIN}
         self.members: dict[tuple[Any, Any], tuple[Any, ...]] = {}
+        self.holds: dict[tuple[Any, Any], tuple[Any, ...]] = {}
 
     def __getitem__(self, name: str) -> TableChanges:
         return self.tables[name]
@@ -65,6 +69,7 @@ class Directory:
         tables.partner_groups,
         tables.partners,
         tables.partner_group_members,
+        tables.payout_holds,
         tables.agreements,
         tables.referral_codes,
         tables.referrals,
@@ -79,6 +84,8 @@ class Directory:
         PartnerApplied,
         *_STATUS,
         PartnerGroupAssigned,
+        PartnerPayoutsPaused,
+        PartnerPayoutsResumed,
         PayoutAccountLinked,
         AgreementAccepted,
         AgreementEnded,
@@ -107,13 +114,16 @@ class Directory:
         """Write the changes."""
         for table in changes.tables.values():
             table.write(connection, names)
-        name = names["partner_group_members"]
-        bulk.upsert(connection, tables.partner_group_members, name, list(changes.members.values()))
+        upserts = ((tables.partner_group_members, changes.members), (tables.payout_holds, changes.holds))
+        for upserted, rows in upserts:
+            bulk.upsert(connection, upserted, names[upserted.name], list(rows.values()))
 
     _facts: Final = frozenset(facts)
 
 
-_PLAIN: Final = tuple(table for table in Directory.tables if table is not tables.partner_group_members)
+_PLAIN: Final = tuple(
+    table for table in Directory.tables if table not in (tables.partner_group_members, tables.payout_holds)
+)
 
 
 def _stamp(event: Recorded) -> dict[str, Any]:
@@ -172,6 +182,10 @@ def _partner(changes: Changes, event: Recorded) -> None:
         case PartnerGroupAssigned(program_id=program_id, partner_group=group):
             row = (partner_id, program_id, group, event.recorded_at, event.position)
             changes.members[partner_id, program_id] = row
+        case PartnerPayoutsPaused(cause=cause, reason=reason):
+            _hold(changes, event, cause, reason, fact.effective_at)
+        case PartnerPayoutsResumed(cause=cause):
+            _hold(changes, event, cause, None, fact.effective_at)
         case PayoutAccountLinked(provider=provider, destination=destination):
             changes["partners"].put(partner_id, provider=provider, destination=destination, **changed)
         case _ if type(fact) in _STATUS:
@@ -179,6 +193,11 @@ def _partner(changes: Changes, event: Recorded) -> None:
             changes["partners"].put(partner_id, status=_STATUS[type(fact)], status_note=note, **changed)
         case _:
             pass
+
+
+def _hold(changes: Changes, event: Recorded, cause: str, reason: str | None, effective_at: datetime) -> None:
+    row = (event.originator_id, cause, reason, effective_at, event.recorded_at, event.position)
+    changes.holds[event.originator_id, cause] = row
 
 
 def _agreement(changes: Changes, event: Recorded) -> None:

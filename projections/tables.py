@@ -1,57 +1,23 @@
 """The tables of every view. Their schema is made by alembic; a test holds the two together."""
 
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 
-from projections.columns import UtcTime
+from projections.columns import changing as _changing
+from projections.columns import index_where_set as _index_where_set
+from projections.columns import json as _json
+from projections.columns import key as _key
+from projections.columns import learned as _learned
+from projections.columns import position as _position
+from projections.columns import text as _text
+from projections.columns import time as _time
+from projections.columns import uuid as _uuid
+from projections.columns import whole as _int
 
 METADATA: Final = sa.MetaData(
     naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"}
 )
-
-
-def _key(name: str, kind: Any = sa.Uuid) -> sa.Column[Any]:
-    return sa.Column(name, kind, primary_key=True, autoincrement=False)
-
-
-def _uuid(name: str, *, null: bool = False) -> sa.Column[Any]:
-    return sa.Column(name, sa.Uuid, nullable=null)
-
-
-def _text(name: str, *, null: bool = False) -> sa.Column[Any]:
-    return sa.Column(name, sa.Text, nullable=null)
-
-
-def _int(name: str, *, null: bool = False) -> sa.Column[Any]:
-    return sa.Column(name, sa.BigInteger, nullable=null)
-
-
-def _time(name: str, *, null: bool = False) -> sa.Column[Any]:
-    return sa.Column(name, UtcTime, nullable=null)
-
-
-def _json(name: str, *, null: bool = False) -> sa.Column[Any]:
-    # As text: what is compared byte for byte must not depend on a database's own formatting.
-    return sa.Column(name, sa.Text, nullable=null, info={"json": True})
-
-
-def _position() -> sa.Column[Any]:
-    return sa.Column("position", sa.BigInteger, nullable=False)
-
-
-def _index_where_set(column: str, table: str) -> sa.Index:
-    """Of a column that is mostly empty: only the rows that have it."""
-    where = sa.text(f"{column} IS NOT NULL")
-    return sa.Index(f"ix_{table}_{column}", column, postgresql_where=where, sqlite_where=where)
-
-
-def _learned() -> list[sa.Column[Any]]:
-    return [_time("effective_at"), _time("recorded_at")]
-
-
-def _changing() -> list[sa.Column[Any]]:
-    return [_time("recorded_at"), _time("changed_at")]
 
 
 # Money
@@ -241,6 +207,18 @@ partner_group_members: Final = sa.Table(
     _time("recorded_at"),
     _position(),
     sa.Index(None, "program_id", "partner_group"),
+)
+
+payout_holds: Final = sa.Table(
+    "payout_holds",
+    METADATA,
+    _key("partner_id"),
+    _key("cause", sa.Text),
+    # None: it was lifted.
+    _text("reason", null=True),
+    _time("effective_at"),
+    _time("recorded_at"),
+    _position(),
 )
 
 agreements: Final = sa.Table(

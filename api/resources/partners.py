@@ -18,6 +18,7 @@ from api.schemas.partners import (
     PartnerSchema,
     PayoutAccountSchema,
     ReasonSchema,
+    ResumedSchema,
 )
 from api.services import Resource
 from ledger import partner
@@ -27,7 +28,9 @@ from ledger.commands import (
     AssignPartnerGroup,
     DeclinePartner,
     LinkPayoutAccount,
+    PausePartnerPayouts,
     ReinstatePartner,
+    ResumePartnerPayouts,
     ReviewPartner,
     SuspendPartner,
 )
@@ -49,6 +52,7 @@ def show_partner(partner_id: UUID, state: partner.PartnerState) -> Row:
         "status": state.status,
         "status_note": state.remark,
         "payout_account": accounts[-1] if accounts else None,
+        "payout_holds": [{"cause": c, "reason": r} for c, r in sorted(state.payout_holds.items())],
         "groups": [{"program_id": p, "partner_group": g} for p, g in state.groups.items()],
     }
 
@@ -195,4 +199,40 @@ class PartnerPayoutAccount(_PartnerStep):
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response, partner_id: UUID, body: Row) -> None:
         """Later payouts go there; drafted ones keep the account that they were drafted with."""
+        self.step(req, resp, partner_id, body)
+
+
+class PartnerPayoutHold(_PartnerStep):
+    """Finance holds a partner's payouts."""
+
+    command = PausePartnerPayouts
+
+    @operation(
+        "Hold a partner's payouts",
+        body=ReasonSchema(),
+        example={"reason": "Invoice address under review."},
+        answer=PARTNER,
+        scopes=("finance:approve",),
+        problems=("unknown-partner",),
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response, partner_id: UUID, body: Row) -> None:
+        """Nothing is drafted for it, what is approved waits, until the hold is lifted. It goes on earning."""
+        self.step(req, resp, partner_id, body)
+
+
+class PartnerPayoutResumption(_PartnerStep):
+    """A hold of a partner's payouts is lifted."""
+
+    command = ResumePartnerPayouts
+
+    @operation(
+        "Lift a hold of a partner's payouts",
+        body=ResumedSchema(),
+        example={"note": "Address confirmed."},
+        answer=PARTNER,
+        scopes=("finance:approve",),
+        problems=("unknown-partner",),
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response, partner_id: UUID, body: Row) -> None:
+        """One cause, by default that of finance. Those of the provider's account lift themselves."""
         self.step(req, resp, partner_id, body)

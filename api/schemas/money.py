@@ -3,6 +3,7 @@
 from marshmallow import fields, validate
 
 from api.schemas.fields import Id, PageQuery, QueryTime, Strict, Text, Time, Whole
+from api.schemas.partners import PayoutHoldSchema
 
 
 class CapSchema(Strict):
@@ -62,6 +63,10 @@ class BalanceSchema(Strict):
     paid_minor = Whole(required=True)
     clawback_minor = Whole(required=True)
     withheld_minor = Whole(required=True)
+    payout_holds = fields.List(
+        fields.Nested(PayoutHoldSchema()),
+        metadata={"description": "Why nothing is paid to the partner now. Not told with `as_of`."},
+    )
 
 
 class AsOfQuery(PageQuery):

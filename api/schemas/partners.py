@@ -5,9 +5,11 @@ from typing import get_args
 from marshmallow import fields, validate
 
 from api.schemas.fields import Id, PageQuery, Strict, Text, Time, Whole, choice, reference, text
+from ledger.events.partner import PayoutHoldCause
 from ledger.partner import PartnerStatus
 
 STATUSES = get_args(PartnerStatus)
+HOLD_CAUSES = get_args(PayoutHoldCause)
 
 
 class NewPartnerSchema(Strict):
@@ -33,6 +35,20 @@ class MembershipSchema(Strict):
     partner_group = text(64, load_default=None, allow_none=True)
 
 
+class PayoutHoldSchema(Strict):
+    """Why nothing is drafted for a partner or sent to it. Each cause is lifted by itself."""
+
+    cause = choice(*HOLD_CAUSES, required=True)
+    reason = Text(required=True)
+
+
+class ResumedSchema(Strict):
+    """A cause to lift."""
+
+    cause = choice(*HOLD_CAUSES, load_default="finance")
+    note = text(1_000, load_default=None, allow_none=True)
+
+
 class PartnerSchema(Strict):
     """A partner: a business that refers customers."""
 
@@ -44,6 +60,11 @@ class PartnerSchema(Strict):
     status = choice(*STATUSES, required=True)
     status_note = Text(required=True, allow_none=True)
     payout_account = fields.Nested(PayoutAccountSchema(), required=True, allow_none=True)
+    payout_holds = fields.List(
+        fields.Nested(PayoutHoldSchema()),
+        required=True,
+        metadata={"description": "While there is any, nothing is paid to the partner."},
+    )
     groups = fields.List(
         fields.Nested(MembershipSchema()), metadata={"description": "Told of one partner, not in lists."}
     )

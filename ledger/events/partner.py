@@ -1,8 +1,14 @@
 """Facts of partners: businesses that refer, and what they agreed to."""
 
+from typing import Literal
 from uuid import UUID
 
 from ledger.events.base import AwareTime, Fact
+
+PayoutHoldCause = Literal[
+    "account_restricted", "account_closed", "account_mismatch", "tax_form_missing", "finance"
+]
+"""Why nothing is paid to a partner. Each cause is set and lifted by itself; `finance` is a human's word."""
 
 
 class PartnerApplied(Fact, frozen=True, kw_only=True):
@@ -58,6 +64,22 @@ class PayoutAccountLinked(Fact, frozen=True, kw_only=True):
 
     provider: str
     destination: str
+
+
+class PartnerPayoutsPaused(Fact, frozen=True, kw_only=True):
+    """Nothing is drafted for the partner or sent to it, for this cause, until that is lifted."""
+
+    cause: PayoutHoldCause
+    reason: str
+    effective_at: AwareTime
+
+
+class PartnerPayoutsResumed(Fact, frozen=True, kw_only=True):
+    """A cause is lifted; other causes may still hold the partner's payouts."""
+
+    cause: PayoutHoldCause
+    effective_at: AwareTime
+    note: str | None = None
 
 
 class AgreementAccepted(Fact, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """Programs, partners, agreements, codes, referrals, customers and keys, as last told."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -62,7 +63,7 @@ def list_partner_groups(
 
 
 def partner(connection: sa.Connection, partner_id: UUID) -> Row | None:
-    """A partner with its `groups`, by program, and its `agreements`."""
+    """A partner with its `groups`, by program, its `agreements` and its `payout_holds`."""
     found = by_key(connection, tables.partners, partner_id)
     if found is None:
         return None
@@ -75,7 +76,20 @@ def partner(connection: sa.Connection, partner_id: UUID) -> Row | None:
         **found,
         "groups": rows(connection, joined.order_by(members.c.program_id)),
         "agreements": rows(connection, accepted),
+        "payout_holds": payout_holds(connection, [partner_id]).get(partner_id, []),
     }
+
+
+def payout_holds(connection: sa.Connection, partners: Collection[UUID]) -> dict[UUID, list[Row]]:
+    """Why nothing is paid to these partners: `cause` and `reason`; who is not held is not there."""
+    c = tables.payout_holds.c
+    statement = sa.select(c.partner_id, c.cause, c.reason).where(
+        c.partner_id.in_(partners), c.reason.is_not(None)
+    )
+    found: dict[UUID, list[Row]] = {}
+    for row in rows(connection, statement.order_by(c.partner_id, c.cause)):
+        found.setdefault(row["partner_id"], []).append({"cause": row["cause"], "reason": row["reason"]})
+    return found
 
 
 def list_partners(
@@ -88,7 +102,10 @@ def list_partners(
     after: Cursor | None = None,
     limit: int = LIMIT,
 ) -> Page:
-    """Partners, by reference. `program_id`: those with an agreement; with `partner_group`: its members."""
+    """Partners, by reference, each with its `payout_holds`.
+
+    `program_id`: those with an agreement; with `partner_group`: its members.
+    """
     partners, members, agreements = tables.partners, tables.partner_group_members, tables.agreements
     statement = filtered(partners, status=status, reference=reference)
     if partner_group is not None:
@@ -102,7 +119,11 @@ def list_partners(
         )
         statement = statement.where(agreed.exists())
     order = [partners.c.reference, partners.c.partner_id]
-    return page(connection, statement, order, after=after, limit=limit)
+    found = page(connection, statement, order, after=after, limit=limit)
+    holds = payout_holds(connection, [row["partner_id"] for row in found.rows])
+    for row in found.rows:
+        row["payout_holds"] = holds.get(row["partner_id"], [])
+    return found
 
 
 def agreement(connection: sa.Connection, agreement_id: UUID) -> Row | None:

@@ -8,9 +8,11 @@ import msgspec
 import sqlalchemy as sa
 
 from projections.balances import ACCOUNT_COLUMNS, COLUMNS, EARNED
+from projections.queries.directory import payout_holds
 from projections.queries.paging import LIMIT, Cursor, Page, during, filtered, page
 from projections.tables import balances as table
 from projections.tables import journal, partners
+from projections.tables import payout_holds as holds
 
 
 class Balance(msgspec.Struct, frozen=True):
@@ -73,9 +75,17 @@ def list_balances(
     after: Cursor | None = None,
     limit: int = LIMIT,
 ) -> Page:
-    """Balances by program, partner and currency."""
+    """Balances by program, partner and currency, each with the `payout_holds` of its partner."""
+    held = sa.exists().where(holds.c.partner_id == table.c.partner_id, holds.c.reason.is_not(None))
     statement = filtered(table, program_id=program_id, partner_id=partner_id, currency=currency)
-    return page(connection, statement, list(table.primary_key), after=after, limit=limit)
+    statement = statement.add_columns(held.label("held"))
+    found = page(connection, statement, list(table.primary_key), after=after, limit=limit)
+    # Few are held: one statement is enough for most pages.
+    held_now = {row["partner_id"] for row in found.rows if row.pop("held")}
+    reasons = payout_holds(connection, held_now) if held_now else {}
+    for row in found.rows:
+        row["payout_holds"] = reasons.get(row["partner_id"], [])
+    return found
 
 
 def balances_as_of(

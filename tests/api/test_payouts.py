@@ -76,6 +76,30 @@ def test_a_bound_key_sees_no_other_partners_payout(house, due):
     assert problem(house.get(f"/v1/payout-batches/{made['batch_id']}", key)) == (403, "forbidden")
 
 
+def test_a_partners_payouts_are_held_and_resumed(house, due):
+    """The reason stands on the partner and on its balances; nobody drafts for it until it is lifted."""
+    partner_id = house.get("/v1/partners").json["items"][0]["partner_id"]
+    path = f"/v1/partners/{partner_id}"
+    held = [{"cause": "finance", "reason": "Address under review."}]
+    checker = house.key("finance:approve")
+
+    paused = house.post(f"{path}/payout-hold", {"reason": "Address under review."}, checker)
+    house.catch_up()
+    nothing = house.post("/v1/payout-batches", {"program_id": due})
+
+    assert paused.json["payout_holds"] == house.get(path).json["payout_holds"] == held
+    assert house.get("/v1/partners").json["items"][0]["payout_holds"] == held
+    assert house.get(f"{path}/balances").json["items"][0]["payout_holds"] == held
+    assert nothing.json["skipped"][0]["reason"] == (
+        "the partner's payouts are held: Address under review. (finance)"
+    )
+    resumed = house.post(f"{path}/payout-resume", {"note": "Confirmed."}, checker)
+    house.catch_up()
+    assert resumed.json["payout_holds"] == []
+    assert house.get(f"{path}/balances").json["items"][0]["payout_holds"] == []
+    assert house.post("/v1/payout-batches", {"program_id": due}).status_code == 201
+
+
 def test_a_wish_for_nobody(house):
     """Batches and payouts that are not there."""
     nobody = "00000000-0000-0000-0000-000000000001"

@@ -15,7 +15,9 @@ from ledger.commands import (
     AssignPartnerGroup,
     DeclinePartner,
     LinkPayoutAccount,
+    PausePartnerPayouts,
     ReinstatePartner,
+    ResumePartnerPayouts,
     ReviewPartner,
     SuspendPartner,
 )
@@ -25,6 +27,8 @@ from ledger.events.partner import (
     PartnerApproved,
     PartnerDeclined,
     PartnerGroupAssigned,
+    PartnerPayoutsPaused,
+    PartnerPayoutsResumed,
     PartnerReinstated,
     PartnerReviewStarted,
     PartnerSuspended,
@@ -243,3 +247,43 @@ def test_facts_of_other_rooms_change_nothing():
     assert partner.evolve(replay([APPLIED]), Fact()) == replay([APPLIED])
     reinstated = PartnerReinstated(reason="r", effective_at=NOW)
     assert partner.evolve(replay([APPLIED]), reinstated) == replay([APPLIED])
+
+
+HOLD = PausePartnerPayouts(partner_id=ID, reason="address under review")
+HELD = PartnerPayoutsPaused(cause="finance", reason="address under review", effective_at=NOW)
+CLOSED = PartnerPayoutsPaused(cause="account_closed", reason="Stripe: closed", effective_at=NOW)
+LIFT = ResumePartnerPayouts(partner_id=ID)
+
+
+def test_payouts_are_held_for_a_reason_and_go_on_when_it_is_lifted():
+    """Whatever the partner's status; the same again is nothing new, another reason is told."""
+    other = msgspec.structs.replace(HOLD, reason="by the auditor")
+    lifted = PartnerPayoutsResumed(cause="finance", effective_at=NOW)
+
+    assert decide([APPLIED], HOLD) == [HELD]
+    assert decide([APPLIED, HELD], HOLD) == []
+    assert decide([APPLIED, HELD], other) == [msgspec.structs.replace(HELD, reason="by the auditor")]
+    assert decide([APPLIED, HELD], LIFT) == [lifted]
+    assert decide([APPLIED, HELD, lifted], LIFT) == []
+    assert decide([APPLIED, HELD, lifted], HOLD) == [HELD]
+
+
+def test_each_cause_is_lifted_by_itself():
+    """A partner is paid again when none is left; who is held for two reasons is told both."""
+    given = [APPLIED, HELD, CLOSED]
+    lifted = PartnerPayoutsResumed(cause="finance", effective_at=NOW)
+
+    assert partner.payouts_held(replay(given)) == (
+        "address under review (finance); Stripe: closed (account closed)"
+    )
+    assert replay([*given, lifted]).payout_holds == {"account_closed": "Stripe: closed"}
+    assert partner.payouts_held(replay([APPLIED])) is None
+
+
+@pytest.mark.parametrize(
+    "wish", [msgspec.structs.replace(HOLD, reason=" "), msgspec.structs.replace(LIFT, note="\x00")]
+)
+def test_a_hold_has_a_reason_of_text(wish):
+    """Neither blank nor made of control characters."""
+    with pytest.raises(InvalidField):
+        decide([APPLIED, HELD], wish)

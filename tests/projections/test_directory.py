@@ -13,6 +13,8 @@ from ledger.events.partner import (
     PartnerApplied,
     PartnerApproved,
     PartnerGroupAssigned,
+    PartnerPayoutsPaused,
+    PartnerPayoutsResumed,
     PartnerSuspended,
     PayoutAccountLinked,
 )
@@ -68,6 +70,9 @@ def told(world, ledger, request):
     world.add(partner(1), PartnerApproved(note="fine"))
     world.add(partner(1), PartnerGroupAssigned(program_id=PROGRAM, partner_group="gold"))
     world.add(partner(1), PayoutAccountLinked(provider="stripe", destination="acct_1"))
+    audit = PartnerPayoutsPaused(cause="finance", reason="audit", effective_at=day(1))
+    closed = PartnerPayoutsPaused(cause="account_closed", reason="closed by Stripe", effective_at=day(2))
+    world.add(partner(1), audit, closed, PartnerPayoutsResumed(cause="finance", effective_at=day(3)))
     world.add(AGREEMENT, accepted(1))
     world.add(AGREEMENT, AgreementEnded(reason="renewal", effective_at=day(2)))
     world.add(AGREEMENT, accepted(2))
@@ -107,6 +112,10 @@ def test_the_directory_holds_what_was_told_last(told, ledger):
     assert (program["goals"], program["terms_version"], program["currency"]) == (["grow"], 1, "GBP")
     assert (terms["terms"], terms["published_by"]) == ({"a": [2], "b": 1}, "cli")
     assert (found["status"], found["status_note"], found["destination"]) == ("approved", "fine", "acct_1")
+    held = {partner(1): [{"cause": "account_closed", "reason": "closed by Stripe"}]}
+    assert found["payout_holds"] == held[partner(1)]
+    with ledger.database.read() as connection:
+        assert queries.payout_holds(connection, [partner(1), partner(2)]) == held
     assert found["groups"] == [{"program_id": PROGRAM, "partner_group": "gold"}]
     (agreement,) = found["agreements"]
     assert (agreement["terms_version"], agreement["status"], agreement["ended_at"]) == (2, "active", None)
