@@ -109,28 +109,44 @@ def evolve(state: PayoutState, fact: Fact) -> PayoutState:
 # What is frozen
 
 
+HASH_VERSION: Final = 2
+"""Of the content that an approval of a new draft freezes. A draft keeps its own for ever."""
+
+
 def content_hash(payouts: Mapping[UUID, PayoutDrafted]) -> str:
     """The SHA-256 (64 hexadecimal digits) of what an approval freezes, one payout or a whole batch.
 
     It is taken over one JSON array in UTF-8 without white space, its objects ordered by `payout_id`, with
     exactly these keys in this order: `account_from_version`, `account_id`, `account_to_version`,
-    `amount_minor`, `currency`, `destination`, `payout_id`. Versions and amounts are JSON integers, the rest
-    JSON strings, ids in their 36 characters. JSON quotes every text, so no two contents share their bytes;
-    the account's facts never change, so the two versions freeze the lines.
+    `amount_minor`, `currency`, `destination`, `hash_version`, `payout_id`, `provider`, `withheld_minor`,
+    `withholding_bps`. Payouts of hash version 1 have neither `hash_version` nor `provider` nor the last two.
+    Versions, amounts and basis points are JSON integers, the rest JSON strings, ids in their 36 characters.
+    JSON quotes every text, so no two contents share their bytes; the account's facts never change, so the two
+    versions of the account freeze the lines.
     """
-    content = [
-        {
-            "payout_id": str(payout_id),
-            "account_id": str(draft.account_id),
-            "account_from_version": draft.account_from_version,
-            "account_to_version": draft.account_to_version,
-            "amount_minor": draft.amount_minor,
-            "currency": draft.currency,
-            "destination": draft.destination,
-        }
-        for payout_id, draft in sorted(payouts.items(), key=lambda item: str(item[0]))
-    ]
+    ordered = sorted(payouts.items(), key=lambda item: str(item[0]))
+    content = [_frozen(payout_id, draft) for payout_id, draft in ordered]
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
+
+
+def _frozen(payout_id: UUID, draft: PayoutDrafted) -> dict[str, str | int]:
+    content: dict[str, str | int] = {
+        "payout_id": str(payout_id),
+        "account_id": str(draft.account_id),
+        "account_from_version": draft.account_from_version,
+        "account_to_version": draft.account_to_version,
+        "amount_minor": draft.amount_minor,
+        "currency": draft.currency,
+        "destination": draft.destination,
+    }
+    if draft.hash_version > 1:
+        content |= {
+            "hash_version": draft.hash_version,
+            "provider": draft.provider,
+            "withheld_minor": draft.withheld_minor,
+            "withholding_bps": draft.withholding_bps,
+        }
+    return content
 
 
 def idempotency_key(payout_id: UUID, attempt: int) -> str:
@@ -199,7 +215,7 @@ def confirm(
             account_id=draft.account_id,
             program_id=draft.program_id,
             partner_id=draft.partner_id,
-            net_minor=draft.amount_minor,
+            net_minor=draft.net_minor,
             currency=draft.currency,
             effective_at=now,
         ),
@@ -264,7 +280,7 @@ def reverse(
     if known is not None:
         return []
     expect(state.status, DELIVERED, "a transfer can be reversed")
-    left = _drafted(state).amount_minor - sum(state.reversals.values())
+    left = _drafted(state).net_minor - sum(state.reversals.values())
     if not 0 < amount_minor <= left:
         raise InvalidField(f"{amount_minor} reversed of {left} left", pointer="/amount_minor")
     return [PayoutReversed(amount_minor=amount_minor, effective_at=now, origin=origin, reference=reference)]

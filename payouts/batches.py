@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -24,7 +24,7 @@ from payouts.outcomes import UnsendableIntent
 PAYOUT: Final = Decider(payout.NO_PAYOUT, payout.evolve)
 BATCH: Final = Decider(payout_batch.NO_BATCH, payout_batch.evolve)
 
-PROVIDER: Final = "stripe"
+PROVIDER: Final[Literal["stripe"]] = "stripe"
 _ACCOUNTS_AT_ONCE: Final = 100
 """Accounts whose streams are held in memory together while a batch is drafted."""
 
@@ -38,7 +38,7 @@ class Skipped(msgspec.Struct, frozen=True):
 
 
 class Payout(msgspec.Struct, frozen=True, kw_only=True):
-    """One partner's part of a batch, as it stands now."""
+    """One partner's part of a batch, as it stands now: of `amount_minor` only `net_minor` is sent."""
 
     payout_id: UUID
     status: PayoutStatus
@@ -49,7 +49,11 @@ class Payout(msgspec.Struct, frozen=True, kw_only=True):
     account_from_version: int
     account_to_version: int
     amount_minor: int
+    withheld_minor: int
+    withholding_bps: int
+    net_minor: int
     currency: str
+    provider: str
     destination: str
     content_hash: str
     attempt: int
@@ -64,6 +68,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     program_id: UUID
     currency: str
     total_minor: int
+    withheld_minor: int
     made_by: str
     approved_by: str | None
     content_hash: str
@@ -114,7 +119,11 @@ def _payout(payout_id: UUID, state: PayoutState) -> Payout:
         account_from_version=draft.account_from_version,
         account_to_version=draft.account_to_version,
         amount_minor=draft.amount_minor,
+        withheld_minor=draft.withheld_minor,
+        withholding_bps=draft.withholding_bps,
+        net_minor=draft.net_minor,
         currency=draft.currency,
+        provider=draft.provider,
         destination=draft.destination,
         content_hash=payout.content_hash({payout_id: draft}),
         attempt=state.attempt,
@@ -130,6 +139,7 @@ def _batch(batch_id: UUID, state: BatchState, payouts: tuple[Payout, ...]) -> Ba
         program_id=state.draft.program_id,
         currency=state.draft.currency,
         total_minor=state.draft.total_minor,
+        withheld_minor=sum(payout.withheld_minor for payout in payouts),
         made_by=state.draft.made_by,
         approved_by=state.approved_by,
         content_hash=state.draft.content_hash,
@@ -240,6 +250,10 @@ class _Due(msgspec.Struct, frozen=True):
             currency=of.currency,
             destination=self.partner.payout_accounts[PROVIDER],
             made_by=by,
+            provider=PROVIDER,
+            withheld_minor=0,
+            withholding_bps=0,
+            hash_version=payout.HASH_VERSION,
         )
 
 

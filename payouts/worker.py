@@ -207,8 +207,8 @@ class PayoutWorker:
                 _holder(draft),
                 payout_id=payout_id,
                 attempt=state.attempt + 1,
-                net_minor=draft.amount_minor,
-                withheld_minor=0,
+                net_minor=draft.net_minor,
+                withheld_minor=draft.withheld_minor,
                 effective_at=now,
             )
         except (PartnerNotApproved, ContentChanged, InsufficientBalance, UnsendableIntent) as refusal:
@@ -380,7 +380,7 @@ def transfer_body(payout_id: UUID, attempt: int, draft: PayoutDrafted) -> str:
     Raises UnsendableIntent where Stripe's units can't hold the amount.
     """
     content = {
-        "amount": to_stripe_minor(draft.amount_minor, draft.currency),
+        "amount": to_stripe_minor(draft.net_minor, draft.currency),
         "currency": draft.currency.lower(),
         "destination": draft.destination,
         "metadata": {

@@ -84,6 +84,7 @@ def _batch(changes: Changes, event: Recorded) -> None:
                 state="draft",
                 payouts=len(fact.payout_ids),
                 total_minor=fact.total_minor,
+                withheld_minor=0,
                 content_hash=fact.content_hash,
                 made_by=fact.made_by,
                 recorded_at=event.recorded_at,
@@ -129,15 +130,21 @@ def _drafted(changes: Changes, event: Recorded, fact: facts.PayoutDrafted) -> No
         account_to_version=fact.account_to_version,
         state="draft",
         amount_minor=fact.amount_minor,
+        withheld_minor=fact.withheld_minor,
+        withholding_bps=fact.withholding_bps,
+        net_minor=fact.net_minor,
         reversed_minor=0,
         currency=fact.currency,
         destination=fact.destination,
+        provider=fact.provider,
         attempt=0,
         made_by=fact.made_by,
         recorded_at=event.recorded_at,
         changed_at=event.recorded_at,
         position=event.position,
     )
+    if fact.withheld_minor:
+        changes.batches.add(fact.batch_id, withheld_minor=fact.withheld_minor)
 
 
 def _transfer(changes: Changes, event: Recorded) -> None:

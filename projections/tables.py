@@ -325,6 +325,7 @@ payout_batches: Final = sa.Table(
     _text("reason", null=True),
     *_changing(),
     _position(),
+    _int("withheld_minor"),
     sa.Index(None, "program_id", "recorded_at"),
 )
 
@@ -353,6 +354,10 @@ payouts: Final = sa.Table(
     _time("confirmed_at", null=True),
     _time("paid_at", null=True),
     _position(),
+    _text("provider"),
+    _int("withheld_minor"),
+    _int("withholding_bps"),
+    _int("net_minor"),
     sa.Index(None, "batch_id"),
     sa.Index(None, "program_id", "partner_id", "recorded_at"),
     sa.Index(None, "partner_id", "recorded_at"),

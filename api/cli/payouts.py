@@ -14,6 +14,7 @@ from ledger.money import Money
 
 BATCHES: Final = "/v1/payout-batches"
 _PATIENCE_S: Final = 30
+_AMOUNTS: Final = ("amount_minor", "withheld_minor", "net_minor")
 
 Url = Annotated[str | None, typer.Option(envvar="REVSHARE_URL", help="Default: the local server.")]
 Key = Annotated[
@@ -100,13 +101,13 @@ def _asked(ask: Any) -> dict[str, Any]:
 
 
 def _show(batch: dict[str, Any]) -> None:
-    table = new_table("payout", "partner", "status", "amount", "attempt", "transfer")
+    table = new_table("payout", "partner", "status", "amount", "withheld", "sent", "attempt", "transfer")
     for payout in batch.get("payouts", ()):
         table.add_row(
             payout["payout_id"],
             payout["partner_id"],
             payout["status"],
-            str(Money(payout["amount_minor"], payout["currency"])),
+            *[str(Money(payout[name], payout["currency"])) for name in _AMOUNTS],
             str(payout["attempt"]),
             payout["transfer_id"] or "",
         )

@@ -1,6 +1,6 @@
 """Facts of payouts: what finance approves, and the life of each transfer."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from ledger.events.base import AwareTime, Fact
@@ -39,8 +39,12 @@ class PayoutDrafted(Fact, frozen=True, kw_only=True):
     """One partner's part of a batch.
 
     Its lines are the facts of the money account after `account_from_version`, up to `account_to_version`.
+    They make `amount_minor`, which leaves the account: of it `withheld_minor` (`withholding_bps` of the
+    amount) is kept back as tax, the rest is sent through `provider`. `hash_version` says what an approval's
+    hash covers.
     """
 
+    version: ClassVar[int] = 2
     batch_id: UUID
     program_id: UUID
     partner_id: UUID
@@ -51,6 +55,15 @@ class PayoutDrafted(Fact, frozen=True, kw_only=True):
     currency: str
     destination: str
     made_by: str
+    provider: Literal["stripe", "bank"]
+    withheld_minor: int
+    withholding_bps: int
+    hash_version: int
+
+    @property
+    def net_minor(self) -> int:
+        """What is sent."""
+        return self.amount_minor - self.withheld_minor
 
 
 class PayoutApproved(Fact, frozen=True, kw_only=True):

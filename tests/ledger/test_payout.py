@@ -50,6 +50,10 @@ DRAFTED = PayoutDrafted(
     currency="GBP",
     destination="acct_1",
     made_by=MAKER,
+    provider="stripe",
+    withheld_minor=1_25,
+    withholding_bps=1_000,
+    hash_version=2,
 )
 HASH = payout.content_hash({PAYOUT: DRAFTED})
 APPROVED = PayoutApproved(approved_by=CHECKER, content_hash=HASH)
@@ -67,7 +71,7 @@ CONFIRMED = TransferConfirmed(
     account_id=ACCOUNT,
     program_id=PROGRAM,
     partner_id=PARTNER,
-    net_minor=12_50,
+    net_minor=11_25,
     currency="GBP",
     effective_at=NOW,
 )
@@ -186,18 +190,18 @@ def test_an_outcome_of_an_earlier_attempt_is_refused():
 
 
 def test_reversals_count_once_each_and_end_at_the_amount():
-    """The same reference again is nothing new; more than was sent can't come back."""
+    """The same reference again is nothing new; more than was sent (the net) can't come back."""
     state = replay(UP_TO["reversed"])
 
     def reverse(amount, reference):
         return payout.reverse(state, amount_minor=amount, origin="us", reference=reference, now=NOW)
 
     assert reverse(50, "trr_1") == []
-    assert [fact.amount_minor for fact in reverse(12_00, "trr_2")] == [12_00]
+    assert [fact.amount_minor for fact in reverse(10_75, "trr_2")] == [10_75]
     with pytest.raises(ContentConflict):
         reverse(51, "trr_1")
     with pytest.raises(InvalidField):
-        reverse(12_01, "trr_2")
+        reverse(10_76, "trr_2")
 
 
 # Batches
@@ -284,6 +288,10 @@ def test_a_batch_is_canceled_before_its_approval_only():
         ("account_id", uuid4()),
         ("account_from_version", 1),
         ("account_to_version", 4),
+        ("provider", "bank"),
+        ("withheld_minor", 1_24),
+        ("withholding_bps", 999),
+        ("hash_version", 3),
     ],
 )
 def test_the_hash_covers_each_field_that_an_approval_freezes(field, other):
@@ -302,10 +310,21 @@ def test_the_hash_is_that_of_its_documented_bytes():
     """Anybody can compute it from what the documentation says, without our code."""
     documented = (
         '[{"account_from_version":0,"account_id":"00000000-0000-0000-0000-000000000003",'
-        '"account_to_version":3,"amount_minor":1250,"currency":"GBP","destination":"acct_1",'
-        '"payout_id":"00000000-0000-0000-0000-000000000005"}]'
+        '"account_to_version":3,"amount_minor":1250,"currency":"GBP","destination":"acct_1","hash_version":2,'
+        '"payout_id":"00000000-0000-0000-0000-000000000005","provider":"stripe","withheld_minor":125,'
+        '"withholding_bps":1000}]'
     )
     # printf '%s' "$documented" | sha256sum
 
     assert msgspec.json.encode(msgspec.json.decode(documented), order="sorted").decode() == documented
-    assert HASH == "bd4818b8967df27e554d87567e5ca3c6618f0c09458a6bf5395f529eef23408f"
+    assert HASH == "7bf24fbe6e3b9be9b1eef1847d4282b5950d44d5a6a617ce43ba9379e6461918"
+
+
+def test_a_draft_from_before_withholding_keeps_its_hash():
+    """What was approved under hash version 1 is still what was approved: the same bytes, not one more."""
+    old = msgspec.structs.replace(DRAFTED, hash_version=1, withheld_minor=0, withholding_bps=0)
+
+    # printf '%s' '[{"account_from_version":0,…,"destination":"acct_1","payout_id":"…5"}]' | sha256sum
+    assert payout.content_hash({PAYOUT: old}) == (
+        "bd4818b8967df27e554d87567e5ca3c6618f0c09458a6bf5395f529eef23408f"
+    )

@@ -117,6 +117,10 @@ class Payouts(RuleBasedStateMachine):
                 currency="GBP",
                 destination="acct_1",
                 made_by="key:maker",
+                provider="stripe",
+                withheld_minor=0,
+                withholding_bps=0,
+                hash_version=2,
             ),
             APPROVED,
         ]

@@ -39,6 +39,10 @@ def draft(currency: str, amount_minor: int, destination: str = "acct_1") -> Payo
         currency=currency,
         destination=destination,
         made_by="key:maker",
+        provider="stripe",
+        withheld_minor=0,
+        withholding_bps=0,
+        hash_version=2,
     )
 
 

@@ -32,7 +32,7 @@ CONFIRMED = facts.TransferConfirmed(
     account_id=ACCOUNT,
     program_id=PROGRAM,
     partner_id=partner(1),
-    net_minor=2_000,
+    net_minor=1_800,
     currency="GBP",
     effective_at=day(52),
 )
@@ -51,7 +51,7 @@ STEPS = [
     (facts.PayoutPaid(effective_at=day(53)), "paid"),
     (facts.PayoutReturned(effective_at=day(54), reason="closed"), "returned"),
     (
-        facts.PayoutReversed(amount_minor=2_000, effective_at=day(55), origin="us", reference="trr_1"),
+        facts.PayoutReversed(amount_minor=1_800, effective_at=day(55), origin="us", reference="trr_1"),
         "reversed",
     ),
 ]
@@ -74,6 +74,10 @@ def drafted(world):
         currency="GBP",
         destination="acct_1",
         made_by="key:ann",
+        provider="stripe",
+        withheld_minor=200,
+        withholding_bps=1_000,
+        hash_version=2,
     )
     batch = facts.PayoutBatchDrafted(
         program_id=PROGRAM,
@@ -99,9 +103,11 @@ def test_a_payout_shows_each_step(drafted, ledger):
             found = queries.payout(connection, PAYOUT)
         assert found["state"] == state
 
+    shown = ("amount_minor", "withheld_minor", "withholding_bps", "net_minor", "provider")
+    assert [found[name] for name in shown] == [2_000, 200, 1_000, 1_800, "stripe"]
     assert (found["attempt"], found["transfer_id"], found["approved_by"]) == (2, "tr_1", "key:bob")
     assert (found["intent_at"], found["confirmed_at"], found["paid_at"]) == (day(50), day(52), day(53))
-    assert found["reversed_minor"] == 2_000
+    assert found["reversed_minor"] == 1_800
     assert [(a["attempt"], a["state"], a["code"]) for a in found["attempts"]] == [
         (1, "rejected", "no_such_account"),
         (2, "confirmed", None),
@@ -127,6 +133,7 @@ def test_a_batch_counts_its_payouts_by_state(drafted, ledger):
         found = queries.payout_batch(connection, BATCH)
         drafts = queries.list_payouts(connection, batch_id=BATCH, state="draft")
         batches = queries.list_payout_batches(connection, state="approved")
+    assert (found["total_minor"], found["withheld_minor"]) == (2_000, 200)
     assert (found["state"], found["approved_by"], found["states"]) == ("approved", "key:bob", {"draft": 1})
     assert [row["payout_id"] for row in drafts.rows] == [PAYOUT]
     assert [row["batch_id"] for row in batches.rows] == [BATCH]
