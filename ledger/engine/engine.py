@@ -19,7 +19,7 @@ from ledger.events.base import Recorded
 from ledger.events.partner import AgreementAccepted
 from ledger.events.program import TermsVersionPublished
 from ledger.events.referral import CustomerReattributed, ReferralRecorded
-from ledger.store.application import Ledger
+from ledger.store.application import Change, Ledger
 from ledger.store.database import DatabaseUnavailable
 from ledger.store.leader import LeaderLock
 
@@ -27,6 +27,8 @@ POSITION: Final = "engine"
 """The name of the engine's position in the log."""
 _TURN: Final = "engine:turn"
 """Counts the engine's transactions: whoever finds it changed is not the leader any more."""
+LOST_MAX: Final = 20
+"""How often in a row a step may lose its race: payouts win one now and then, never so many."""
 BATCH_MAX: Final = 1_000
 IDLE_S: Final = timedelta(milliseconds=50).total_seconds()
 RETRY_S: Final = timedelta(seconds=1).total_seconds()
@@ -53,6 +55,10 @@ class NotLeader(Exception):
     """Another engine has taken a step meanwhile: this one must give way."""
 
 
+class EngineStuck(Exception):
+    """Streams that the engine alone writes hold facts that it does not know: its steps can't be stored."""
+
+
 class RewardEngine:
     """One leader. A second engine is fenced off by the turn that each step advances."""
 
@@ -61,6 +67,8 @@ class RewardEngine:
         self._batch_max = batch_max
         self._directory = Directory(ledger)
         self._turn: int | None = None
+        self._lost: dict[str, int] = {}
+        """How often in a row each kind of step has lost its race."""
 
     def run(self, stop: threading.Event) -> None:
         """Step until told to stop; a database that is down, or another leader, is waited for."""
@@ -79,13 +87,17 @@ class RewardEngine:
                 except NotLeader:
                     _log.warning("another engine led meanwhile; this one starts over")
                     self._turn = None
+                except EngineStuck as error:
+                    _log.error("the engine is stuck", error=str(error), retry_in_s=RETRY_S)
+                    stop.wait(RETRY_S)
         finally:
             lock.release()
 
     def step(self) -> int:
         """Read a batch, settle what waits, mature what is due: how much there was to do; 0 when idle.
 
-        Raises NotLeader when another engine wrote since this one's last step.
+        Raises NotLeader when another engine wrote since this one's last step, and EngineStuck when the
+        same step lost its race so often that it can't be chance.
         """
         return self._read() + self._settle_waiting() + self._mature()
 
@@ -107,7 +119,7 @@ class RewardEngine:
             self._load_for(space, events, until=position)
             for event in events:
                 self._take(space, event)
-        self._commit(space, position=rows[-1][4])
+        self._commit(space, "read", position=rows[-1][4])
         return len(rows)
 
     def _settle_waiting(self) -> int:
@@ -124,7 +136,7 @@ class RewardEngine:
             for row in waiting:
                 Settler(self._directory).settle(space, space.conversions[row.conversion_id], row.since)
                 space.work_done.append(row.conversion_id)
-        self._commit(space)
+        self._commit(space, "settle")
         return len(waiting)
 
     def _mature(self) -> int:
@@ -145,7 +157,7 @@ class RewardEngine:
             space.load_accounts(piece.account_id for piece in pieces)
             for piece in pieces:
                 Settler.mature(space, piece)
-        self._commit(space)
+        self._commit(space, "mature")
         return len(pieces)
 
     # One transaction
@@ -166,7 +178,7 @@ class RewardEngine:
         self._turn = turn
         return int(found.get(POSITION, 0))
 
-    def _commit(self, space: Workspace, *, position: int | None = None) -> None:
+    def _commit(self, space: Workspace, step: str, *, position: int | None = None) -> None:
         assert self._turn is not None
         turn = self._turn
 
@@ -176,11 +188,30 @@ class RewardEngine:
             if position is not None:
                 tables.upsert(connection, tables.positions, [{"name": POSITION, "position": position}])
 
-        if self._ledger.append(space.changes(), by=POSITION, within=within) is None:
+        changes = space.changes()
+        if self._ledger.append(changes, by=POSITION, within=within) is None:
             # A money account moved on between our read and our write: payouts may do that. The step is
             # taken again from the start; nothing of it was stored.
+            self._lost[step] = self._lost.get(step, 0) + 1
+            if self._lost[step] >= LOST_MAX:
+                raise EngineStuck(self._why_lost(step, changes))
             return
+        self._lost.pop(step, None)
         self._turn = turn + 1
+
+    def _why_lost(self, step: str, changes: Sequence[Change]) -> str:
+        """Which stream stands in the way, as far as it can still be seen."""
+        text = f"the step `{step}` lost its race {self._lost[step]} times in a row"
+        with self._ledger.database.read() as connection:
+            versions = {change.stream_id: change.expected_version for change in changes}
+            tails = self._ledger.log.read_tails(connection, versions)
+        if not tails:
+            return text
+        stream, version, topic, _, position = tails[0]
+        return (
+            f"{text}: stream {stream} holds {topic} as its version {version} at position {position} of the"
+            f" log, and the engine knows it up to version {versions[stream]}"
+        )
 
     @staticmethod
     def _advance(connection: sa.Connection, turn: int) -> None:

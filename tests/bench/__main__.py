@@ -7,14 +7,15 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from tests.bench import balances, batch, rebuilding, rewards, single_post
 from tests.bench.client import Client
-from tests.bench.harness import HEADING, NOT_MEASURED, Ratio
-from tests.bench.place import place
+from tests.bench.harness import HEADING, NOT_MEASURED, Ratio, timed
+from tests.bench.place import Place, place
 from tests.support.postgres import running_postgres
 
 QUICK_EVENTS = (10_000,)
@@ -59,26 +60,28 @@ def measure_on(
     kind = "sqlite" if url is None else "postgresql"
     found: list[Ratio] = []
 
-    def wanted(*names: str) -> bool:
-        asked = options.only is None or any(name.startswith(options.only) for name in names)
-        if asked:
-            say(f"{kind}: {', '.join(names)}")
-        return asked
+    def run(names: Sequence[str], measure: Callable[[], Iterable[Ratio]]) -> None:
+        if options.only is not None and not any(name.startswith(options.only) for name in names):
+            return
+        say(f"{kind}: {', '.join(names)}")
+        with timed() as seconds:
+            found.extend(measure())
+        say(f"    took {seconds():.1f} s")
 
     with place(url, folder / f"{kind}-doors", client, quick=options.quick) as here:
-        if wanted("single-post"):
-            found.append(single_post.measure(here))
-        if wanted("batch-vs-raw", "batch-vs-library"):
-            found += batch.measure(here)
+        run(["single-post"], lambda: [single_post.measure(here)])
+        run(["batch-vs-raw", "batch-vs-library"], lambda: batch.measure(here))
     with place(url, folder / f"{kind}-books", client, quick=options.quick) as here:
         for events in options.events or (QUICK_EVENTS if options.quick else FULL_EVENTS):
-            if wanted("balance-p99"):
-                found.append(balances.measure(here, events))
-        if wanted("rewards-vs-scan", "hot-partner"):
-            found += rewards.measure(here)
-        if wanted(*rebuilding.VIEWS):
-            found += rebuilding.measure(here)
+            run(["balance-p99"], partial(_balances, here, events))
+        run(["rewards-vs-scan", "hot-partner"], lambda: rewards.measure(here))
+        # Last, since no engine may run over the log that it fills.
+        run(list(rebuilding.VIEWS), lambda: rebuilding.measure(here))
     return [(kind, ratio) for ratio in found]
+
+
+def _balances(here: Place, events: int) -> list[Ratio]:
+    return [balances.measure(here, events)]
 
 
 @contextmanager
