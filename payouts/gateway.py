@@ -96,6 +96,7 @@ class StripeGateway:
         live: bool = False,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
         read_timeout_s: float = READ_TIMEOUT_S,
+        http_client: stripe.HTTPClient | None = None,
     ) -> None:
         self._live = not api_key.startswith(_TEST_KEYS)
         self.address = (base_address or STRIPE_ADDRESS).rstrip("/")
@@ -112,7 +113,7 @@ class StripeGateway:
             stripe_version=API_VERSION,
             # The worker alone decides when a key is sent again: it records that first.
             max_network_retries=0,
-            http_client=_http_client(self.address, (connect_timeout_s, read_timeout_s)),
+            http_client=http_client or _http_client(self.address, (connect_timeout_s, read_timeout_s)),
         )
 
     def create_transfer(self, intent: TransferIntent) -> Outcome:

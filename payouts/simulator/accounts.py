@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from payouts.simulator import problems
 from payouts.simulator.books import PLATFORM
-from payouts.simulator.calls import Work
 from payouts.simulator.forms import Params, merged_metadata
 from payouts.simulator.listing import created_in, page
 from payouts.simulator.problems import StripeProblem
 from payouts.simulator.store import Body
+from payouts.simulator.work import Work
 
 TYPES = ("custom", "express", "standard")
 BUSINESS_TYPES = ("company", "government_entity", "individual", "non_profit")
@@ -167,6 +167,17 @@ def destination(work: Work, identifier: str) -> Body:
         message = "Your destination account needs the following capability enabled: transfers"
         raise StripeProblem(400, message, code="insufficient_capabilities_for_transfer", param="destination")
     return account
+
+
+def lose_transfers(work: Work, identifier: str) -> None:
+    """Take the `transfers` capability away, as a review of the account does."""
+    account = work.tx.get("account", PLATFORM, identifier)
+    if account is None:
+        return
+    account["capabilities"]["transfers"] = "inactive"
+    account["requirements"]["disabled_reason"] = "requirements.past_due"
+    work.tx.replace(account)
+    work.emit("account.updated", account, account=identifier)
 
 
 def _requested(params: Params) -> dict[str, bool]:

@@ -14,11 +14,13 @@ import falcon
 import msgspec
 
 from payouts.simulator import accounts, books, happenings, money, problems, transfers
-from payouts.simulator.calls import Calls, Work, random_id
+from payouts.simulator.calls import Calls
 from payouts.simulator.faults import DROP, Dropped, Fault, Faults
 from payouts.simulator.forms import Params
+from payouts.simulator.playing import BadGateway, bad_gateway
 from payouts.simulator.problems import StripeProblem
 from payouts.simulator.store import Body, Store
+from payouts.simulator.work import Work, random_id
 
 _TEST_KEY = re.compile(r"(sk|rk)_test_[A-Za-z0-9_]+\Z")
 
@@ -112,8 +114,11 @@ class FaultScript:
 class Door:
     """What every call goes through: a request id, the version header, and a test key."""
 
+    def __init__(self, make_id: Callable[[str], str]) -> None:
+        self._make_id = make_id
+
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        req.context.request_id = random_id("req")
+        req.context.request_id = self._make_id("req")
         req.context.api_version = req.get_header("Stripe-Version")
         resp.set_header("Request-Id", req.context.request_id)
         if req.context.api_version is not None:
@@ -143,10 +148,11 @@ def create_app(
     faults: Faults,
     clock: Callable[[], int] = lambda: int(time.time()),
     make_id: Callable[[str], str] = random_id,
+    sleep: Callable[[float], object] = time.sleep,
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """The WSGI application over a store. The clock gives seconds since 1970."""
-    app = falcon.App(middleware=[Door()])
-    calls = Calls(store, faults, clock, make_id)
+    app = falcon.App(middleware=[Door(make_id)])
+    calls = Calls(store, faults, clock, make_id, sleep)
     for route in ROUTES:
         app.add_route(route.path, Endpoint(calls, route))
     app.add_route("/_sim/books", Books(store))
@@ -155,14 +161,20 @@ def create_app(
     app.add_error_handler(falcon.HTTPError, _on_http_error)
     app.add_error_handler(StripeProblem, _on_problem)
     app.add_error_handler(Dropped, _on_dropped)
+    app.add_error_handler(BadGateway, _on_bad_gateway)
     return app
 
 
-def fund_platform(store: Store, opening: dict[str, int], clock: Callable[[], int]) -> None:
+def fund_platform(
+    store: Store,
+    opening: dict[str, int],
+    clock: Callable[[], int],
+    make_id: Callable[[str], str] = random_id,
+) -> None:
     """Give the platform test money, in minor units, in those currencies that it never held before."""
     with store.write() as tx:
         held = books.balances(tx.connection, books.PLATFORM)
-        work = Work(tx, clock(), books.PLATFORM, random_id, random_id("req"), None, None)
+        work = Work(tx, clock(), books.PLATFORM, make_id, make_id("req"), None, None)
         for currency, amount in opening.items():
             if currency not in held:
                 money.top_up(work, money.TopUp(amount, currency, "Opening balance", None, None, {}))
@@ -194,6 +206,10 @@ def _on_mistake(req: falcon.Request, resp: falcon.Response, mistake: Exception, 
     """The stand-in's own mistake: said on stderr, answered as Stripe answers its own."""
     req.log_error(f"{req.method} {req.path}: {mistake!r}")
     _on_problem(req, resp, problems.unknown_error(), params)
+
+
+def _on_bad_gateway(_req: falcon.Request, resp: falcon.Response, _bad: BadGateway, _params: object) -> None:
+    bad_gateway(resp)
 
 
 def _on_dropped(req: falcon.Request, _resp: falcon.Response, _dropped: Dropped, _params: object) -> None:

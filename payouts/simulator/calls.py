@@ -3,69 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import falcon
 import msgspec
 
-from payouts.simulator import books, problems
-from payouts.simulator.faults import DROP, Dropped, Fault, Faults
+from payouts.simulator import books, playing, problems
+from payouts.simulator.faults import Fault, FaultSource
 from payouts.simulator.forms import Params, Tree, decode
 from payouts.simulator.problems import StripeProblem
 from payouts.simulator.store import Body, Store, StoredAnswer, Transaction
+from payouts.simulator.work import Work
 
 KEY_LENGTH_MAX = 255
 # Stripe may prune a key after 24 hours. This stand-in always does: a client must not lean on more.
 KEY_KEPT_S = 24 * 3600
 BODY_LENGTH_MAX = 1 << 20
 
-_ID_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 FORM = "application/x-www-form-urlencoded"
 
 Checked = TypeVar("Checked")
-
-
-def random_id(prefix: str) -> str:
-    """An id as Stripe's look: `tr_1` and 23 letters or digits."""
-    return f"{prefix}_1" + "".join(secrets.choice(_ID_LETTERS) for _ in range(23))
-
-
-@dataclass(frozen=True)
-class Work:
-    """What an operation works with: the open transaction and who asks for what, when."""
-
-    tx: Transaction
-    now: int
-    owner: str
-    make_id: Callable[[str], str]
-    request_id: str
-    idempotency_key: str | None
-    api_version: str | None
-
-    def new_id(self, prefix: str) -> str:
-        """A fresh id with Stripe's prefix for the kind."""
-        return self.make_id(prefix)
-
-    def emit(self, kind: str, about: Body, account: str | None = None) -> None:
-        """Write an event: the object as it is now, under Stripe's name for what happened to it."""
-        event = {
-            "id": self.new_id("evt"),
-            "object": "event",
-            "api_version": self.api_version,
-            "created": self.now,
-            "data": {"object": about},
-            "livemode": False,
-            "pending_webhooks": 0,
-            "request": {"id": self.request_id, "idempotency_key": self.idempotency_key},
-            "type": kind,
-        }
-        self.tx.add(books.PLATFORM, {**event, "account": account} if account else event)
 
 
 class KeysInUse:
@@ -96,9 +56,15 @@ class Calls:
     """Runs operations: reads on a view of the store, writes in one transaction with their idempotency key."""
 
     def __init__(
-        self, store: Store, faults: Faults, clock: Callable[[], int], make_id: Callable[[str], str]
+        self,
+        store: Store,
+        faults: FaultSource,
+        clock: Callable[[], int],
+        make_id: Callable[[str], str],
+        sleep: Callable[[float], object],
     ) -> None:
         self._store, self._faults, self._clock, self._make_id = store, faults, clock, make_id
+        self._sleep = sleep
         self._keys = KeysInUse()
 
     def _work(self, tx: Transaction, req: falcon.Request, owner: str, key: str | None = None) -> Work:
@@ -120,8 +86,7 @@ class Calls:
     ) -> None:
         """Answer a GET. Nothing is stored, its faults neither."""
         fault = self._faults.take(f"{req.method} {req.uri_template}")
-        _before(fault)
-        _delay(fault)
+        playing.before(fault, self._sleep)
         params = Params(decode(req.query_string.encode()))
         with self._store.read() as tx:
             body = answer(self._work(tx, req, self._owner(tx, req)), params)
@@ -129,7 +94,7 @@ class Calls:
         if fault is not None and fault.do in ("stored_500", "stored_500_after_commit"):
             raise problems.unknown_error()
         _send(resp, 200, _dumps(body))
-        _after(fault, req)
+        playing.after(fault, req, resp)
 
     def write(
         self,
@@ -145,14 +110,13 @@ class Calls:
         request.
         """
         fault = self._faults.take(f"{req.method} {req.uri_template}")
-        _before(fault)
         tree = _form(req)
         key = _key(req)
         if req.get_header("Stripe-Account") is not None:
             message = "This stand-in does not write on behalf of connected accounts."
             raise StripeProblem(400, message, param="Stripe-Account")
         with self._keys.holding(books.PLATFORM, key):
-            _delay(fault)
+            playing.before(fault, self._sleep)
             with self._store.write() as tx:
                 work = self._work(tx, req, books.PLATFORM, key)
                 answer, replayed = _answer(work, req, tree, check, run, fault)
@@ -162,7 +126,7 @@ class Calls:
         if replayed:
             resp.set_header("Idempotent-Replayed", "true")
             resp.set_header("Original-Request", answer.request_id)
-        _after(fault, req)
+        playing.after(fault, req, resp)
 
 
 def _answer(
@@ -196,44 +160,14 @@ def _execute(
     work: Work, checked: Checked, run: Callable[[Work, Checked], Body], fault: Fault | None
 ) -> tuple[int, Body]:
     """Status and body. A refusal in the middle leaves nothing of the operation behind, but is an answer."""
-    kind = None if fault is None else fault.do
-    if kind == "stored_500":
-        return 500, problems.unknown_error().body()
     try:
+        playing.within(fault, work, checked)
         with work.tx.attempt():
             body = run(work, checked)
+        playing.executed(fault)
     except StripeProblem as refusal:
         return refusal.status, refusal.body()
-    if kind == "stored_500_after_commit":
-        return 500, problems.unknown_error().body()
     return 200, body
-
-
-def _before(fault: Fault | None) -> None:
-    """Play the faults that come before anything is executed."""
-    if fault is None:
-        return
-    if fault.do == "drop_before":
-        raise Dropped
-    if fault.do == "rate_limit":
-        headers = {} if fault.retry_after_s is None else {"Retry-After": str(fault.retry_after_s)}
-        raise StripeProblem(429, "Request rate limit exceeded.", code="rate_limit", headers=headers)
-    if fault.do == "key_in_use":
-        raise problems.key_in_use("(a fault)")
-
-
-def _delay(fault: Fault | None) -> None:
-    """Let the caller wait, as a slow service does."""
-    if fault is not None and fault.do == "delay":
-        time.sleep(fault.seconds)
-
-
-def _after(fault: Fault | None, req: falcon.Request) -> None:
-    """Play the faults that come after everything is stored: the answer does not arrive whole."""
-    if fault is not None and fault.do == "drop_after_commit":
-        req.env[DROP] = "close"
-    if fault is not None and fault.do == "truncate_after_commit":
-        req.env[DROP] = "truncate"
 
 
 def _form(req: falcon.Request) -> Tree:

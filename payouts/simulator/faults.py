@@ -1,37 +1,51 @@
-"""Faults on demand: a script of what goes wrong with the next calls. Kept in memory only."""
+"""Faults on demand: what goes wrong with which calls, by script, count or chance. In memory only."""
 
 from __future__ import annotations
 
+import random
 import threading
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, Protocol
 
 import msgspec
 
 FaultKind = Literal[
     "drop_before",  # the connection ends before anything was executed
     "drop_after_commit",  # executed and stored, but the answer is lost
+    "hang_after_commit",  # executed and stored, but the answer does not come: the caller has to give up
     "truncate_after_commit",  # executed and stored, the answer breaks off in its middle
     "stored_500",  # nothing moved; the 500 is kept under the key
     "stored_500_after_commit",  # the money moved, and yet the answer kept under the key is a 500
+    "html_502",  # something before Stripe answers, in HTML; nothing executed or kept
+    "html_502_after_commit",  # executed and stored, but the answer got lost on its way and is HTML
+    "no_json_after_commit",  # executed and stored, but the answer is a 200 that is no JSON
     "rate_limit",  # 429, nothing executed or kept
+    "lock_timeout",  # 429 of another kind: the object is being worked on; nothing executed or kept
     "key_in_use",  # 409, nothing executed or kept
     "delay",  # the answer takes `seconds` longer, with the key in use all the while
+    "insufficient_balance",  # executed as if the money were not there yet; that answer is kept under the key
+    "capability_lost",  # the destination loses its `transfers` capability, then the call runs
 ]
 
-
-# The WSGI environment's word to the server, with "close" or "truncate": end this connection.
+# Words to the server in the WSGI environment: end this connection (close, truncate, hang), after how long.
 DROP = "stripe_simulator.drop"
+DROP_AFTER_S = "stripe_simulator.drop_after_s"
+HANG_S = 300.0
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One line of the script: what happens how often on which call.
+    """One line of the script: what happens on which call.
 
-    `on` is a method and a route as app.py has it (`POST /v1/transfers`), or `*` for any.
+    `on` is a method and a route as app.py has it (`POST /v1/transfers`), or `*` for any. Without more it
+    happens to the next `times` calls (None: to all); with `nth` to the nth call from now on; with
+    `per_mille` to as many of a thousand calls, by the generator that the faults were seeded with.
     """
 
     on: str
     do: FaultKind
-    times: int = 1
+    times: int | None = 1
+    nth: int | None = None
+    per_mille: int | None = None
     seconds: float = 0.0
     retry_after_s: int | None = None
 
@@ -40,24 +54,65 @@ class Dropped(Exception):
     """The connection shall end here, before anything was executed."""
 
 
-class Faults:
-    """The faults still to come, taken in the order of the script."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._left: list[Fault] = []
-
-    def add(self, script: list[Fault]) -> int:
-        """Append to the script. Says how many calls will fail."""
-        with self._lock:
-            for fault in script:
-                self._left.extend([msgspec.structs.replace(fault, times=1)] * fault.times)
-            return len(self._left)
+class FaultSource(Protocol):
+    """What the calls ask, each once, before they do anything."""
 
     def take(self, call: str) -> Fault | None:
-        """The next fault for this call, or None."""
+        """What goes wrong with this call, or None."""
+        ...
+
+
+class _Line:
+    """A line of the script, with what it saw so far."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+        self.left = fault.times
+        self.seen = 0
+
+    def strikes(self, chance: random.Random) -> bool:
+        """Whether it happens to this call, which is one that it is about."""
+        self.seen += 1
+        if self.left == 0:
+            return False
+        if self.fault.nth is not None and self.seen != self.fault.nth:
+            return False
+        return self.fault.per_mille is None or chance.randrange(1000) < self.fault.per_mille
+
+
+class Faults:
+    """The faults still to come: the first line of the script that strikes is taken."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._lock = threading.Lock()
+        self._lines: list[_Line] = []
+        self._chance = random.Random(seed)
+
+    def reset(self, seed: int = 0) -> None:
+        """Forget the script and begin the chances anew."""
         with self._lock:
-            for index, fault in enumerate(self._left):
-                if fault.on in (call, "*"):
-                    return self._left.pop(index)
-        return None
+            self._lines.clear()
+            self._chance.seed(seed)
+
+    def add(self, script: Sequence[Fault]) -> int:
+        """Append to the script. Says how many calls will surely fail."""
+        with self._lock:
+            self._lines.extend(_Line(fault) for fault in script)
+            return sum(line.left or 0 for line in self._lines if line.fault.per_mille is None)
+
+    def take(self, call: str) -> Fault | None:
+        """The next fault for this call, or None. Every line that is about the call counts it."""
+        if not self._lines:
+            return None
+        with self._lock:
+            struck = [
+                line for line in self._lines if line.fault.on in (call, "*") and line.strikes(self._chance)
+            ]
+            if not struck:
+                return None
+            line = struck[0]
+            if line.left is not None:
+                line.left -= 1
+                if line.left == 0:
+                    self._lines.remove(line)
+            return line.fault

@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 from payouts.simulator import problems
-from payouts.simulator.calls import Work
 from payouts.simulator.forms import Params
 from payouts.simulator.listing import created_in, field_is, page
 from payouts.simulator.problems import StripeProblem
 from payouts.simulator.store import Body
+from payouts.simulator.work import Work
 
 _TYPES_MAX = 20
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from payouts.simulator import problems
-from payouts.simulator.calls import Work
 from payouts.simulator.forms import Params
 from payouts.simulator.problems import StripeProblem
 from payouts.simulator.store import Body
+from payouts.simulator.work import Work
 
 LIMIT_DEFAULT, LIMIT_MAX = 10, 100
 _COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}

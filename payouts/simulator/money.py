@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from payouts.simulator import books, problems
 from payouts.simulator.books import PLATFORM, WORLD, Leg
-from payouts.simulator.calls import Work
 from payouts.simulator.forms import Params, merged_metadata
 from payouts.simulator.listing import created_in, equal_to, field_is, page
 from payouts.simulator.problems import StripeProblem
 from payouts.simulator.store import Body
+from payouts.simulator.work import Work
 
 # What Stripe's documentation lists as supported currencies, in lower case.
 _SUPPORTED = """

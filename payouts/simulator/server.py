@@ -8,11 +8,12 @@ from __future__ import annotations
 import io
 import socketserver
 import sys
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from payouts.simulator.faults import DROP
+from payouts.simulator.faults import DROP, DROP_AFTER_S
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -74,10 +75,18 @@ class Handler(BaseHTTPRequestHandler):
 
         content = b"".join(self.server.application(environ, start_response))
         drop = environ.get(DROP)
-        if drop == "close":
+        if drop in ("close", "hang"):
             self.close_connection = True
+            if drop == "hang":
+                self._wait_for_hanging_up(environ[DROP_AFTER_S])
             return
         self._write(answered[0], answered[1], content, truncated=drop == "truncate")
+
+    def _wait_for_hanging_up(self, seconds: float) -> None:
+        """Say nothing until the caller has had enough, or for so long."""
+        self.connection.settimeout(seconds)
+        with suppress(OSError):
+            self.rfile.read(1)
 
     def _body(self) -> bytes | None:
         """The whole body, or None when it was refused (and the connection ends, for its rest is unread)."""

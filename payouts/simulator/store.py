@@ -179,6 +179,39 @@ class Store:
             self._idle_readers.pop().close()
 
 
+class MemoryStore(Store):
+    """The same in memory, over one connection, for one thread. Nothing survives it; `reset` empties it."""
+
+    def __init__(self) -> None:
+        self._writer = sqlite3.connect(":memory:", isolation_level=None)
+        self._writer.executescript(SCHEMA + books.SCHEMA)
+        self._empty = self._writer.serialize()
+
+    def reset(self) -> None:
+        """As it was when it was made."""
+        self._writer.deserialize(self._empty)
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """A transaction that is undone when the block raises."""
+        self._writer.execute("BEGIN")
+        try:
+            yield Transaction(self._writer)
+            self._writer.execute("COMMIT")
+        except BaseException:
+            self._writer.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """Everything stored so far; nobody else can write meanwhile."""
+        yield Transaction(self._writer)
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._writer.close()
+
+
 def _dumps(body: Body) -> str:
     return msgspec.json.encode(body).decode()
 

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from payouts.simulator import accounts, books, problems
 from payouts.simulator.books import PLATFORM, Leg
-from payouts.simulator.calls import Work
 from payouts.simulator.forms import Params, merged_metadata
 from payouts.simulator.listing import created_in, equal_to, field_is, page
 from payouts.simulator.money import currency_of, post_transaction
 from payouts.simulator.problems import StripeProblem
 from payouts.simulator.store import Body
+from payouts.simulator.work import Work
 
 _REVERSALS_SHOWN_MAX = 10  # A transfer shows its latest reversals; the rest are listed by their own address.
 
