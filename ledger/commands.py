@@ -8,7 +8,7 @@ import msgspec
 from ledger.events.access import Scope
 from ledger.events.base import AwareTime
 from ledger.events.conversion import ConversionKind
-from ledger.events.partner import PayoutHoldCause
+from ledger.events.partner import PayoutHoldCause, TaxForm
 from ledger.events.program import ProgramType
 from ledger.events.referral import ReferralVia
 from ledger.money import AMOUNT_MINOR_MAX
@@ -126,6 +126,30 @@ class ResumePartnerPayouts(Command, frozen=True, kw_only=True):
     partner_id: UUID
     cause: PayoutHoldCause = "finance"
     note: str | None = None
+
+
+class SeePayoutAccount(Command, frozen=True, kw_only=True):
+    """Say how a partner's account stood at the provider at `effective_at`, when it was looked at."""
+
+    partner_id: UUID
+    provider: str
+    destination: str
+    transfers_active: bool
+    payouts_enabled: bool
+    disabled_reason: str | None
+    currently_due: tuple[str, ...]
+    country: str | None
+    default_currency: str | None
+    effective_at: AwareTime
+
+
+class FileTaxForm(Command, frozen=True, kw_only=True):
+    """Say that a partner's tax form is on file, signed at `effective_at`; it replaces one of its kind."""
+
+    partner_id: UUID
+    form: TaxForm
+    reference: str
+    effective_at: AwareTime
 
 
 class AcceptAgreement(Command, frozen=True, kw_only=True):

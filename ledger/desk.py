@@ -24,6 +24,7 @@ from ledger.commands import (
     CreateProgram,
     DeclinePartner,
     EndAgreement,
+    FileTaxForm,
     IssueApiKey,
     IssueReferralCode,
     LinkPayoutAccount,
@@ -35,6 +36,7 @@ from ledger.commands import (
     ResumePartnerPayouts,
     ReviewPartner,
     RevokeApiKey,
+    SeePayoutAccount,
     SuspendPartner,
     TouchReferralLink,
     WriteOffClawback,
@@ -161,7 +163,7 @@ def _apply_as_partner(desk: Desk, command: ApplyAsPartner, by: str) -> Outcome:
 
 
 def _change_partner(
-    desk: Desk, command: partner.StatusCommand | partner.HoldCommand | LinkPayoutAccount, by: str
+    desk: Desk, command: partner.StatusCommand | partner.HoldCommand | partner.AccountCommand, by: str
 ) -> Outcome:
     now = desk.ledger.clock()
     return desk.append(command.partner_id, PARTNER, lambda state: partner.decide(command, state, now=now), by)
@@ -309,6 +311,8 @@ HANDLERS: Final[dict[type[Command], Callable[[Desk, Any, str], Outcome]]] = {
     ReinstatePartner: _change_partner,
     AssignPartnerGroup: _assign_partner_group,
     LinkPayoutAccount: _change_partner,
+    SeePayoutAccount: _change_partner,
+    FileTaxForm: _change_partner,
     PausePartnerPayouts: _change_partner,
     ResumePartnerPayouts: _change_partner,
     AcceptAgreement: _change_agreement,

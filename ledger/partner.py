@@ -7,17 +7,19 @@ from uuid import UUID
 
 import msgspec
 
-from ledger import checks, program
+from ledger import checks, program, tax_forms
 from ledger.commands import (
     ApplyAsPartner,
     ApprovePartner,
     AssignPartnerGroup,
     DeclinePartner,
+    FileTaxForm,
     LinkPayoutAccount,
     PausePartnerPayouts,
     ReinstatePartner,
     ResumePartnerPayouts,
     ReviewPartner,
+    SeePayoutAccount,
     SuspendPartner,
 )
 from ledger.events.base import Fact
@@ -31,15 +33,19 @@ from ledger.events.partner import (
     PartnerReinstated,
     PartnerReviewStarted,
     PartnerSuspended,
+    PayoutAccountChanged,
     PayoutAccountLinked,
     PayoutHoldCause,
+    TaxForm,
+    TaxFormFiled,
 )
 from ledger.refusals import AlreadyExists, IllegalTransition, NotFound, UnknownPartner
 
 PartnerStatus = Literal["applied", "in_review", "approved", "declined", "suspended"]
 StatusCommand = ReviewPartner | ApprovePartner | DeclinePartner | SuspendPartner | ReinstatePartner
 HoldCommand = PausePartnerPayouts | ResumePartnerPayouts
-PartnerCommand = ApplyAsPartner | StatusCommand | AssignPartnerGroup | LinkPayoutAccount | HoldCommand
+AccountCommand = LinkPayoutAccount | SeePayoutAccount | FileTaxForm
+PartnerCommand = ApplyAsPartner | StatusCommand | AssignPartnerGroup | AccountCommand | HoldCommand
 
 
 class Suspension(msgspec.Struct, frozen=True):
@@ -52,7 +58,8 @@ class Suspension(msgspec.Struct, frozen=True):
 class PartnerState(msgspec.Struct, frozen=True, kw_only=True):
     """A partner as its facts made it. `remark` is the note or reason of the last step of its status.
 
-    `payout_holds` maps each cause for which nothing is paid to its reason.
+    `payout_holds` maps each cause for which nothing is paid to its reason; `accounts_seen` each provider to
+    how an account there stood when it was last looked at.
     """
 
     reference: str
@@ -65,6 +72,14 @@ class PartnerState(msgspec.Struct, frozen=True, kw_only=True):
     groups: Mapping[UUID, str] = {}
     payout_accounts: Mapping[str, str] = {}
     payout_holds: Mapping[PayoutHoldCause, str] = {}
+    accounts_seen: Mapping[str, PayoutAccountChanged] = {}
+    tax_forms: Mapping[TaxForm, TaxFormFiled] = {}
+
+    def account_seen(self, provider: str) -> PayoutAccountChanged | None:
+        """How the account that is linked now stood; None: nobody has looked at it yet."""
+        seen = self.accounts_seen.get(provider)
+        linked = self.payout_accounts.get(provider)
+        return seen if seen is not None and seen.destination == linked else None
 
 
 INITIAL: Final[PartnerState | None] = None
@@ -98,6 +113,10 @@ def evolve(state: PartnerState | None, fact: Fact) -> PartnerState | None:
             return _replace(state, groups=groups)
         case PayoutAccountLinked():
             return _replace(state, payout_accounts={**state.payout_accounts, fact.provider: fact.destination})
+        case PayoutAccountChanged():
+            return _replace(state, accounts_seen={**state.accounts_seen, fact.provider: fact})
+        case TaxFormFiled():
+            return _replace(state, tax_forms={**state.tax_forms, fact.form: fact})
         case PartnerPayoutsPaused():
             return _replace(state, payout_holds={**state.payout_holds, fact.cause: fact.reason})
         case PartnerPayoutsResumed():
@@ -141,6 +160,10 @@ def decide(
             return _assign(command, known(state), program.known(program_state))
         case LinkPayoutAccount():
             return _link(command, known(state))
+        case SeePayoutAccount():
+            return _see(command, known(state))
+        case FileTaxForm():
+            return _file(command, known(state), now)
         case PausePartnerPayouts() | ResumePartnerPayouts():
             return _hold(command, known(state), now)
         case ReviewPartner() | ApprovePartner() | DeclinePartner() | SuspendPartner() | ReinstatePartner():
@@ -236,6 +259,39 @@ def _link(command: LinkPayoutAccount, state: PartnerState) -> list[Fact]:
     if state.payout_accounts.get(command.provider) == destination:
         return []
     return [PayoutAccountLinked(provider=command.provider, destination=destination)]
+
+
+def _see(command: SeePayoutAccount, state: PartnerState) -> list[Fact]:
+    """Nothing where it stands as before, or was looked at before the last time: that look came too late."""
+    if state.payout_accounts.get(command.provider) != command.destination:
+        raise NotFound("the partner has no such payout account", pointer="/destination")
+    seen = PayoutAccountChanged(
+        provider=command.provider,
+        destination=command.destination,
+        transfers_active=command.transfers_active,
+        payouts_enabled=command.payouts_enabled,
+        disabled_reason=command.disabled_reason,
+        currently_due=command.currently_due,
+        country=command.country,
+        default_currency=command.default_currency,
+        effective_at=command.effective_at,
+    )
+    last = state.account_seen(command.provider)
+    if last is None:
+        return [seen]
+    same = _replace(seen, effective_at=last.effective_at) == last
+    return [] if same or seen.effective_at < last.effective_at else [seen]
+
+
+def _file(command: FileTaxForm, state: PartnerState, now: datetime) -> list[Fact]:
+    signed_at = checks.effective_at(command.effective_at, now)
+    filed = TaxFormFiled(
+        form=command.form,
+        reference=checks.reference(command.reference, "/reference"),
+        effective_at=signed_at,
+        expires_at=tax_forms.expires_at(command.form, signed_at),
+    )
+    return [] if state.tax_forms.get(command.form) == filed else [filed]
 
 
 def _hold(command: HoldCommand, state: PartnerState, now: datetime) -> list[Fact]:

@@ -19,12 +19,12 @@ from ledger.commands import (
     ApprovePartner,
     CreateProgram,
     IssueApiKey,
-    LinkPayoutAccount,
     PublishTerms,
     ReviewPartner,
 )
 from ledger.desk import Desk
 from ledger.events.access import Scope
+from payouts import accounts
 from payouts.gateway import GatewayError, StripeGateway
 
 BY: Final = "cli"
@@ -89,10 +89,10 @@ def admit_partner(desk: Desk, gateway: StripeGateway, program_id: UUID, name: st
 def _link_account(desk: Desk, gateway: StripeGateway, partner_id: UUID, name: str, address: str) -> None:
     state = desk.partner(partner_id)
     linked = state.payout_accounts.get("stripe") if state is not None else None
-    if linked is not None and _known(gateway, linked):
-        return
-    destination = gateway.create_account(name, "GB", address, f"demo-account-{name}")
-    desk.execute(LinkPayoutAccount(partner_id=partner_id, destination=destination), by=BY)
+    if linked is None or not _known(gateway, linked):
+        linked = gateway.create_account(name, "GB", address, f"demo-account-{name}")
+    seen_at = desk.ledger.clock()
+    accounts.link(desk.ledger, partner_id, gateway.account(linked), seen_at=seen_at, by=BY)
 
 
 def _known(gateway: StripeGateway, account_id: str) -> bool:

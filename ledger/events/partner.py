@@ -9,6 +9,8 @@ PayoutHoldCause = Literal[
     "account_restricted", "account_closed", "account_mismatch", "tax_form_missing", "finance"
 ]
 """Why nothing is paid to a partner. Each cause is set and lifted by itself; `finance` is a human's word."""
+TaxForm = Literal["w-9", "w-8ben", "w-8ben-e", "w-8eci", "w-8exp", "w-8imy"]
+"""Forms of the IRS by which a payee says who it is: W-9 for persons of the US, the W-8s for all others."""
 
 
 class PartnerApplied(Fact, frozen=True, kw_only=True):
@@ -80,6 +82,35 @@ class PartnerPayoutsResumed(Fact, frozen=True, kw_only=True):
     cause: PayoutHoldCause
     effective_at: AwareTime
     note: str | None = None
+
+
+class PayoutAccountChanged(Fact, frozen=True, kw_only=True):
+    """How a linked account stood at the provider when it was looked at: stored whenever it differs.
+
+    `currently_due` names what the provider still wants from the account's owner, in the provider's words.
+    """
+
+    provider: str
+    destination: str
+    transfers_active: bool
+    payouts_enabled: bool
+    disabled_reason: str | None
+    currently_due: tuple[str, ...]
+    country: str | None
+    default_currency: str | None
+    effective_at: AwareTime
+
+
+class TaxFormFiled(Fact, frozen=True, kw_only=True):
+    """A tax form of the partner is on file. `reference` says where: the form itself is never kept here.
+
+    `effective_at` is the day on which it was signed; from `expires_at` on it does not count any more.
+    """
+
+    form: TaxForm
+    reference: str
+    effective_at: AwareTime
+    expires_at: AwareTime | None = None
 
 
 class AgreementAccepted(Fact, frozen=True, kw_only=True):

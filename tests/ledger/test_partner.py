@@ -14,11 +14,13 @@ from ledger.commands import (
     ApprovePartner,
     AssignPartnerGroup,
     DeclinePartner,
+    FileTaxForm,
     LinkPayoutAccount,
     PausePartnerPayouts,
     ReinstatePartner,
     ResumePartnerPayouts,
     ReviewPartner,
+    SeePayoutAccount,
     SuspendPartner,
 )
 from ledger.events.base import Fact
@@ -32,6 +34,7 @@ from ledger.events.partner import (
     PartnerReinstated,
     PartnerReviewStarted,
     PartnerSuspended,
+    PayoutAccountChanged,
     PayoutAccountLinked,
 )
 from ledger.events.program import PartnerGroupCreated, ProgramCreated
@@ -40,6 +43,7 @@ from ledger.refusals import (
     IllegalTransition,
     InvalidField,
     NotFound,
+    Refusal,
     UnknownPartner,
     UnknownProgram,
 )
@@ -287,3 +291,70 @@ def test_a_hold_has_a_reason_of_text(wish):
     """Neither blank nor made of control characters."""
     with pytest.raises(InvalidField):
         decide([APPLIED, HELD], wish)
+
+
+# How the account stands, and tax forms
+
+SEE = SeePayoutAccount(
+    partner_id=ID,
+    provider="stripe",
+    destination="acct_1",
+    transfers_active=False,
+    payouts_enabled=False,
+    disabled_reason=None,
+    currently_due=("external_account",),
+    country="GB",
+    default_currency="gbp",
+    effective_at=NOW,
+)
+LINKED = PayoutAccountLinked(provider="stripe", destination="acct_1")
+SEEN = PayoutAccountChanged(
+    **{name: getattr(SEE, name) for name in PayoutAccountChanged.__struct_fields__}  # no field is left out
+)
+FILE = FileTaxForm(partner_id=ID, form="w-8ben", reference="vault/7", effective_at=NOW)
+
+
+def test_a_look_at_the_account_is_stored_where_it_differs():
+    """The same state at a later time says nothing new; another one does."""
+    active = msgspec.structs.replace(SEE, transfers_active=True, effective_at=NOW + DAY)
+
+    assert decide([APPLIED, LINKED], SEE) == [SEEN]
+    assert decide([APPLIED, LINKED, SEEN], msgspec.structs.replace(SEE, effective_at=NOW + DAY)) == []
+    [changed] = decide([APPLIED, LINKED, SEEN], active)
+    assert (changed.transfers_active, changed.effective_at) == (True, NOW + DAY)
+
+
+def test_a_look_that_comes_too_late_says_nothing():
+    """Whoever looked first and was slow to tell does not undo what was seen since."""
+    late = msgspec.structs.replace(SEE, transfers_active=True, effective_at=NOW - DAY)
+
+    assert decide([APPLIED, LINKED, SEEN], late) == []
+
+
+def test_only_the_linked_account_is_looked_at():
+    """A new account begins with nothing seen."""
+    moved = PayoutAccountLinked(provider="stripe", destination="acct_2")
+
+    with pytest.raises(NotFound):
+        decide([APPLIED, LINKED, moved], SEE)
+    assert replay([APPLIED, LINKED, SEEN]).account_seen("stripe") == SEEN
+    assert replay([APPLIED, LINKED, SEEN, moved]).account_seen("stripe") is None
+
+
+def test_a_tax_form_is_filed_once_and_replaced_by_the_next():
+    """With the day from which it counts no more."""
+    [filed] = decide([APPLIED], FILE)
+    again = msgspec.structs.replace(FILE, reference="vault/8")
+
+    assert filed.expires_at == datetime(2030, 1, 1, tzinfo=UTC)
+    assert decide([APPLIED, filed], FILE) == []
+    [newer] = decide([APPLIED, filed], again)
+    assert replay([APPLIED, filed, newer]).tax_forms == {"w-8ben": newer}
+
+
+@pytest.mark.parametrize(
+    "change", [{"reference": ""}, {"effective_at": NOW + DAY}], ids=["no place", "in the future"]
+)
+def test_a_form_that_can_t_be_filed(change):
+    with pytest.raises(Refusal):
+        decide([APPLIED], msgspec.structs.replace(FILE, **change))

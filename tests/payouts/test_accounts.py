@@ -4,6 +4,7 @@ import pytest
 
 from ledger.desk import PARTNER
 from payouts.accounts import ensure_destinations
+from payouts.eligibility import obstacles
 from tests.support.finance import Killed
 
 
@@ -28,6 +29,10 @@ def test_each_partner_gets_one_account_that_can_be_paid(finance):
     accounts = [destination(finance, partner_id) for partner_id in partners]
     assert len(set(accounts)) == 2
     assert all(finance.gateway.account(account).transfers_active for account in accounts)
+    for partner_id in partners:
+        state = finance.ledger.load(partner_id, PARTNER).state
+        assert state.account_seen("stripe").transfers_active
+        assert obstacles(state, "stripe", now=finance.world.now) == ()
     assert ensure(finance, partners) == 0
     assert [destination(finance, partner_id) for partner_id in partners] == accounts
 

@@ -31,6 +31,7 @@ SAMPLES: dict[str, Any] = {
     "destination": "acct_1ABCdef",
     "effective_at": datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC),
     "email": "partners@example.com",
+    "expires_at": datetime(2030, 1, 1, tzinfo=UTC),
     "idempotency_key": "payout-1-1",
     "landing_url": "https://shop.example/welcome",
     "matures_at": datetime(2026, 3, 30, 23, 59, 59, tzinfo=UTC),
@@ -67,6 +68,8 @@ def _value(name: str, kind: msgspec.inspect.Type) -> Any:
             return f"some {name.replace('_', ' ')}"
         case msgspec.inspect.IntType():
             return 1_234
+        case msgspec.inspect.BoolType():
+            return True
         case msgspec.inspect.UUIDType():
             return uuid5(ROOT, name)
         case msgspec.inspect.LiteralType(values=values):
