@@ -70,6 +70,7 @@ def routes(services: Services) -> dict[str, object]:
         "/v1/payout-batches/{batch_id:uuid}/cancel": payouts.PayoutBatchCancellation(services),
         "/v1/payouts": payouts.Payouts(services),
         "/v1/payouts/{payout_id:uuid}": payouts.Payout(services),
+        "/v1/payouts/{payout_id:uuid}/resolve": payouts.PayoutResolution(services),
         "/v1/keys": keys.Keys(services),
         "/v1/keys/{key_id:uuid}": keys.Key(services),
         "/v1/keys/{key_id:uuid}/revoke": keys.KeyRevocation(services),

@@ -35,6 +35,7 @@ _EMAIL: Final = re.compile(
 )
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
 _URL_CHARACTERS: Final = re.compile(r"[\x21-\x7e]+")
+_TRANSFER: Final = re.compile(r"tr_[A-Za-z0-9_]{1,64}")
 _DESTINATIONS: Final = {"stripe": re.compile(r"acct_[A-Za-z0-9]{1,64}")}
 
 
@@ -144,6 +145,13 @@ def destination(provider: str, value: str) -> str:
         raise InvalidField(f"must be one of: {', '.join(_DESTINATIONS)}", pointer="/provider")
     if not pattern.fullmatch(value):
         raise InvalidField(f"is no account of {provider} (acct_…)", pointer="/destination")
+    return value
+
+
+def transfer_id(value: str | None, pointer: str) -> str | None:
+    """The provider's id of a transfer, which may be left out."""
+    if value is not None and not _TRANSFER.fullmatch(value):
+        raise InvalidField("is no id of a transfer (tr_…)", pointer=pointer)
     return value
 
 

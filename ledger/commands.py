@@ -347,6 +347,15 @@ class CancelPayouts(Command, frozen=True, kw_only=True):
     reason: str
 
 
+class ResolvePayout(Command, frozen=True, kw_only=True):
+    """Say how a payout stands whose outcome nobody learned: its transfer's id, or that there is none."""
+
+    payout_id: UUID
+    outcome: Literal["confirmed", "absent"]
+    reason: str
+    transfer_id: str | None = None
+
+
 class WriteOffClawback(Command, frozen=True, kw_only=True):
     """Give up (a part of) what a partner owes us; the same `write_off_id` again gives up nothing more."""
 

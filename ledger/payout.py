@@ -8,17 +8,22 @@ from uuid import UUID
 
 import msgspec
 
+from ledger.account import Holder
 from ledger.events.base import Fact
 from ledger.events.payout import (
     PayoutApproved,
     PayoutCanceled,
     PayoutDrafted,
     PayoutIntentRecorded,
+    PayoutLeftToHuman,
     PayoutPaid,
+    PayoutResolved,
     PayoutReturned,
     PayoutReversed,
     TransferConfirmed,
+    TransferFoundAbsent,
     TransferRejected,
+    TransferSearchBegan,
     TransferSent,
     TransferUnknown,
 )
@@ -38,29 +43,45 @@ PayoutStatus = Literal[
     "intent",
     "sent",
     "unknown",
+    "held",
     "confirmed",
     "rejected",
+    "absent",
     "paid",
     "returned",
     "reversed",
 ]
 
-OPEN: Final[frozenset[PayoutStatus]] = frozenset({"draft", "approved", "intent", "sent", "unknown"})
+OPEN: Final[frozenset[PayoutStatus]] = frozenset(
+    {"draft", "approved", "intent", "sent", "unknown", "held", "absent"}
+)
 """States in which a payout may still take its amount, or holds it with the outcome open."""
-UNSETTLED: Final[frozenset[PayoutStatus]] = frozenset({"intent", "sent", "unknown"})
+ASKED: Final[frozenset[PayoutStatus]] = frozenset({"intent", "sent", "unknown"})
+"""States in which the provider is asked, by the key or by its lists, until the outcome is known."""
+UNSETTLED: Final[frozenset[PayoutStatus]] = ASKED | {"held"}
 """States in which the provider may hold a transfer that we have not confirmed."""
+REOPENABLE: Final[frozenset[PayoutStatus]] = frozenset({"rejected", "absent"})
+"""States of a payout whose last attempt definitely made no transfer: alone these lead to the next one."""
 DELIVERED: Final[frozenset[PayoutStatus]] = frozenset({"confirmed", "paid", "returned", "reversed"})
 """States of a payout whose transfer exists."""
 
 
 class PayoutState(msgspec.Struct, frozen=True):
-    """One payout. `intent` is that of the last attempt, `reversals` what came back, by reference."""
+    """One payout. `intent` is that of the last attempt, `reversals` what came back, by reference.
+
+    Of the last attempt, too: `rejection`, and `search`, after which nobody sends it again. `resolved` is what
+    somebody said of an attempt, `reason` why the payout stands where it does.
+    """
 
     status: PayoutStatus = "none"
     draft: PayoutDrafted | None = None
     intent: PayoutIntentRecorded | None = None
     transfer_id: str | None = None
     reversals: Mapping[str, int] = {}
+    rejection: TransferRejected | None = None
+    search: TransferSearchBegan | None = None
+    resolved: PayoutResolved | None = None
+    reason: str | None = None
 
     @property
     def attempt(self) -> int:
@@ -77,6 +98,9 @@ _STATUS_AFTER: Final[dict[type[Fact], PayoutStatus]] = {
     PayoutIntentRecorded: "intent",
     TransferSent: "sent",
     TransferUnknown: "unknown",
+    TransferSearchBegan: "unknown",
+    PayoutLeftToHuman: "held",
+    TransferFoundAbsent: "absent",
     TransferConfirmed: "confirmed",
     TransferRejected: "rejected",
     PayoutPaid: "paid",
@@ -87,15 +111,23 @@ _STATUS_AFTER: Final[dict[type[Fact], PayoutStatus]] = {
 
 def evolve(state: PayoutState, fact: Fact) -> PayoutState:
     """The payout after a fact."""
-    status = _STATUS_AFTER.get(type(fact))
-    if status is None:
+    if isinstance(fact, PayoutResolved):
+        status: PayoutStatus = "absent" if fact.outcome == "absent" else state.status
+        return msgspec.structs.replace(state, status=status, resolved=fact, reason=fact.reason)
+    status_after = _STATUS_AFTER.get(type(fact))
+    if status_after is None:
         return state
-    after = msgspec.structs.replace(state, status=status)
+    reason = state.reason if isinstance(fact, TransferSent) else told(fact)
+    after = msgspec.structs.replace(state, status=status_after, reason=reason)
     match fact:
         case PayoutDrafted():
             return msgspec.structs.replace(after, draft=fact)
         case PayoutIntentRecorded():
-            return msgspec.structs.replace(after, intent=fact)
+            return msgspec.structs.replace(after, intent=fact, rejection=None, search=None)
+        case TransferRejected():
+            return msgspec.structs.replace(after, rejection=fact)
+        case TransferSearchBegan():
+            return msgspec.structs.replace(after, search=fact)
         case TransferConfirmed():
             return msgspec.structs.replace(after, transfer_id=fact.transfer_id)
         case PayoutReversed():
@@ -104,6 +136,21 @@ def evolve(state: PayoutState, fact: Fact) -> PayoutState:
             )
         case _:
             return after
+
+
+def told(fact: Fact) -> str | None:
+    """Why a payout stands where a fact has brought it, in words; None where that goes without saying."""
+    match fact:
+        case PayoutCanceled() | TransferUnknown() | PayoutLeftToHuman() | PayoutResolved() | PayoutReturned():
+            return fact.reason
+        case TransferRejected():
+            return f"{fact.code}: {fact.message}"
+        case TransferSearchBegan():
+            return "its key is no longer sent: the provider's list is searched"
+        case TransferFoundAbsent():
+            return f"none of {fact.transfers_listed} transfers listed is ours"
+        case _:
+            return None
 
 
 # What is frozen
@@ -159,7 +206,7 @@ def idempotency_key(payout_id: UUID, attempt: int) -> str:
 
 def approve(payout_id: UUID, state: PayoutState, *, by: str) -> list[Fact]:
     """draft → approved, with its batch: from here on it may be sent as it stands, and only so."""
-    draft = _drafted(state)
+    draft = drafted(state)
     expect(state.status, {"draft"}, "a payout can be approved")
     if by == draft.made_by:
         raise SameMakerAndChecker("whoever drafted a payout can't approve it")
@@ -167,18 +214,18 @@ def approve(payout_id: UUID, state: PayoutState, *, by: str) -> list[Fact]:
 
 
 def cancel(state: PayoutState, *, reason: str) -> list[Fact]:
-    """Give up a payout that holds no money: not sent yet, or definitely rejected."""
+    """Give up a payout that holds no money: not sent yet, definitely rejected, or proven absent."""
     if state.status == "canceled":
         return []
-    expect(state.status, {"draft", "approved", "rejected"}, "a payout can be canceled")
+    expect(state.status, {"draft", "approved", *REOPENABLE}, "a payout can be canceled")
     return [PayoutCanceled(reason=reason)]
 
 
 def record_intent(
     payout_id: UUID, state: PayoutState, *, body: str, api_version: str, now: datetime
 ) -> list[Fact]:
-    """approved → intent, or rejected → intent of the next attempt under a new key."""
-    expect(state.status, {"approved", "rejected"}, "an attempt can be opened")
+    """approved → intent; rejected or absent → intent of the next attempt under a new key."""
+    expect(state.status, {"approved", *REOPENABLE}, "an attempt can be opened")
     attempt = state.attempt + 1
     return [
         PayoutIntentRecorded(
@@ -195,18 +242,18 @@ def sent(state: PayoutState, *, attempt: int, sent_at: datetime) -> list[Fact]:
     """intent → sent: the request went out. Nothing new when that is known."""
     if state.status in {"sent", "unknown"} and attempt == state.attempt:
         return []
-    _expect_attempt(state, attempt, {"intent"}, "a transfer can be sent")
+    expect_attempt(state, attempt, {"intent"}, "a transfer can be sent")
     return [TransferSent(attempt=attempt, effective_at=sent_at)]
 
 
 def confirm(
     state: PayoutState, *, attempt: int, transfer_id: str, sent_at: datetime, now: datetime
 ) -> list[Fact]:
-    """intent, sent or unknown → confirmed. With another transfer's id it refuses: paid twice is no step."""
-    draft = _drafted(state)
+    """Open → confirmed. With another transfer's id it refuses: paid twice is no step."""
+    draft = drafted(state)
     if state.status in DELIVERED and (attempt, transfer_id) == (state.attempt, state.transfer_id):
         return []
-    _expect_attempt(state, attempt, UNSETTLED, f"transfer {transfer_id} can be confirmed")
+    expect_attempt(state, attempt, UNSETTLED, f"transfer {transfer_id} can be confirmed")
     return [
         *sent_first(state, sent_at),
         TransferConfirmed(
@@ -225,10 +272,10 @@ def confirm(
 def reject(
     state: PayoutState, *, attempt: int, code: str, message: str, sent_at: datetime, now: datetime
 ) -> list[Fact]:
-    """intent, sent or unknown → rejected: the provider definitely holds no transfer of this attempt."""
+    """Open → rejected: the provider definitely holds no transfer of this attempt."""
     if state.status == "rejected" and attempt == state.attempt:
         return []
-    _expect_attempt(state, attempt, UNSETTLED, "a transfer can be rejected")
+    expect_attempt(state, attempt, UNSETTLED, "a transfer can be rejected")
     rejected = TransferRejected(attempt=attempt, code=code, message=message, effective_at=now)
     return [*sent_first(state, sent_at), rejected]
 
@@ -239,7 +286,7 @@ def leave_unknown(
     """intent or sent → unknown; nothing new when that is known. `sent_at` None: nobody knows of a sending."""
     if state.status == "unknown" and attempt == state.attempt:
         return []
-    _expect_attempt(state, attempt, UNSETTLED, "a transfer's outcome can be unknown")
+    expect_attempt(state, attempt, ASKED, "a transfer's outcome can be unknown")
     before = [] if sent_at is None else sent_first(state, sent_at)
     return [*before, TransferUnknown(attempt=attempt, reason=reason, effective_at=now)]
 
@@ -280,13 +327,19 @@ def reverse(
     if known is not None:
         return []
     expect(state.status, DELIVERED, "a transfer can be reversed")
-    left = _drafted(state).net_minor - sum(state.reversals.values())
+    left = drafted(state).net_minor - sum(state.reversals.values())
     if not 0 < amount_minor <= left:
         raise InvalidField(f"{amount_minor} reversed of {left} left", pointer="/amount_minor")
     return [PayoutReversed(amount_minor=amount_minor, effective_at=now, origin=origin, reference=reference)]
 
 
-def _drafted(state: PayoutState) -> PayoutDrafted:
+def holder(draft: PayoutDrafted) -> Holder:
+    """Whose account the payout's money comes from."""
+    return Holder(draft.program_id, draft.partner_id, draft.currency)
+
+
+def drafted(state: PayoutState) -> PayoutDrafted:
+    """What was drafted, or NotFound."""
     if state.draft is None:
         raise NotFound("there is no such payout")
     return state.draft
@@ -298,7 +351,8 @@ def expect(status: str, allowed: Collection[str], step: str) -> None:
         raise IllegalTransition(f"{step} from {', '.join(sorted(allowed))}, not from {status}", state=status)
 
 
-def _expect_attempt(state: PayoutState, attempt: int, allowed: Collection[str], step: str) -> None:
+def expect_attempt(state: PayoutState, attempt: int, allowed: Collection[str], step: str) -> None:
+    """As `expect`, for the last attempt alone."""
     expect(state.status, allowed, step)
     if attempt != state.attempt:
         raise IllegalTransition(

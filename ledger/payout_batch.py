@@ -1,6 +1,7 @@
 """Batches of payouts: what finance drafts, approves and gives up. Pure."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final, Literal, assert_never
 from uuid import UUID
 
@@ -12,6 +13,8 @@ from ledger.events.payout import (
     PayoutBatchApproved,
     PayoutBatchCanceled,
     PayoutBatchDrafted,
+    PayoutBatchPaused,
+    PayoutBatchResumed,
     PayoutDrafted,
 )
 from ledger.payout import content_hash, expect
@@ -21,11 +24,12 @@ BatchStatus = Literal["none", "draft", "approved", "canceled"]
 
 
 class BatchState(msgspec.Struct, frozen=True):
-    """One batch: what was drafted, and whether somebody decided upon it."""
+    """One batch: what was drafted, whether somebody decided upon it, and why no more of it is sent."""
 
     status: BatchStatus = "none"
     draft: PayoutBatchDrafted | None = None
     approved_by: str | None = None
+    paused: PayoutBatchPaused | None = None
 
 
 NO_BATCH: Final = BatchState()
@@ -40,6 +44,10 @@ def evolve(state: BatchState, fact: Fact) -> BatchState:
             return BatchState("approved", state.draft, fact.approved_by)
         case PayoutBatchCanceled():
             return BatchState("canceled", state.draft)
+        case PayoutBatchPaused():
+            return msgspec.structs.replace(state, paused=fact)
+        case PayoutBatchResumed():
+            return msgspec.structs.replace(state, paused=None)
         case _:
             return state
 
@@ -111,3 +119,21 @@ def _approve_batch(
         return []
     expect(state.status, {"draft"}, "a batch can be approved")
     return [PayoutBatchApproved(approved_by=by, content_hash=draft.content_hash)]
+
+
+# While it is sent
+
+
+def pause(state: BatchState, *, reason: str, now: datetime) -> list[Fact]:
+    """Send no more of an approved batch, since the platform's balance is too low; nothing new if it is so."""
+    if state.paused is not None:
+        return []
+    expect(state.status, {"approved"}, "a batch can be paused")
+    return [PayoutBatchPaused(cause="balance_insufficient", reason=reason, effective_at=now)]
+
+
+def resume(state: BatchState, *, now: datetime) -> list[Fact]:
+    """The balance covers what is left of the batch; nothing new where it was not paused."""
+    if state.paused is None:
+        return []
+    return [PayoutBatchResumed(cause=state.paused.cause, effective_at=now)]

@@ -58,6 +58,7 @@ class Payout(msgspec.Struct, frozen=True, kw_only=True):
     content_hash: str
     attempt: int
     transfer_id: str | None
+    reason: str | None = None
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +72,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     withheld_minor: int
     made_by: str
     approved_by: str | None
+    paused_reason: str | None
     content_hash: str
     payouts: tuple[Payout, ...]
     skipped: tuple[Skipped, ...] = ()
@@ -128,6 +130,7 @@ def _payout(payout_id: UUID, state: PayoutState) -> Payout:
         content_hash=payout.content_hash({payout_id: draft}),
         attempt=state.attempt,
         transfer_id=state.transfer_id,
+        reason=state.reason,
     )
 
 
@@ -142,6 +145,7 @@ def _batch(batch_id: UUID, state: BatchState, payouts: tuple[Payout, ...]) -> Ba
         withheld_minor=sum(payout.withheld_minor for payout in payouts),
         made_by=state.draft.made_by,
         approved_by=state.approved_by,
+        paused_reason=state.paused.reason if state.paused else None,
         content_hash=state.draft.content_hash,
         payouts=payouts,
     )

@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from ledger import account, payout, payout_lines
+from ledger import account, payout, payout_lines, payout_search
 from ledger.desk import ACCOUNT, PARTNER
 from ledger.events.base import Fact
 from ledger.events.payout import PayoutDrafted
@@ -160,8 +160,8 @@ class PayoutWorker:
         return 0
 
     def reopen(self, payout_id: UUID) -> bool:
-        """Open the next attempt of a definitely rejected payout, and send it; False: it was not rejected."""
-        return bool(self._open_and_send(payout_id, "rejected"))
+        """Open the next attempt of a payout that was definitely not sent, and send it; False: it may be."""
+        return any(self._open_and_send(payout_id, status) for status in sorted(payout.REOPENABLE))
 
     # Before the socket opens
 
@@ -204,7 +204,7 @@ class PayoutWorker:
             payout_lines.check_lines(history, payout_id, draft)
             reserved = account.reserve(
                 money,
-                _holder(draft),
+                payout.holder(draft),
                 payout_id=payout_id,
                 attempt=state.attempt + 1,
                 net_minor=draft.net_minor,
@@ -360,17 +360,13 @@ class PayoutWorker:
         money, version = self._ledger.load(state.draft.account_id, ACCOUNT)
         released = account.release(
             money,
-            _holder(state.draft),
+            payout.holder(state.draft),
             payout_id=payout_id,
             attempt=attempt,
             reason=f"{rejected.code}: {rejected.message}",
             effective_at=self._clock(),
         )
         return Change(state.draft.account_id, version, released)
-
-
-def _holder(draft: PayoutDrafted) -> account.Holder:
-    return account.Holder(draft.program_id, draft.partner_id, draft.currency)
 
 
 def transfer_body(payout_id: UUID, attempt: int, draft: PayoutDrafted) -> str:
@@ -388,6 +384,6 @@ def transfer_body(payout_id: UUID, attempt: int, draft: PayoutDrafted) -> str:
             "content_hash": payout.content_hash({payout_id: draft}),
             "payout_id": str(payout_id),
         },
-        "transfer_group": f"batch-{draft.batch_id}",
+        "transfer_group": payout_search.transfer_group(draft),
     }
     return msgspec.json.encode(content, order="sorted").decode()

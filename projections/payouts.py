@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from ledger.events import payout as facts
 from ledger.events.base import Fact, Recorded
+from ledger.payout import told
 from projections import tables
 from projections.view import Batch, Names, TableChanges
 
@@ -45,6 +46,8 @@ class Payouts:
         facts.PayoutBatchDrafted,
         facts.PayoutBatchApproved,
         facts.PayoutBatchCanceled,
+        facts.PayoutBatchPaused,
+        facts.PayoutBatchResumed,
         facts.PayoutDrafted,
         facts.PayoutApproved,
         facts.PayoutCanceled,
@@ -53,6 +56,10 @@ class Payouts:
         facts.TransferConfirmed,
         facts.TransferRejected,
         facts.TransferUnknown,
+        facts.TransferSearchBegan,
+        facts.TransferFoundAbsent,
+        facts.PayoutLeftToHuman,
+        facts.PayoutResolved,
         facts.PayoutPaid,
         facts.PayoutReturned,
         facts.PayoutReversed,
@@ -65,6 +72,7 @@ class Payouts:
             _batch(changes, event)
             _payout(changes, event)
             _transfer(changes, event)
+            _search(changes, event)
         return changes
 
     def write(self, connection: sa.Connection, changes: Changes, names: Names) -> None:
@@ -95,6 +103,10 @@ def _batch(changes: Changes, event: Recorded) -> None:
             changes.batch(event, state="approved", approved_by=approved_by)
         case facts.PayoutBatchCanceled(canceled_by=canceled_by, reason=reason):
             changes.batch(event, state="canceled", canceled_by=canceled_by, reason=reason)
+        case facts.PayoutBatchPaused(reason=reason):
+            changes.batch(event, paused_reason=reason)
+        case facts.PayoutBatchResumed():
+            changes.batch(event, paused_reason=None)
         case _:
             pass
 
@@ -178,3 +190,25 @@ def _transfer(changes: Changes, event: Recorded) -> None:
             changes.attempt(event, attempt, state="unknown", message=reason)
         case _:
             pass
+
+
+def _search(changes: Changes, event: Recorded) -> None:
+    match event.fact:
+        case facts.TransferSearchBegan(attempt=attempt):
+            _attempt_is(changes, event, attempt, "unknown")
+        case facts.TransferFoundAbsent(attempt=attempt):
+            _attempt_is(changes, event, attempt, "absent")
+        case facts.PayoutLeftToHuman(attempt=attempt):
+            _attempt_is(changes, event, attempt, "held")
+        case facts.PayoutResolved(attempt=attempt, outcome="absent"):
+            _attempt_is(changes, event, attempt, "absent")
+        case facts.PayoutResolved(attempt=attempt, reason=reason):
+            changes.attempt(event, attempt, message=reason)
+        case _:
+            pass
+
+
+def _attempt_is(changes: Changes, event: Recorded, attempt: int, state: str) -> None:
+    reason = told(event.fact)
+    changes.payout(event, state=state, reason=reason)
+    changes.attempt(event, attempt, state=state, message=reason)

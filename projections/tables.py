@@ -326,6 +326,7 @@ payout_batches: Final = sa.Table(
     *_changing(),
     _position(),
     _int("withheld_minor"),
+    _text("paused_reason", null=True),
     sa.Index(None, "program_id", "recorded_at"),
 )
 

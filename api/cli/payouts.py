@@ -1,5 +1,6 @@
 """`revshare payouts`: draft, approve and follow batches with one's own API key; run the worker."""
 
+from enum import StrEnum
 from typing import Annotated, Any, Final
 from uuid import uuid4
 
@@ -15,6 +16,14 @@ from ledger.money import Money
 BATCHES: Final = "/v1/payout-batches"
 _PATIENCE_S: Final = 30
 _AMOUNTS: Final = ("amount_minor", "withheld_minor", "net_minor")
+
+
+class Outcome(StrEnum):
+    """What can be said of a payout that nobody knows about."""
+
+    confirmed = "confirmed"
+    absent = "absent"
+
 
 Url = Annotated[str | None, typer.Option(envvar="REVSHARE_URL", help="Default: the local server.")]
 Key = Annotated[
@@ -81,6 +90,22 @@ def list_batches(
         total = str(Money(batch["total_minor"], batch["currency"]))
         table.add_row(batch["batch_id"], batch["status"], total, batch["made_by"], batch["approved_by"] or "")
     out.print(table)
+
+
+@payouts.command()
+def resolve(
+    payout_id: str,
+    outcome: Annotated[Outcome, typer.Option("--as", help="How it stands: you have looked at Stripe's.")],
+    reason: Annotated[str, typer.Option(help="How you know; it is recorded with your key.")],
+    transfer: Annotated[str | None, typer.Option(help="The transfer (tr_…), if there is one.")] = None,
+    url: Url = None,
+    key: Key = "",
+) -> None:
+    """Say how a payout stands that is unknown or held: docs/payout-states.md tells when and how."""
+    client = _client(url, key)
+    word = {"outcome": outcome.value, "transfer_id": transfer, "reason": reason}
+    payout = _asked(lambda: client.want("POST", f"/v1/payouts/{payout_id}/resolve", word))
+    out.print(f"payout {payout['payout_id']}: {payout['status']}, {payout['transfer_id'] or 'no transfer'}")
 
 
 payouts.command()(work)

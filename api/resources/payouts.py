@@ -20,13 +20,14 @@ from api.schemas.payouts import (
     PayoutQuery,
     PayoutSchema,
     PayoutStorySchema,
+    ResolutionSchema,
     SkippedSchema,
 )
 from api.services import Resource
 from ledger import ids
-from ledger.commands import ApprovePayouts, CancelPayouts, DraftPayouts
+from ledger.commands import ApprovePayouts, CancelPayouts, DraftPayouts, ResolvePayout
 from ledger.refusals import NotFound
-from payouts import batches
+from payouts import batches, resolving
 from projections import queries
 
 BATCH = BatchSchema()
@@ -153,3 +154,25 @@ class Payout(Resource):
         lines = batches.lines(self.ledger, payout_id)
         shown = _show_payout(msgspec.structs.asdict(payout))
         send(resp, shown | {"lines": [_show_line(msgspec.structs.asdict(line)) for line in lines]})
+
+
+class PayoutResolution(Resource):
+    """A human's word on a payout."""
+
+    @operation(
+        "Resolve a payout",
+        scopes=("finance:approve",),
+        body=ResolutionSchema(),
+        answer=PAYOUT,
+        problems=("not-found", "illegal-transition", "content-conflict", "insufficient-balance"),
+        example={
+            "outcome": "confirmed",
+            "transfer_id": "tr_1Brightside",
+            "reason": "Found in Stripe's dashboard under the batch's transfer group.",
+        },
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response, payout_id: UUID, body: Row) -> None:
+        """For one that is unknown or held: its transfer exists; or there is none, and it is sent anew."""
+        command = ResolvePayout(payout_id=payout_id, **body)
+        done = resolving.resolve(self.ledger, command, by=req.context.caller.by)
+        send(resp, _show_payout(msgspec.structs.asdict(done)))

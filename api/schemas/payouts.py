@@ -2,7 +2,7 @@
 
 from marshmallow import fields, validate
 
-from api.schemas.fields import Id, PageQuery, Strict, Text, Time, Whole, amount, text
+from api.schemas.fields import Id, PageQuery, Strict, Text, Time, Whole, amount, choice, text
 
 
 class NewBatchSchema(Strict):
@@ -39,6 +39,9 @@ class PayoutSchema(Strict):
     destination = Text(required=True)
     attempt = Whole(required=True)
     transfer_id = Text(required=True, allow_none=True)
+    reason = Text(
+        required=True, allow_none=True, metadata={"description": "Why it stands where it does, if told."}
+    )
 
 
 class SkippedSchema(Strict):
@@ -61,6 +64,11 @@ class BatchSchema(Strict):
     content_hash = Text(required=True)
     made_by = Text(required=True)
     approved_by = Text(required=True, allow_none=True)
+    paused_reason = Text(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Why no more of it is sent now; it goes on by itself."},
+    )
     payouts = fields.List(fields.Nested(PayoutSchema()), metadata={"description": "Told of one batch."})
     skipped = fields.List(fields.Nested(SkippedSchema()), metadata={"description": "Told by the draft."})
 
@@ -92,6 +100,14 @@ class LineSchema(Strict):
     reward_id = Id(required=True, allow_none=True)
     conversion_id = Id(required=True, allow_none=True)
     payout_id = Id(required=True, allow_none=True)
+
+
+class ResolutionSchema(Strict):
+    """How a payout stands whose outcome nobody learned, as somebody found who looked at the provider's."""
+
+    outcome = choice("confirmed", "absent", required=True)
+    transfer_id = text(100, load_default=None, allow_none=True)
+    reason = text(1_000, required=True)
 
 
 class PayoutStorySchema(PayoutSchema):

@@ -35,6 +35,21 @@ class PayoutBatchCanceled(Fact, frozen=True, kw_only=True):
     reason: str
 
 
+class PayoutBatchPaused(Fact, frozen=True, kw_only=True):
+    """No more of the batch is sent: the platform's balance in its currency is too low."""
+
+    cause: Literal["balance_insufficient"]
+    reason: str
+    effective_at: AwareTime
+
+
+class PayoutBatchResumed(Fact, frozen=True, kw_only=True):
+    """The balance covers what is left of the batch: it goes on."""
+
+    cause: Literal["balance_insufficient"]
+    effective_at: AwareTime
+
+
 class PayoutDrafted(Fact, frozen=True, kw_only=True):
     """One partner's part of a batch.
 
@@ -124,6 +139,55 @@ class TransferUnknown(Fact, frozen=True, kw_only=True):
     attempt: int
     reason: str
     effective_at: AwareTime
+
+
+class TransferSearchBegan(Fact, frozen=True, kw_only=True):
+    """The attempt's key is no longer trusted: nobody sends it again, the provider's list is looked at."""
+
+    attempt: int
+    transfer_group: str
+    destination: str
+    effective_at: AwareTime
+
+
+class TransferFoundAbsent(Fact, frozen=True, kw_only=True):
+    """Proof that the attempt made no transfer: what was listed, to the end, and nothing of it was ours.
+
+    Listed were all transfers of `transfer_group` to `destination`, from the search's beginning
+    (`searched_from`) to `searched_to`, long enough after it for a list that lags; the last listing held
+    `transfers_listed`, all of other payouts.
+    """
+
+    attempt: int
+    transfer_group: str
+    destination: str
+    searched_from: AwareTime
+    searched_to: AwareTime
+    transfers_listed: int
+    effective_at: AwareTime
+
+
+class PayoutLeftToHuman(Fact, frozen=True, kw_only=True):
+    """What was found can't be decided by a rule: nothing is sent until somebody has looked.
+
+    `transfer_ids` are the provider's transfers that could be the payout's.
+    """
+
+    attempt: int
+    reason: str
+    effective_at: AwareTime
+    transfer_ids: tuple[str, ...] = ()
+
+
+class PayoutResolved(Fact, frozen=True, kw_only=True):
+    """Somebody looked, and says whether the attempt's transfer exists: its id, or that there is none."""
+
+    attempt: int
+    outcome: Literal["confirmed", "absent"]
+    reason: str
+    resolved_by: str
+    effective_at: AwareTime
+    transfer_id: str | None = None
 
 
 class PayoutPaid(Fact, frozen=True, kw_only=True):

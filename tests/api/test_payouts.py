@@ -4,7 +4,10 @@ from uuid import UUID
 
 import pytest
 
+from payouts.outcomes import Unknown
+from payouts.worker import PayoutWorker
 from tests.api.house import problem, sale
+from tests.support.finance import Script
 
 
 @pytest.fixture
@@ -98,6 +101,29 @@ def test_a_partners_payouts_are_held_and_resumed(house, due):
     assert resumed.json["payout_holds"] == []
     assert house.get(f"{path}/balances").json["items"][0]["payout_holds"] == []
     assert house.post("/v1/payout-batches", {"program_id": due}).status_code == 201
+
+
+def test_a_payout_that_nobody_knows_about_is_resolved_with_a_reason(house, due):
+    """By a key that may approve; while a rule still decides, it is refused."""
+    maker, checker = house.key("finance:approve"), house.key("finance:approve")
+    batch = house.post("/v1/payout-batches", {"program_id": due}, maker).json
+    approval = {"content_hash": batch["content_hash"]}
+    house.post(f"/v1/payout-batches/{batch['batch_id']}/approve", approval, checker)
+    path = f"/v1/payouts/{batch['payouts'][0]['payout_id']}/resolve"
+    found = {"outcome": "confirmed", "transfer_id": "tr_1", "reason": "Seen in the dashboard."}
+
+    early = house.post(path, found, checker)
+    house.catch_up()
+    PayoutWorker(house.ledger, Script(Unknown("connection", "reset"))).step()
+    no_reason = house.post(path, {**found, "reason": ""}, checker)
+    done = [house.post(path, found, checker) for _ in range(2)]
+
+    assert problem(early) == (409, "illegal-transition")
+    assert problem(no_reason) == (422, "invalid-field")
+    assert [(d.status_code, d.json["status"], d.json["transfer_id"]) for d in done] == [
+        (200, "confirmed", "tr_1")
+    ] * 2
+    assert problem(house.post(path, {**found, "transfer_id": "tr_2"}, checker)) == (409, "content-conflict")
 
 
 def test_a_wish_for_nobody(house):

@@ -17,11 +17,14 @@ from ledger.events.payout import (
     PayoutCanceled,
     PayoutDrafted,
     PayoutIntentRecorded,
+    PayoutLeftToHuman,
     PayoutPaid,
     PayoutReturned,
     PayoutReversed,
     TransferConfirmed,
+    TransferFoundAbsent,
     TransferRejected,
+    TransferSearchBegan,
     TransferSent,
     TransferUnknown,
 )
@@ -77,6 +80,19 @@ CONFIRMED = TransferConfirmed(
 )
 REJECTED = TransferRejected(attempt=1, code="no_account", message="no", effective_at=NOW)
 UNKNOWN = TransferUnknown(attempt=1, reason="cut off", effective_at=NOW)
+SEARCHED = TransferSearchBegan(
+    attempt=1, transfer_group=f"batch-{BATCH}", destination="acct_1", effective_at=NOW
+)
+ABSENT = TransferFoundAbsent(
+    attempt=1,
+    transfer_group=f"batch-{BATCH}",
+    destination="acct_1",
+    searched_from=NOW,
+    searched_to=NOW,
+    transfers_listed=0,
+    effective_at=NOW,
+)
+HELD = PayoutLeftToHuman(attempt=1, reason="two transfers", effective_at=NOW)
 PAID = PayoutPaid(effective_at=NOW)
 RETURNED = PayoutReturned(effective_at=NOW, reason="closed")
 REVERSED = PayoutReversed(amount_minor=50, effective_at=NOW, origin="us", reference="trr_1")
@@ -89,6 +105,8 @@ UP_TO: dict[str, list[Fact]] = {
     "intent": [DRAFTED, APPROVED, INTENT],
     "sent": [DRAFTED, APPROVED, INTENT, SENT],
     "unknown": [DRAFTED, APPROVED, INTENT, SENT, UNKNOWN],
+    "held": [DRAFTED, APPROVED, INTENT, SENT, UNKNOWN, SEARCHED, HELD],
+    "absent": [DRAFTED, APPROVED, INTENT, SENT, UNKNOWN, SEARCHED, ABSENT],
     "confirmed": [DRAFTED, APPROVED, INTENT, SENT, CONFIRMED],
     "rejected": [DRAFTED, APPROVED, INTENT, SENT, REJECTED],
     "paid": [DRAFTED, APPROVED, INTENT, SENT, CONFIRMED, PAID],
@@ -123,19 +141,23 @@ GRANTED: dict[tuple[str, str], list[Fact]] = {
     ("draft", "cancel"): [PayoutCanceled(reason="no")],
     ("approved", "cancel"): [PayoutCanceled(reason="no")],
     ("rejected", "cancel"): [PayoutCanceled(reason="no")],
+    ("absent", "cancel"): [PayoutCanceled(reason="no")],
     ("canceled", "cancel"): [],
     ("approved", "intent"): [INTENT],
     ("rejected", "intent"): [INTENT_2],
+    ("absent", "intent"): [INTENT_2],
     ("intent", "sent"): [SENT],
     ("sent", "sent"): [],
     ("unknown", "sent"): [],
     ("intent", "confirm"): [SENT, CONFIRMED],
     ("sent", "confirm"): [CONFIRMED],
     ("unknown", "confirm"): [CONFIRMED],
+    ("held", "confirm"): [CONFIRMED],
     **{(state, "confirm"): [] for state in ("confirmed", "paid", "returned", "reversed")},
     ("intent", "reject"): [SENT, REJECTED],
     ("sent", "reject"): [REJECTED],
     ("unknown", "reject"): [REJECTED],
+    ("held", "reject"): [REJECTED],
     ("rejected", "reject"): [],
     ("intent", "unknown"): [SENT, UNKNOWN],
     ("sent", "unknown"): [UNKNOWN],
