@@ -50,7 +50,7 @@ demo: install ## Run everything on the real data (DATABASE_URL=..., ONCE=1 to st
 
 test: check ## Every check, then the tests on SQLite and PostgreSQL
 	@echo "== tests: pytest on SQLite and PostgreSQL"
-	@$(BIN)/python -m pytest -m "not long and not bench" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m "not long and not bench" -n auto --dist worksteal $(PYTEST_ARGS)
 
 check: format-check lint types layers ## Every check but the tests: format, lint, types, layers
 

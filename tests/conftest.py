@@ -1,5 +1,6 @@
-"""Fixtures for all tests: one PostgreSQL a session; for each test a fresh, migrated, empty database."""
+"""Fixtures for all tests: one PostgreSQL a process; for each test a fresh, migrated, empty database."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,18 @@ import pytest
 
 from tests.support.databases import postgresql_database, postgresql_template, sqlite_copy, sqlite_template
 from tests.support.postgres import NoPostgres, running_postgres
+from tests.support.scratch import write_to_memory
+
+
+def pytest_configure() -> None:
+    """Before anything asks for a temporary folder."""
+    write_to_memory()
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes `-n auto` is: most tests wait half of their time, for a database or a process."""
+    ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return 2 * (ours or 1)
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,8 @@ START_SECONDS_MAX: Final = 60
 STOP_SECONDS_MAX: Final = 30
 STARTS_MAX: Final = 3
 """Another program can take the free port between our look and the server's start."""
+PORTS: Final = range(20_000, 32_000)
+"""Below those that Linux and macOS take for outgoing connections."""
 
 SETTINGS: Final = {
     "listen_addresses": "127.0.0.1",
@@ -230,10 +232,16 @@ def start(binaries: Path, folder: Path, account: Account) -> Server:
 
 
 def free_port() -> int:
-    """A loopback port that is free at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that nobody listens on, and that stays free until our server takes it.
+
+    The system gives no connection a port from here, as it may with a port that it chose itself a moment ago;
+    and of the tests that run at the same time each draws its own.
+    """
+    while True:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def spawn(binaries: Path, data: Path, account: Account, port: int) -> subprocess.Popen[bytes]:
