@@ -179,6 +179,8 @@ WRITERS = {
     "/v1/partners/{partner_id:uuid}/reinstate": "admin",
     "/v1/partners/{partner_id:uuid}/group": "admin",
     "/v1/partners/{partner_id:uuid}/payout-account": "finance:approve",
+    "/v1/partners/{partner_id:uuid}/payout-hold": "finance:approve",
+    "/v1/partners/{partner_id:uuid}/payout-resume": "finance:approve",
     "/v1/partners/{partner_id:uuid}/write-offs": "finance:approve",
     "/v1/agreements": "admin",
     "/v1/agreements/end": "admin",
@@ -191,6 +193,7 @@ WRITERS = {
     "/v1/payout-batches": "finance:approve",
     "/v1/payout-batches/{batch_id:uuid}/approve": "finance:approve",
     "/v1/payout-batches/{batch_id:uuid}/cancel": "finance:approve",
+    "/v1/payouts/{payout_id:uuid}/resolve": "finance:approve",
     "/v1/keys": "admin",
     "/v1/keys/{key_id:uuid}/revoke": "admin",
 }
