@@ -319,7 +319,8 @@ class CancelConversion(_About, frozen=True, kw_only=True, tag_field="kind", tag=
 
 
 NewConversion = RecordSale | RecordRenewal | RecordUsage | RecordSignup | RecordMilestone
-ConversionCommand = NewConversion | RecordRefund | OpenDispute | WinDispute | LoseDispute | CancelConversion
+AboutConversion = RecordRefund | OpenDispute | WinDispute | LoseDispute | CancelConversion
+ConversionCommand = NewConversion | AboutConversion
 CONVERSION_KINDS: tuple[ConversionKind, ...] = ("signup", "sale", "renewal", "usage", "milestone")
 
 # Payouts

@@ -1,13 +1,14 @@
 """Conversions: the rules that admit facts about one, and what stands of its amount. Pure."""
 
 from datetime import datetime
-from typing import Any, Final, Literal, assert_never
+from typing import Any, Final, Literal, assert_never, cast
 
 import immutables
 import msgspec
 
 from ledger import checks
 from ledger.commands import (
+    AboutConversion,
     CancelConversion,
     ConversionCommand,
     LoseDispute,
@@ -171,10 +172,20 @@ def decide(command: ConversionCommand, state: ConversionState, *, currency: str,
     `currency` is the program's. Refuses with WrongCurrency, EffectiveTimeInFuture, ContentConflict (the
     same id with other content), RefundExceedsConversion or DisputeNotOpen.
     """
-    about = _about(command, checks.effective_at(command.effective_at, now))
+    effective_at = checks.effective_at(command.effective_at, now)
+    kind = _KIND.get(type(command))
+    if kind is not None:
+        fact = _recorded(cast(NewConversion, command), kind, effective_at, currency)
+        return _same_or_new(fact, state.recorded)
+    return _decide_about(cast(AboutConversion, command), state, effective_at, currency)
+
+
+def _decide_about(
+    command: AboutConversion, state: ConversionState, effective_at: datetime, currency: str
+) -> list[Fact]:
+    """The facts that something about a conversion adds."""
+    about = _about(command, effective_at)
     match command:
-        case RecordSale() | RecordRenewal() | RecordUsage() | RecordSignup() | RecordMilestone():
-            return _same_or_new(_recorded(command, about, currency), state.recorded)
         case RecordRefund():
             return _refund(command, about, state, currency)
         case OpenDispute():
@@ -191,11 +202,17 @@ def decide(command: ConversionCommand, state: ConversionState, *, currency: str,
             assert_never(command)
 
 
-def _recorded(command: NewConversion, about: dict[str, Any], currency: str) -> ConversionRecorded:
-    _check_currency(command.currency, currency)
+def _recorded(
+    command: NewConversion, kind: ConversionKind, effective_at: datetime, currency: str
+) -> ConversionRecorded:
+    if command.currency != currency:
+        _check_currency(command.currency, currency)
     return ConversionRecorded(
-        **about,
-        kind=_KIND[type(command)],
+        program_id=command.program_id,
+        source=command.source,
+        external_id=command.external_id,
+        effective_at=effective_at,
+        kind=kind,
         customer=command.customer,
         amount_minor=command.amount_minor,
         currency=command.currency,
@@ -212,7 +229,7 @@ _KIND: Final[dict[type, ConversionKind]] = {
 }
 
 
-def _about(command: ConversionCommand, effective_at: datetime) -> dict[str, Any]:
+def _about(command: AboutConversion, effective_at: datetime) -> dict[str, Any]:
     return {
         "program_id": command.program_id,
         "source": command.source,

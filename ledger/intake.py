@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Final, Literal, cast
 from uuid import UUID
 
@@ -27,7 +26,7 @@ PROGRAM: Final = Decider(program.INITIAL, program.evolve)
 BATCH_ITEMS_MAX: Final = 10_000
 PART_ITEMS: Final = 2_500
 """How many items of a batch are written at once."""
-_NEW: Final = (RecordSale, RecordRenewal, RecordUsage, RecordSignup, RecordMilestone)
+_NEW: Final = frozenset[type]((RecordSale, RecordRenewal, RecordUsage, RecordSignup, RecordMilestone))
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -152,7 +151,7 @@ def _check_count(count: int) -> None:
         raise TooManyItems(f"{count} items; one request may hold {BATCH_ITEMS_MAX}", limit=BATCH_ITEMS_MAX)
 
 
-class _Try(msgspec.Struct):
+class _Try(msgspec.Struct, gc=False):
     """The items of one stream, in the order they came, on their way to the store."""
 
     stream_id: UUID
@@ -160,7 +159,13 @@ class _Try(msgspec.Struct):
     items: list[tuple[int, ConversionCommand]]
 
 
-_Sent = tuple[_Try, int, ConversionCommand]
+class _Sent(msgspec.Struct, gc=False):
+    """A conversion on its way into a stream of its own."""
+
+    index: int
+    command: ConversionCommand
+    stream_id: UUID
+    currency: str
 
 
 class Intake:
@@ -173,9 +178,7 @@ class Intake:
     def record(self, items: Sequence[Item], *, by: str) -> list[ItemResult]:
         """Record items; each is answered for itself, in order. The answer comes after the commit."""
         results: list[ItemResult | None] = [None] * len(items)
-        tries: dict[int, _Try] = {}  # by the stream's id as a number, which hashes faster
-        self._record_fresh(items, tries, results, by)
-        others = [attempt for attempt in tries.values() if attempt.items]
+        others = self._record_fresh(items, results, by)
         for _ in range(ATTEMPTS_MAX):
             if not others:
                 break
@@ -185,53 +188,67 @@ class Intake:
                 results[index] = _refused(LostRace("others changed the conversion at the same time"))
         return [result for result in results if result is not None]
 
-    def _record_fresh(
-        self, items: Sequence[Item], tries: dict[int, _Try], results: list[ItemResult | None], by: str
-    ) -> None:
-        """Conversions as if never seen: the insert tells. Leaves the others to be decided upon history.
+    def _record_fresh(self, items: Sequence[Item], results: list[ItemResult | None], by: str) -> list[_Try]:
+        """Conversions as if never seen: the insert tells. Gives back the others, to be decided upon history.
 
         A large batch is sent in parts: while the database writes one, the next is made ready.
         """
         now = self._ledger.clock()
-        sent = []
+        seen: set[int] = set()  # streams as numbers, which hash faster
+        later: list[_Sent] = []
+        parts = []
         for start in range(0, len(items), PART_ITEMS):
-            begun = self._by_stream(items, range(start, min(start + PART_ITEMS, len(items))), tries, results)
-            accepted, units = self._decide_fresh(begun, results, by, now)
+            fresh: list[_Sent] = []
+            units: list[list[Recorded]] = []
+            for index in range(start, min(start + PART_ITEMS, len(items))):
+                sent = self._placed(index, items[index], results)
+                if sent is None:
+                    continue
+                if sent.stream_id.int in seen or type(sent.command) not in _NEW:
+                    seen.add(sent.stream_id.int)
+                    later.append(sent)
+                    continue
+                seen.add(sent.stream_id.int)
+                try:
+                    facts = conversion.decide(
+                        sent.command, conversion.INITIAL, currency=sent.currency, now=now
+                    )
+                except Refusal as refusal:
+                    results[index] = _refused(refusal, sent.stream_id)
+                    continue
+                fresh.append(sent)
+                units.append([Recorded(sent.stream_id, 1, now, by, facts[0])])
             if units:
-                sent.append((accepted, self._ledger.send_units(units)))
-        for accepted, outcome in sent:
-            for (attempt, index, command), positions in zip(accepted, outcome(), strict=True):
+                parts.append((fresh, self._ledger.send_units(units)))
+        for fresh, outcome in parts:
+            for sent, positions in zip(fresh, outcome(), strict=True):
                 if positions is None:
-                    attempt.items.insert(0, (index, command))
+                    later.append(sent)
                 else:
-                    results[index] = ItemResult("new", attempt.stream_id, positions[0])
+                    results[sent.index] = ItemResult("new", sent.stream_id, positions[0])
+        return self._by_stream(later)
 
-    def _by_stream(
-        self,
-        items: Sequence[Item],
-        indices: range,
-        tries: dict[int, _Try],
-        results: list[ItemResult | None],
-    ) -> list[_Try]:
-        """Put items to those of the same stream; gives back the streams met for the first time."""
-        begun: list[_Try] = []
-        for index in indices:
-            item = items[index]
-            if isinstance(item, ItemProblem):
-                results[index] = ItemResult("invalid", problem=item.problem)
-                continue
-            currency = self._currency(item.program_id)
-            if currency is None:
-                problem = Problem("UnknownProgram", "no program has this id", "/program_id")
-                results[index] = ItemResult("invalid", problem=problem)
-                continue
-            stream = ids.conversion_id(item.program_id, item.source, item.external_id)
-            known = tries.get(stream.int)
-            if known is None:
-                known = tries[stream.int] = _Try(stream, currency, [])
-                begun.append(known)
-            known.items.append((index, item))
-        return begun
+    def _placed(self, index: int, item: Item, results: list[ItemResult | None]) -> _Sent | None:
+        """Where an item belongs; None where it can be answered at once."""
+        if isinstance(item, ItemProblem):
+            results[index] = ItemResult("invalid", problem=item.problem)
+            return None
+        currency = self._currency(item.program_id)
+        if currency is None:
+            problem = Problem("UnknownProgram", "no program has this id", "/program_id")
+            results[index] = ItemResult("invalid", problem=problem)
+            return None
+        stream_id = ids.conversion_id(item.program_id, item.source, item.external_id)
+        return _Sent(index, item, stream_id, currency)
+
+    @staticmethod
+    def _by_stream(sent: list[_Sent]) -> list[_Try]:
+        """Items of the same stream together, in the order in which they came."""
+        tries: dict[int, _Try] = {}
+        for one in sorted(sent, key=lambda one: one.index):
+            attempt = tries.setdefault(one.stream_id.int, _Try(one.stream_id, one.currency, []))
+            attempt.items.append((one.index, one.command))
+        return list(tries.values())
 
     def _currency(self, program_id: UUID) -> str | None:
         known = self._currencies.get(program_id.int)
@@ -241,27 +258,6 @@ class Intake:
                 return None
             known = self._currencies[program_id.int] = state.currency
         return known
-
-    @staticmethod
-    def _decide_fresh(
-        tries: list[_Try], results: list[ItemResult | None], by: str, now: datetime
-    ) -> tuple[list[_Sent], list[list[Recorded]]]:
-        """Takes the single new conversions out of the tries, with the unit that each is stored by."""
-        accepted: list[_Sent] = []
-        units: list[list[Recorded]] = []
-        for attempt in tries:
-            index, command = attempt.items[0]
-            if len(attempt.items) > 1 or not isinstance(command, _NEW):
-                continue
-            attempt.items.clear()
-            try:
-                facts = conversion.decide(command, conversion.INITIAL, currency=attempt.currency, now=now)
-            except Refusal as refusal:
-                results[index] = _refused(refusal, attempt.stream_id)
-                continue
-            accepted.append((attempt, index, command))
-            units.append([Recorded(attempt.stream_id, 1, now, by, facts[0])])
-        return accepted, units
 
     def _record_upon_history(
         self, tries: list[_Try], results: list[ItemResult | None], by: str

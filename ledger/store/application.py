@@ -14,7 +14,6 @@ from eventsourcing.persistence import (
     InfrastructureFactoryError,
     Mapper,
     ProcessRecorder,
-    StoredEvent,
     TrackingRecorder,
 )
 from eventsourcing.utils import Environment, EnvType
@@ -24,7 +23,7 @@ from ledger.refusals import LostRace
 from ledger.store.commit import GroupCommitter
 from ledger.store.database import Database
 from ledger.store.mapper import FactMapper
-from ledger.store.recorder import EventRecorder, Row, make_recorder
+from ledger.store.recorder import EventRecorder, NewEvent, Row, make_recorder
 from ledger.store.upcasts import UPCASTS
 
 S = TypeVar("S")
@@ -242,6 +241,7 @@ class Ledger(Application[UUID]):
         outcome = self._recorder.append(self._rows(units))
         return lambda: outcome
 
-    def _rows(self, units: Sequence[Sequence[Recorded]]) -> list[list[StoredEvent]]:
-        to_stored = cast("Callable[[Recorded], StoredEvent]", self.facts.to_stored_event)
-        return [[to_stored(recorded) for recorded in unit] for unit in units]
+    def _rows(self, units: Sequence[Sequence[Recorded]]) -> list[list[NewEvent]]:
+        to_row = self.facts.to_row
+        # Most units are of one event: a loop inside the loop would cost more than it.
+        return [[to_row(unit[0])] if len(unit) == 1 else [to_row(each) for each in unit] for unit in units]

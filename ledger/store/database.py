@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 SQLITE_BUSY_TIMEOUT_MS: Final = 30_000
+SQLITE_RETRY_S: Final = 0.0005
 PING_AFTER_S: Final = 1.0
 _WRITING: Final = "revshare_writing"
 
@@ -80,8 +81,24 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
 
 def _sqlite_begin(connection: sa.Connection) -> None:
     # A deferred transaction that turns into a writer fails at once with "database is locked".
-    writing = connection.get_execution_options().get(_WRITING)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+    raw: sqlite3.Connection = driver(connection)
+    if not connection.get_execution_options().get(_WRITING):
+        raw.execute("BEGIN")
+        return
+    # SQLite's own wait for another process sleeps ever longer, up to 100 ms, while a commit takes one or two.
+    deadline = time.monotonic() + SQLITE_BUSY_TIMEOUT_MS / 1_000
+    raw.execute("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                raw.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+            time.sleep(SQLITE_RETRY_S)
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_TIMEOUT_MS}")
 
 
 class Database:
@@ -91,6 +108,7 @@ class Database:
         self.url = url
         self.engine = create_engine(url, pool_size=pool_size)
         self._writing = self.engine.execution_options(**{_WRITING: True})
+        self._alone = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self.is_postgresql = self.engine.dialect.name == "postgresql"
 
     @contextmanager
@@ -103,6 +121,12 @@ class Database:
     def write(self) -> Iterator[sa.Connection]:
         """A transaction for writing; committed at its end, rolled back on an error."""
         with _named_errors(), self._writing.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def alone(self) -> Iterator[sa.Connection]:
+        """A connection on which each statement is a transaction of its own. PostgreSQL only."""
+        with _named_errors(), self._alone.connect() as connection:
             yield connection
 
     def close(self) -> None:

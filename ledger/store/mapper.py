@@ -11,6 +11,7 @@ from eventsourcing.persistence import JSONTranscoder, Mapper, Notification, Stor
 
 from ledger.events import access, account, conversion, partner, payout, program, referral, reward
 from ledger.events.base import Fact, Recorded
+from ledger.store.event_recorder import NewEvent
 
 F = TypeVar("F")
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
@@ -63,13 +64,14 @@ class FactMapper(Mapper[UUID]):
 
     def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:
         """The row of an envelope."""
-        recorded = cast(Recorded, domain_event)
-        return StoredEvent(
-            originator_id=recorded.originator_id,
-            originator_version=recorded.originator_version,
-            topic=self._topics[type(recorded.fact)],
-            state=self._encode(_State(recorded.recorded_at, recorded.by, recorded.fact)),
-        )
+        row = self.to_row(cast(Recorded, domain_event))
+        return StoredEvent(row.originator_id, row.originator_version, row.topic, row.state)
+
+    def to_row(self, recorded: Recorded) -> NewEvent:
+        """As `to_stored_event`, for our own recorder."""
+        fact = recorded.fact
+        state = self._encode(_State(recorded.recorded_at, recorded.by, fact))
+        return NewEvent(recorded.originator_id, recorded.originator_version, self._topics[type(fact)], state)
 
     def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[UUID]:
         """The envelope of a row, its fact upcast to today's shape. Raises UnknownTopic."""

@@ -11,7 +11,7 @@ from ledger.events.access import ApiKeyRevoked
 from ledger.events.base import Recorded
 from ledger.store.application import Ledger
 from ledger.store.database import Database
-from ledger.store.recorder import READ_CHUNK
+from ledger.store.sqlite_recorder import READ_CHUNK
 from tests.ledger.test_store import EVERYTHING, NOW, PROGRAM, envelope, stored
 
 

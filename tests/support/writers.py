@@ -11,12 +11,12 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from eventsourcing.persistence import StoredEvent
 
 from ledger.events.base import Recorded
 from ledger.events.referral import ReferralLinkTouched
 from ledger.store.application import Ledger
 from ledger.store.database import Database, driver
+from ledger.store.event_recorder import AnyEvent, EventRecorder
 from ledger.store.recorder import PostgresRecorder
 
 WRITERS = 4
@@ -32,10 +32,13 @@ Place = tuple[int, UUID, int]
 class SlowRecorder(PostgresRecorder):
     """Sleeps a random while between its inserts and its commit, as a busy machine would."""
 
-    def _insert(self, connection: sa.Connection, events: list[StoredEvent]) -> list[int | None]:
+    def _insert(self, connection: sa.Connection, events: Sequence[AnyEvent]) -> list[int | None]:
         inserted = super()._insert(connection, events)
         driver(connection).execute("SELECT pg_sleep(random() * 0.02)")
         return inserted
+
+    def _insert_alone(self, events: Sequence[AnyEvent]) -> list[int | None]:
+        return EventRecorder._insert_alone(self, events)  # step by step, so that there is a place to sleep in
 
 
 class UnlockedRecorder(SlowRecorder):
