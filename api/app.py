@@ -21,6 +21,7 @@ from api.resources import (
     referrals,
     rewards,
     status,
+    webhooks,
 )
 from api.services import Services
 
@@ -71,6 +72,11 @@ def routes(services: Services) -> dict[str, object]:
         "/v1/payouts": payouts.Payouts(services),
         "/v1/payouts/{payout_id:uuid}": payouts.Payout(services),
         "/v1/payouts/{payout_id:uuid}/resolve": payouts.PayoutResolution(services),
+        "/v1/webhook-events": webhooks.WebhookEvents(services),
+        "/v1/webhook-events/{event_id}": webhooks.WebhookEvent(services),
+        "/v1/webhook-events/{event_id}/retry": webhooks.WebhookRetry(services),
+        "/v1/webhook-events/{event_id}/dismiss": webhooks.WebhookDismissal(services),
+        "/webhooks/stripe": webhooks.StripeWebhooks(services),
         "/v1/keys": keys.Keys(services),
         "/v1/keys/{key_id:uuid}": keys.Key(services),
         "/v1/keys/{key_id:uuid}/revoke": keys.KeyRevocation(services),

@@ -34,6 +34,7 @@ TAGS: Final = {
     "rewards": "What conversions earned.",
     "balances": "Money, double entry.",
     "payouts": "What finance approves and Stripe pays.",
+    "webhooks": "What Stripe tells us, and what became of it.",
     "keys": "Who may do what.",
     "status": "The service itself.",
     "documentation": "This document and its pages.",
@@ -158,11 +159,16 @@ def _query_parameters(promised: Operation) -> list[dict[str, Any]]:
 
 
 def _headers(method: str, promised: Operation) -> list[dict[str, Any]]:
-    if method == "POST":
+    if method == "POST" and not promised.public:
         key = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"}
         says = "The same key with the same request is answered as the first time, for 24 hours."
         header = {"name": "Idempotency-Key", "in": "header", "description": says, "schema": key}
         return [header | {"required": True} if promised.needs_key else header]
+    if method == "POST":
+        says = "`t=…,v1=…`: when it was signed, and the signature."
+        schema = {"type": "string", "maxLength": 2_000}
+        signed = {"name": "Stripe-Signature", "in": "header", "description": says, "schema": schema}
+        return [signed | {"required": True}]
     if not promised.public:
         says = "An ETag: 304 when the answer is still the same."
         return [{"name": "If-None-Match", "in": "header", "description": says, "schema": {"type": "string"}}]

@@ -33,6 +33,11 @@ TYPES: Final[dict[str, ProblemType]] = {
     "invalid-query": _type(400, "A query parameter is wrong", "`errors` names each one and what it may be."),
     "invalid-header": _type(400, "A header is wrong", "`errors` names it."),
     "bad-request": _type(400, "The request can't be understood", "Its HTTP is malformed."),
+    "invalid-signature": _type(
+        400,
+        "The webhook is not signed as it must be",
+        "Nothing was stored. `detail` says why: none, not with a secret of ours, too old, ahead of us.",
+    ),
     "unauthenticated": _type(
         401, "No valid API key", "Send `Authorization: Bearer rs_…`; keys can be revoked."
     ),
@@ -94,6 +99,11 @@ TYPES: Final[dict[str, ProblemType]] = {
     # Our side
     "internal-error": _type(500, "Something went wrong here", "It was logged under the request's id."),
     "overloaded": _type(503, "Too much is waiting", "Send it again after `Retry-After`. Nothing was stored."),
+    "webhooks-not-configured": _type(
+        503,
+        "Nobody has said which secret webhooks are signed with",
+        "Set STRIPE_WEBHOOK_SECRET. The provider sends its events again.",
+    ),
     "unavailable": _type(
         503,
         "The database can't be reached",

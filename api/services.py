@@ -4,10 +4,13 @@ from dataclasses import dataclass
 
 from api.auth import Gate
 from api.idempotency import IdempotencyKeys
+from api.settings import Settings
 from ledger.desk import Desk
 from ledger.intake import Intake
 from ledger.store.application import Ledger
 from ledger.store.database import Database
+from payouts.gateway import StripeGateway
+from payouts.webhooks.inbox import Inbox
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,9 @@ class Services:
     intake: Intake
     gate: Gate
     idempotency_keys: IdempotencyKeys
+    provider: StripeGateway
+    inbox: Inbox
+    webhook_secrets: tuple[str, ...]
 
     @property
     def database(self) -> Database:
@@ -26,10 +32,24 @@ class Services:
         return self.ledger.database
 
 
-def make_services(ledger: Ledger) -> Services:
-    """Services over a ledger."""
+def make_services(
+    ledger: Ledger, settings: Settings | None = None, provider: StripeGateway | None = None
+) -> Services:
+    """Services over a ledger; the provider is the one of the settings, unless another is given."""
+    of = settings or Settings()
     desk = Desk(ledger)
-    return Services(ledger, desk, Intake(ledger), Gate(desk.authenticate), IdempotencyKeys(ledger.database))
+    # Live or not: no door sends a transfer, and what they ask for moves no money.
+    asked = provider or StripeGateway(of.stripe_api_key, of.stripe_base, live=True)
+    return Services(
+        ledger=ledger,
+        desk=desk,
+        intake=Intake(ledger),
+        gate=Gate(desk.authenticate),
+        idempotency_keys=IdempotencyKeys(ledger.database),
+        provider=asked,
+        inbox=Inbox(ledger.database, ledger.clock),
+        webhook_secrets=of.webhook_secrets,
+    )
 
 
 class Resource:

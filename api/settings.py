@@ -13,6 +13,8 @@ from ledger.store.database import engine_url
 
 STANDIN_KEY: Final = "sk_test_standin"
 """Stands for a Stripe key where none is given: the key of the stand-in that `revshare up` starts."""
+STANDIN_WEBHOOK_SECRET: Final = "whsec_standin"
+"""What the stand-in signs its webhooks with. Whoever knows it can only make us look at the stand-in."""
 
 
 class InvalidSettings(Exception):
@@ -34,6 +36,7 @@ class Settings:
     threads: int = 32
     stripe_api_key: str = STANDIN_KEY
     stripe_api_base: str | None = None
+    stripe_webhook_secrets: tuple[str, ...] = ()
     simulator_port: int = 12111
     var: Path = Path("var")
 
@@ -41,6 +44,13 @@ class Settings:
     def uses_standin(self) -> bool:
         """Whether money goes to the Stripe stand-in, because no key was given."""
         return self.stripe_api_key == STANDIN_KEY
+
+    @property
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """What a webhook may be signed with: several while one takes the place of another."""
+        if not self.stripe_webhook_secrets and self.uses_standin:
+            return (STANDIN_WEBHOOK_SECRET,)
+        return self.stripe_webhook_secrets
 
     @property
     def stripe_base(self) -> str | None:
@@ -69,6 +79,7 @@ def read_settings() -> Settings:
         threads=env.int("THREADS", standard.threads, validate=Range(1, 256)),
         stripe_api_key=env.str("STRIPE_API_KEY", standard.stripe_api_key, validate=_stripe_key),
         stripe_api_base=env.str("STRIPE_API_BASE", None, validate=_web_address),
+        stripe_webhook_secrets=_secrets(env.str("STRIPE_WEBHOOK_SECRET", "", validate=_webhook_secrets)),
         simulator_port=env.int("SIMULATOR_PORT", standard.simulator_port, validate=port),
         var=env.path("VAR_DIR", standard.var),
     )
@@ -91,6 +102,15 @@ def _database_url(value: str) -> None:
 def _stripe_key(value: str) -> None:
     if not value.startswith(("sk_test_", "sk_live_", "rk_test_", "rk_live_")):
         raise ValidationError("must be a secret or restricted key of Stripe (sk_… or rk_…)")
+
+
+def _secrets(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _webhook_secrets(value: str) -> None:
+    if not all(secret.startswith("whsec_") and len(secret) > len("whsec_") for secret in _secrets(value)):
+        raise ValidationError("must be signing secrets of Stripe (whsec_…), separated by commas")
 
 
 def _web_address(value: str | None) -> None:

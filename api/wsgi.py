@@ -19,7 +19,7 @@ def make_application(settings: Settings) -> App:
     """The application over the database of the settings. It connects on the first request, not here."""
     _configure_log()
     database = Database(settings.database_url, pool_size=max(5, settings.threads // 2))
-    return create_app(make_services(Ledger(database, group_commit=True)))
+    return create_app(make_services(Ledger(database, group_commit=True), settings))
 
 
 def _configure_log() -> None:

@@ -9,6 +9,7 @@ import requests
 import stripe
 
 from payouts.currencies import from_stripe_minor, to_stripe_minor
+from payouts.gateway_events import EventsReader
 from payouts.outcomes import (
     API_VERSION,
     Account,
@@ -82,7 +83,7 @@ class GatewayError(Exception):
         self.outcome = outcome
 
 
-class StripeGateway:
+class StripeGateway(EventsReader):
     """Stripe, or with `base_address` its stand-in, for one key. Can be shared between threads.
 
     Raises LiveKeyRefused for a key that is no test key unless `live` is said.
@@ -217,6 +218,10 @@ class StripeGateway:
         return self._ask(
             lambda: self._client.v1.topups.create(params, {"idempotency_key": idempotency_key}).id
         )
+
+    @property
+    def _sdk(self) -> stripe.StripeClient:
+        return self._client
 
     def _ask(self, call: Callable[[], Answer]) -> Answer:
         try:

@@ -95,6 +95,8 @@ def environment_of(of: Settings) -> dict[str, str]:
     }
     if of.stripe_api_base is not None:
         environment["STRIPE_API_BASE"] = of.stripe_api_base
+    if of.stripe_webhook_secrets:
+        environment["STRIPE_WEBHOOK_SECRET"] = ",".join(of.stripe_webhook_secrets)
     return environment
 
 

@@ -1,0 +1,166 @@
+"""The inbox: webhooks stored durably by their ids, taken by workers, finished, put off or left to a human."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from ledger.refusals import IllegalTransition, NotFound
+from ledger.store.database import Database
+from payouts.webhooks.events import ProviderEvent
+from payouts.webhooks.tables import webhook_events as table
+from projections.queries.paging import Page, filtered, page
+
+Status = Literal["waiting", "done", "noted", "held", "dismissed"]
+"""waiting: for a worker; done: it was heeded; noted: nothing of ours; held: for a human; dismissed by one."""
+FINISHED: Final[tuple[Status, ...]] = ("done", "noted", "dismissed")
+KEPT_FOR: Final = timedelta(days=30)
+"""A provider sends an event again for three days; its events can be asked for for thirty."""
+CLEARED_AT_ONCE: Final = 200
+REASON_LENGTH_MAX: Final = 500
+_c: Final = table.c
+_SHOWN: Final = [column for column in table.columns if column.name not in ("body", "signature")]
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """An event that is ours to work on. `attempts` is this one's number: an older one can't finish it."""
+
+    event: ProviderEvent
+    received_at: datetime
+    attempts: int
+    postponed: int
+
+
+class Inbox:
+    """The table `webhook_events`. Several processes may use it."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+
+    def store(self, event: ProviderEvent, raw: bytes, signature: str) -> bool:
+        """Store an event durably; False: it was there. On return it is committed."""
+        now = self._clock()
+        row = {
+            **msgspec.structs.asdict(event),
+            "received_at": now,
+            "signature": signature,
+            "body": raw,
+            "status": "waiting",
+            "attempts": 0,
+            "postponed": 0,
+            "next_try_at": now,
+        }
+        with self._database.write() as connection:
+            if connection.dialect.name == "postgresql":
+                from sqlalchemy.dialects.postgresql import insert
+            else:
+                from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
+            added = insert(table).values(row).on_conflict_do_nothing(index_elements=["event_id"])
+            return connection.execute(added.returning(_c.event_id)).first() is not None
+
+    def take(self, limit: int, lease: timedelta) -> list[Taken]:
+        """The events that are due, longest waiting first; nobody else gets them before the lease ends."""
+        now = self._clock()
+        due = (
+            sa.select(_c.event_id)
+            .where(_c.status == "waiting", _c.next_try_at <= now)
+            .order_by(_c.next_try_at, _c.event_id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        with self._database.write() as connection:
+            ids = list(connection.execute(due).scalars())
+            if not ids:
+                return []
+            taken = table.update().where(_c.event_id.in_(ids))
+            connection.execute(taken.values(attempts=_c.attempts + 1, next_try_at=now + lease))
+            found = sa.select(*_SHOWN).where(_c.event_id.in_(ids)).order_by(_c.received_at, _c.event_id)
+            return [_taken(row) for row in connection.execute(found).mappings()]
+
+    def finish(self, taken: Taken, status: Status, reason: str | None = None) -> None:
+        """It was worked on, and that is what came of it."""
+        self._update(taken, status=status, reason=_short(reason), finished_at=self._clock())
+
+    def try_again(self, taken: Taken, after: timedelta, reason: str, *, postponed: bool) -> None:
+        """Later. `postponed`: nothing was wrong with the event, so that the attempt does not count."""
+        counted: dict[str, Any] = {"attempts": _c.attempts - 1, "postponed": _c.postponed + 1}
+        self._update(
+            taken,
+            next_try_at=self._clock() + after,
+            reason=_short(reason),
+            **(counted if postponed else {}),
+        )
+
+    def _update(self, taken: Taken, **values: Any) -> None:
+        mine = (_c.event_id == taken.event.event_id, _c.status == "waiting", _c.attempts == taken.attempts)
+        with self._database.write() as connection:
+            connection.execute(table.update().where(*mine).values(**values))
+
+    def clear(self) -> int:
+        """Forget some of what was finished long ago: how many."""
+        old = (_c.received_at < self._clock() - KEPT_FOR, _c.status.in_(FINISHED))
+        some = sa.select(_c.event_id).where(*old).limit(CLEARED_AT_ONCE)
+        with self._database.write() as connection:
+            return connection.execute(table.delete().where(_c.event_id.in_(some))).rowcount
+
+    # The human's queue
+
+    def put_back(self, event_id: str) -> None:
+        """A human says: try it again from the beginning. Refuses what is not held."""
+        values = {"status": "waiting", "attempts": 0, "postponed": 0, "next_try_at": self._clock()}
+        self._resolve(event_id, "waiting", {**values, "reason": None, "finished_at": None})
+
+    def dismiss(self, event_id: str, reason: str) -> None:
+        """A human says, with a reason: nothing is to be done. Refuses what is not held."""
+        values = {"status": "dismissed", "reason": _short(reason), "finished_at": self._clock()}
+        self._resolve(event_id, "dismissed", values)
+
+    def _resolve(self, event_id: str, wanted: Status, values: dict[str, Any]) -> None:
+        with self._database.write() as connection:
+            held = (_c.event_id == event_id, _c.status == "held")
+            if connection.execute(table.update().where(*held).values(**values)).rowcount:
+                return
+            status = connection.execute(sa.select(_c.status).where(_c.event_id == event_id)).scalar()
+        if status is None:
+            raise NotFound("there is no such event")
+        if status != wanted:
+            raise IllegalTransition(f"only an event that is held is decided upon, not one {status}")
+
+
+def listed(connection: sa.Connection, *, status: str | None, after: Sequence[Any] | None, limit: int) -> Page:
+    """One page of events, the latest first, without their bodies."""
+    statement = filtered(table, status=status).with_only_columns(*_SHOWN)
+    return page(
+        connection, statement, [_c.received_at, _c.event_id], after=after, limit=limit, descending=True
+    )
+
+
+def one(connection: sa.Connection, event_id: str) -> dict[str, Any] | None:
+    """An event as `listed` shows it."""
+    found = connection.execute(sa.select(*_SHOWN).where(_c.event_id == event_id)).mappings().first()
+    return None if found is None else dict(found)
+
+
+def count(connection: sa.Connection, status: Status) -> int:
+    """How many events have a status."""
+    counted = sa.select(sa.func.count()).select_from(table).where(_c.status == status)
+    return int(connection.execute(counted).scalar_one())
+
+
+def oldest_waiting(connection: sa.Connection) -> datetime | None:
+    """When the event that waits longest came; None: none waits."""
+    oldest = sa.select(sa.func.min(_c.received_at)).where(_c.status == "waiting")
+    found: datetime | None = connection.execute(oldest).scalar()
+    return found
+
+
+def _taken(row: Any) -> Taken:
+    fields = {name: row[name] for name in ProviderEvent.__struct_fields__}
+    return Taken(ProviderEvent(**fields), row["received_at"], row["attempts"], row["postponed"])
+
+
+def _short(reason: str | None) -> str | None:
+    return None if reason is None else reason[:REASON_LENGTH_MAX]
