@@ -25,11 +25,15 @@ CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="revshare"'}
 
 @dataclass(frozen=True)
 class Caller:
-    """The key that a request came with. `partner_id` binds it to what is this partner's own."""
+    """The key that a request came with. `partner_id` binds it to what is this partner's own.
+
+    `person` is whom the key names.
+    """
 
     key_id: UUID
     scopes: tuple[Scope, ...]
     partner_id: UUID | None = None
+    person: str | None = None
 
     @property
     def by(self) -> str:
@@ -94,7 +98,7 @@ class Gate:
                 return None
             if len(self._known) >= KEYS_MAX:
                 self._known.clear()
-            caller = Caller(key.key_id, key.scopes, key.partner_id)
+            caller = Caller(key.key_id, key.scopes, key.partner_id, key.person)
             self._known[digest] = (now + REMEMBERED_S, caller)
         return caller
 

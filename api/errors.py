@@ -34,6 +34,7 @@ TABLE: Final[dict[type[Exception], str]] = {
     refusals.PartnerNotApproved: "partner-not-approved",
     refusals.IllegalTransition: "illegal-transition",
     refusals.SameMakerAndChecker: "same-maker-and-checker",
+    refusals.SecondCheckerNeeded: "second-checker-needed",
     refusals.ContentChanged: "content-changed",
     refusals.InsufficientBalance: "insufficient-balance",
     refusals.NothingToPay: "nothing-to-pay",

@@ -89,6 +89,11 @@ TYPES: Final[dict[str, ProblemType]] = {
     ),
     "illegal-transition": _type(409, "This step does not lead on from here", "Look at the thing's status."),
     "same-maker-and-checker": _type(403, "Whoever drafted can't approve", "Somebody else has to."),
+    "second-checker-needed": _type(
+        403,
+        "Whoever approved first can't approve again",
+        "Above the limit a second checker has to.",
+    ),
     "content-changed": _type(409, "It is not what was looked at", "Look again, then approve its new hash."),
     "insufficient-balance": _type(409, "The account holds less than that", "Ask for less."),
     "nothing-to-pay": _type(

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import re
 import secrets
+import unicodedata
 from typing import Final
 from uuid import UUID
 
@@ -27,6 +28,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     scopes: tuple[Scope, ...]
     secret_sha256: str
     partner_id: UUID | None
+    person: str | None = None
     revoked: bool = False
 
 
@@ -35,6 +37,21 @@ class KeyState(msgspec.Struct, frozen=True):
 
     issued: ApiKeyIssued | None = None
     revoked: bool = False
+
+
+class Author(msgspec.Struct, frozen=True):
+    """Who does something: under which key, and which person that names."""
+
+    by: str
+    person: str | None = None
+
+    def is_also(self, other: "Author") -> bool:
+        """Whether both are one: the same key, or two keys of the same person, however that is written."""
+        return self.by == other.by or (self.person is not None and _known_as(self) == _known_as(other))
+
+
+def _known_as(author: Author) -> str:
+    return unicodedata.normalize("NFKC", author.person or "").strip().casefold()
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -69,6 +86,7 @@ def key(key_id: UUID, state: KeyState) -> ApiKey | None:
         scopes=issued.scopes,
         secret_sha256=issued.secret_sha256,
         partner_id=issued.partner_id,
+        person=issued.person,
         revoked=state.revoked,
     )
 
@@ -104,6 +122,7 @@ def opens(api_key: ApiKey | None, secret: str) -> bool:
 def issue(command: IssueApiKey, state: KeyState, *, secret: str) -> list[Fact]:
     """A new key. partner:read goes with one partner, and with nothing else."""
     checks.name(command.name, "/name")
+    checks.optional_name(command.person, "/person")
     if not command.scopes:
         raise InvalidField("must name at least one scope", pointer="/scopes")
     for index, scope in enumerate(command.scopes):
@@ -120,6 +139,7 @@ def issue(command: IssueApiKey, state: KeyState, *, secret: str) -> list[Fact]:
             scopes=command.scopes,
             secret_sha256=digest(secret),
             partner_id=command.partner_id,
+            person=command.person,
         )
     ]
 

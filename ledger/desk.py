@@ -19,6 +19,7 @@ from ledger.commands import (
     ApplyAsPartner,
     ApprovePartner,
     AssignPartnerGroup,
+    ChangePayoutSettings,
     Command,
     CreatePartnerGroup,
     CreateProgram,
@@ -151,6 +152,11 @@ def _create_partner_group(desk: Desk, command: CreatePartnerGroup, by: str) -> O
     done = desk.append(command.program_id, PROGRAM, lambda state: program.decide(command, state, now=now), by)
     group = program.group(program.known(done.state), command.partner_group)
     return msgspec.structs.replace(done, state=group)
+
+
+def _change_payout_settings(desk: Desk, command: ChangePayoutSettings, by: str) -> Outcome:
+    now = desk.ledger.clock()
+    return desk.append(command.program_id, PROGRAM, lambda state: program.decide(command, state, now=now), by)
 
 
 # Partners and agreements
@@ -303,6 +309,7 @@ HANDLERS: Final[dict[type[Command], Callable[[Desk, Any, str], Outcome]]] = {
     CreateProgram: _create_program,
     PublishTerms: _publish_terms,
     CreatePartnerGroup: _create_partner_group,
+    ChangePayoutSettings: _change_payout_settings,
     ApplyAsPartner: _apply_as_partner,
     ReviewPartner: _change_partner,
     ApprovePartner: _change_partner,

@@ -1,38 +1,53 @@
 """Batches of payouts: what finance drafts, approves and gives up. Pure."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final, Literal, assert_never
 from uuid import UUID
 
 import msgspec
 
+from ledger.access import Author
 from ledger.commands import ApprovePayouts, CancelPayouts, DraftPayouts
 from ledger.events.base import Fact
 from ledger.events.payout import (
     PayoutBatchApproved,
     PayoutBatchCanceled,
+    PayoutBatchChecked,
     PayoutBatchDrafted,
     PayoutBatchPaused,
     PayoutBatchResumed,
     PayoutDrafted,
 )
 from ledger.payout import content_hash, expect
-from ledger.refusals import ContentChanged, ContentConflict, NotFound, NothingToPay, SameMakerAndChecker
+from ledger.refusals import (
+    ContentChanged,
+    ContentConflict,
+    NotFound,
+    NothingToPay,
+    SameMakerAndChecker,
+    SecondCheckerNeeded,
+)
 
 BatchStatus = Literal["none", "draft", "approved", "canceled"]
 
 
 class BatchState(msgspec.Struct, frozen=True):
-    """One batch: what was drafted, whether somebody decided upon it, and why no more of it is sent."""
+    """One batch: what was drafted, who approved it, in their order, and why no more of it is sent."""
 
     status: BatchStatus = "none"
     draft: PayoutBatchDrafted | None = None
-    approved_by: str | None = None
+    approvals: tuple[Author, ...] = ()
     paused: PayoutBatchPaused | None = None
+
+    @property
+    def approved_by(self) -> str | None:
+        """Whose approval let it go."""
+        return self.approvals[-1].by if self.status == "approved" else None
 
 
 NO_BATCH: Final = BatchState()
+_replace = msgspec.structs.replace
 
 
 def evolve(state: BatchState, fact: Fact) -> BatchState:
@@ -40,20 +55,40 @@ def evolve(state: BatchState, fact: Fact) -> BatchState:
     match fact:
         case PayoutBatchDrafted():
             return BatchState("draft", fact)
+        case PayoutBatchChecked():
+            checker = Author(fact.checked_by, fact.checked_by_person)
+            return _replace(state, approvals=(*state.approvals, checker))
         case PayoutBatchApproved():
-            return BatchState("approved", state.draft, fact.approved_by)
+            checker = Author(fact.approved_by, fact.approved_by_person)
+            return _replace(state, status="approved", approvals=(*state.approvals, checker))
         case PayoutBatchCanceled():
-            return BatchState("canceled", state.draft)
+            return _replace(state, status="canceled")
         case PayoutBatchPaused():
-            return msgspec.structs.replace(state, paused=fact)
+            return _replace(state, paused=fact)
         case PayoutBatchResumed():
-            return msgspec.structs.replace(state, paused=None)
+            return _replace(state, paused=None)
         case _:
             return state
 
 
+def approvals_needed(draft: PayoutBatchDrafted, over_minor: int | None) -> int:
+    """How many checkers the batch needs: two where its total is over the limit of its draft, or today's.
+
+    So a limit that is lifted after the draft helps nobody, and one that is lowered holds at once.
+    """
+    limits = [limit for limit in (draft.second_approval_over_minor, over_minor) if limit is not None]
+    return 2 if any(draft.total_minor > limit for limit in limits) else 1
+
+
 def decide_draft(
-    command: DraftPayouts, state: BatchState, *, drafts: Mapping[UUID, PayoutDrafted], currency: str, by: str
+    command: DraftPayouts,
+    state: BatchState,
+    *,
+    drafts: Mapping[UUID, PayoutDrafted],
+    currency: str,
+    maker: Author,
+    second_approval_over_minor: int | None = None,
+    due_on: date | None = None,
 ) -> list[Fact]:
     """Draft a batch of payouts; nothing new when the same command drafted it before.
 
@@ -72,9 +107,12 @@ def decide_draft(
             currency=currency,
             payout_ids=tuple(drafts),
             total_minor=sum(draft.amount_minor for draft in drafts.values()),
-            made_by=by,
+            made_by=maker.by,
             content_hash=content_hash(drafts),
             minimum_minor=command.minimum_minor,
+            made_by_person=maker.person,
+            second_approval_over_minor=second_approval_over_minor,
+            due_on=due_on,
         )
     ]
 
@@ -84,19 +122,25 @@ def decide_batch(
     state: BatchState,
     *,
     payouts: Mapping[UUID, PayoutDrafted],
-    by: str,
+    author: Author,
+    second_approval_over_minor: int | None = None,
 ) -> list[Fact]:
-    """Approve a batch as it stands in `payouts`, or give it up; nothing new when it was done before."""
+    """Approve a batch as it stands in `payouts`, or give it up; nothing new when it was done before.
+
+    `second_approval_over_minor` is the program's limit of today. Where two checkers are needed, the first
+    one's approval leaves it a draft.
+    """
     if state.draft is None:
         raise NotFound(f"there is no payout batch {command.batch_id}")
     match command:
         case ApprovePayouts():
-            return _approve_batch(command, state, state.draft, payouts, by)
+            needed = approvals_needed(state.draft, second_approval_over_minor)
+            return _approve_batch(command, state, state.draft, payouts, author, needed)
         case CancelPayouts():
             if state.status == "canceled":
                 return []
             expect(state.status, {"draft"}, "a batch can be canceled")
-            return [PayoutBatchCanceled(canceled_by=by, reason=command.reason)]
+            return [PayoutBatchCanceled(canceled_by=author.by, reason=command.reason)]
         case _:
             assert_never(command)
 
@@ -106,19 +150,32 @@ def _approve_batch(
     state: BatchState,
     draft: PayoutBatchDrafted,
     payouts: Mapping[UUID, PayoutDrafted],
-    by: str,
+    checker: Author,
+    needed: int,
 ) -> list[Fact]:
-    if by == draft.made_by:
+    if checker.is_also(Author(draft.made_by, draft.made_by_person)):
         raise SameMakerAndChecker("whoever drafted a batch can't approve it")
     if command.content_hash != draft.content_hash or content_hash(payouts) != draft.content_hash:
         raise ContentChanged(
             "the batch is not what was looked at: read it again, and approve the hash that it has now",
             pointer="/content_hash",
         )
-    if state.status == "approved" and state.approved_by == by:
+    if state.status != "canceled" and any(checker.by == before.by for before in state.approvals):
         return []
     expect(state.status, {"draft"}, "a batch can be approved")
-    return [PayoutBatchApproved(approved_by=by, content_hash=draft.content_hash)]
+    if any(checker.is_also(before) for before in state.approvals):
+        raise SecondCheckerNeeded("whoever approved first can't give the second approval, by any key")
+    if len(state.approvals) + 1 < needed:
+        return [
+            PayoutBatchChecked(
+                checked_by=checker.by, content_hash=draft.content_hash, checked_by_person=checker.person
+            )
+        ]
+    return [
+        PayoutBatchApproved(
+            approved_by=checker.by, content_hash=draft.content_hash, approved_by_person=checker.person
+        )
+    ]
 
 
 # While it is sent

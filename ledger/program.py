@@ -5,13 +5,20 @@ from typing import Any, Final, assert_never
 
 import msgspec
 
-from ledger import checks, terms
-from ledger.commands import CreatePartnerGroup, CreateProgram, PublishTerms
+from ledger import checks, payout_settings, terms
+from ledger.commands import ChangePayoutSettings, CreatePartnerGroup, CreateProgram, PublishTerms
 from ledger.events.base import Fact
-from ledger.events.program import PartnerGroupCreated, ProgramCreated, ProgramType, TermsVersionPublished
+from ledger.events.program import (
+    PartnerGroupCreated,
+    PayoutSettingsChanged,
+    ProgramCreated,
+    ProgramType,
+    TermsVersionPublished,
+)
+from ledger.payout_settings import PayoutSettings
 from ledger.refusals import AlreadyExists, NotFound, UnknownProgram
 
-ProgramCommand = CreateProgram | PublishTerms | CreatePartnerGroup
+ProgramCommand = CreateProgram | PublishTerms | CreatePartnerGroup | ChangePayoutSettings
 
 
 class TermsVersion(msgspec.Struct, frozen=True):
@@ -41,6 +48,7 @@ class ProgramState(msgspec.Struct, frozen=True, kw_only=True):
     landing_url: str | None
     terms_versions: tuple[TermsVersion, ...] = ()
     groups: tuple[PartnerGroup, ...] = ()
+    payouts: PayoutSettings = payout_settings.NONE
 
 
 INITIAL: Final[ProgramState | None] = None
@@ -64,6 +72,8 @@ def evolve(state: ProgramState | None, fact: Fact) -> ProgramState | None:
         case PartnerGroupCreated() if state is not None:
             group = PartnerGroup(fact.partner_group, fact.name)
             return msgspec.structs.replace(state, groups=(*state.groups, group))
+        case PayoutSettingsChanged() if state is not None:
+            return msgspec.structs.replace(state, payouts=payout_settings.evolve(state.payouts, fact))
         case _:
             return state
 
@@ -101,6 +111,8 @@ def decide(command: ProgramCommand, state: ProgramState | None, *, now: datetime
             return _publish(command, known(state), now)
         case CreatePartnerGroup():
             return _create_group(command, known(state))
+        case ChangePayoutSettings():
+            return payout_settings.change(command, known(state).payouts, now)
         case _:
             assert_never(command)
 

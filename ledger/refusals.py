@@ -77,6 +77,10 @@ class SameMakerAndChecker(Refusal):
     """Whoever drafted can't approve."""
 
 
+class SecondCheckerNeeded(Refusal):
+    """Whoever gave the first of two approvals can't give the second."""
+
+
 class ContentChanged(Refusal):
     """What is to be approved is not what was looked at: the hash differs."""
 

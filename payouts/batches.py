@@ -1,17 +1,18 @@
 """Batches of payouts: drafted from what accounts hold, approved by somebody else, or given up."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
 
 from ledger import account, agreement, ids, partner, payout, payout_batch, payout_lines, program, terms
+from ledger.access import Author
 from ledger.commands import ApprovePayouts, CancelPayouts, DraftPayouts
 from ledger.desk import AGREEMENT, PARTNER, PROGRAM
 from ledger.events.base import Recorded
-from ledger.events.payout import PayoutDrafted
+from ledger.events.payout import PayoutBatchApproved, PayoutDrafted
 from ledger.payout import PayoutState, PayoutStatus
 from ledger.payout_batch import BatchState, BatchStatus
 from ledger.payout_lines import Line
@@ -62,7 +63,10 @@ class Payout(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch as it stands now. `skipped` and `new` tell what the call that answers it did."""
+    """A batch as it stands now: sent once it has as many approvals as it needs.
+
+    `skipped` and `new` tell what the call that answers it did.
+    """
 
     batch_id: UUID
     status: BatchStatus
@@ -71,8 +75,12 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     total_minor: int
     withheld_minor: int
     made_by: str
+    made_by_person: str | None
     approved_by: str | None
     paused_reason: str | None
+    approvals: tuple[Author, ...]
+    approvals_needed: int
+    due_on: date | None
     content_hash: str
     payouts: tuple[Payout, ...]
     skipped: tuple[Skipped, ...] = ()
@@ -89,7 +97,7 @@ def load(ledger: Ledger, batch_id: UUID) -> Batch:
         raise NotFound(f"there is no payout batch {batch_id}", pointer="/batch_id")
     loaded = ledger.load_many(state.draft.payout_ids, PAYOUT)
     found = tuple(_payout(payout_id, at.state) for payout_id, at in loaded.items())
-    return _batch(batch_id, state, found)
+    return _batch(batch_id, state, found, _limit_of_today(ledger, state))
 
 
 def load_payout(ledger: Ledger, payout_id: UUID) -> Payout:
@@ -134,8 +142,19 @@ def _payout(payout_id: UUID, state: PayoutState) -> Payout:
     )
 
 
-def _batch(batch_id: UUID, state: BatchState, payouts: tuple[Payout, ...]) -> Batch:
+def _limit_of_today(ledger: Ledger, state: BatchState) -> int | None:
+    """Above which total the batch's program wants a second checker, as long as nobody decided."""
+    if state.draft is None or state.status != "draft":
+        return None
+    of = ledger.load(state.draft.program_id, PROGRAM).state
+    return of.payouts.second_approval_over_minor if of else None
+
+
+def _batch(
+    batch_id: UUID, state: BatchState, payouts: tuple[Payout, ...], limit_of_today: int | None
+) -> Batch:
     assert state.draft is not None
+    needed = payout_batch.approvals_needed(state.draft, limit_of_today)
     return Batch(
         batch_id=batch_id,
         status=state.status,
@@ -144,8 +163,12 @@ def _batch(batch_id: UUID, state: BatchState, payouts: tuple[Payout, ...]) -> Ba
         total_minor=state.draft.total_minor,
         withheld_minor=sum(payout.withheld_minor for payout in payouts),
         made_by=state.draft.made_by,
+        made_by_person=state.draft.made_by_person,
         approved_by=state.approved_by,
         paused_reason=state.paused.reason if state.paused else None,
+        approvals=state.approvals,
+        approvals_needed=max(needed, len(state.approvals)),
+        due_on=state.draft.due_on,
         content_hash=state.draft.content_hash,
         payouts=payouts,
     )
@@ -154,7 +177,7 @@ def _batch(batch_id: UUID, state: BatchState, payouts: tuple[Payout, ...]) -> Ba
 # Drafting
 
 
-def draft(ledger: Ledger, command: DraftPayouts, *, by: str) -> Batch:
+def draft(ledger: Ledger, command: DraftPayouts, *, by: str, person: str | None = None) -> Batch:
     """Draft payouts of all that is payable now, one for each account that is due; all of them or none.
 
     The same command again answers the same batch. Refuses with UnknownProgram, ContentConflict (the id is
@@ -162,16 +185,22 @@ def draft(ledger: Ledger, command: DraftPayouts, *, by: str) -> Batch:
     """
     if command.minimum_minor is not None and command.minimum_minor < 0:
         raise InvalidField("a minimum is zero or more", pointer="/minimum_minor")
+    maker = Author(by, person)
     for _ in range(ATTEMPTS_MAX):
         loaded = ledger.load(command.batch_id, BATCH)
         if loaded.state.draft is not None:
-            payout_batch.decide_draft(command, loaded.state, drafts={}, currency="", by=by)
+            payout_batch.decide_draft(command, loaded.state, drafts={}, currency="", maker=maker)
             return load(ledger, command.batch_id)
         of = program.known(ledger.load(command.program_id, PROGRAM).state)
         drafts, skipped = _drafts(ledger, command, of, by)
         try:
             facts = payout_batch.decide_draft(
-                command, loaded.state, drafts=drafts, currency=of.currency, by=by
+                command,
+                loaded.state,
+                drafts=drafts,
+                currency=of.currency,
+                maker=maker,
+                second_approval_over_minor=of.payouts.second_approval_over_minor,
             )
         except NothingToPay as refusal:
             refusal.details["skipped"] = skipped
@@ -307,36 +336,43 @@ def _minimum_minor(
 # Deciding
 
 
-def approve(ledger: Ledger, command: ApprovePayouts, *, by: str) -> Batch:
+def approve(ledger: Ledger, command: ApprovePayouts, *, by: str, person: str | None = None) -> Batch:
     """Approve a batch as it was looked at, by somebody other than its maker; its payouts may be sent then.
 
-    Refuses with NotFound, SameMakerAndChecker, ContentChanged and IllegalTransition.
+    The first of two approvals leaves it a draft. Refuses with NotFound, SameMakerAndChecker, ContentChanged,
+    SecondCheckerNeeded and IllegalTransition.
     """
-    return _decide(ledger, command, by)
+    return _decide(ledger, command, Author(by, person))
 
 
 def cancel(ledger: Ledger, command: CancelPayouts, *, by: str) -> Batch:
     """Give up a batch and its payouts before approval. Refuses with NotFound, IllegalTransition."""
-    return _decide(ledger, command, by)
+    return _decide(ledger, command, Author(by))
 
 
-def _decide(ledger: Ledger, command: ApprovePayouts | CancelPayouts, by: str) -> Batch:
+def _decide(ledger: Ledger, command: ApprovePayouts | CancelPayouts, author: Author) -> Batch:
     for _ in range(ATTEMPTS_MAX):
         state, version = ledger.load(command.batch_id, BATCH)
         payouts = ledger.load_many(state.draft.payout_ids if state.draft else (), PAYOUT)
         drafts: Mapping[UUID, PayoutDrafted] = {
             payout_id: at.state.draft for payout_id, at in payouts.items() if at.state.draft
         }
-        facts = payout_batch.decide_batch(command, state, payouts=drafts, by=by)
+        limit = _limit_of_today(ledger, state)
+        facts = payout_batch.decide_batch(
+            command, state, payouts=drafts, author=author, second_approval_over_minor=limit
+        )
         if not facts:
             return load(ledger, command.batch_id)
         changes = [Change(command.batch_id, version, facts)]
+        approved = any(isinstance(fact, PayoutBatchApproved) for fact in facts)
         for payout_id, at in payouts.items():
-            if isinstance(command, ApprovePayouts):
-                step = payout.approve(payout_id, at.state, by=by)
-            else:
+            if isinstance(command, CancelPayouts):
                 step = payout.cancel(at.state, reason=f"its batch was canceled: {command.reason}")
-            changes.append(Change(payout_id, at.version, step))
-        if ledger.append(changes, by=by) is not None:
+                changes.append(Change(payout_id, at.version, step))
+            elif approved:
+                changes.append(
+                    Change(payout_id, at.version, payout.approve(payout_id, at.state, by=author.by))
+                )
+        if ledger.append(changes, by=author.by) is not None:
             return msgspec.structs.replace(load(ledger, command.batch_id), new=True)
     raise LostRace(f"batch {command.batch_id} was changed by others {ATTEMPTS_MAX} times in a row")

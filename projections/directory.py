@@ -22,7 +22,12 @@ from ledger.events.partner import (
     PartnerSuspended,
     PayoutAccountLinked,
 )
-from ledger.events.program import PartnerGroupCreated, ProgramCreated, TermsVersionPublished
+from ledger.events.program import (
+    PartnerGroupCreated,
+    PayoutSettingsChanged,
+    ProgramCreated,
+    TermsVersionPublished,
+)
 from ledger.events.referral import (
     CustomerReattributed,
     ReferralCodeIssued,
@@ -81,6 +86,7 @@ class Directory:
         ProgramCreated,
         TermsVersionPublished,
         PartnerGroupCreated,
+        PayoutSettingsChanged,
         PartnerApplied,
         *_STATUS,
         PartnerGroupAssigned,
@@ -156,6 +162,9 @@ def _program(changes: Changes, event: Recorded) -> None:
                 published_by=event.by,
                 **_stamp(event),
             )
+        case PayoutSettingsChanged(schedule=schedule):
+            every = None if schedule is None else schedule.every
+            changes["programs"].put(program_id, payouts_every=every, position=event.position)
         case PartnerGroupCreated(partner_group=group, name=name):
             changes["partner_groups"].insert(
                 program_id=program_id, partner_group=group, name=name, **_stamp(event)
@@ -285,12 +294,13 @@ def _customer(
 
 def _access(changes: Changes, event: Recorded) -> None:
     match event.fact:
-        case ApiKeyIssued(name=name, scopes=scopes, partner_id=partner_id):
+        case ApiKeyIssued(name=name, scopes=scopes, partner_id=partner_id, person=person):
             changes["api_keys"].insert(
                 key_id=event.originator_id,
                 name=name,
                 scopes=canonical_json(scopes),
                 partner_id=partner_id,
+                person=person,
                 issued_by=event.by,
                 **_stamp(event),
             )

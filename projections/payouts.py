@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from ledger.events import payout as facts
 from ledger.events.base import Fact, Recorded
 from ledger.payout import told
+from ledger.payout_batch import approvals_needed
 from projections import tables
 from projections.view import Batch, Names, TableChanges
 
@@ -44,6 +45,7 @@ class Payouts:
     append_only: Final = False
     facts: Final[tuple[type[Fact], ...]] = (
         facts.PayoutBatchDrafted,
+        facts.PayoutBatchChecked,
         facts.PayoutBatchApproved,
         facts.PayoutBatchCanceled,
         facts.PayoutBatchPaused,
@@ -95,12 +97,17 @@ def _batch(changes: Changes, event: Recorded) -> None:
                 withheld_minor=0,
                 content_hash=fact.content_hash,
                 made_by=fact.made_by,
+                made_by_person=fact.made_by_person,
+                due_on=None if fact.due_on is None else fact.due_on.isoformat(),
+                approvals_needed=approvals_needed(fact, None),
                 recorded_at=event.recorded_at,
                 changed_at=event.recorded_at,
                 position=event.position,
             )
-        case facts.PayoutBatchApproved(approved_by=approved_by):
-            changes.batch(event, state="approved", approved_by=approved_by)
+        case facts.PayoutBatchChecked(checked_by=checked_by, checked_by_person=person):
+            changes.batch(event, checked_by=checked_by, checked_by_person=person)
+        case facts.PayoutBatchApproved(approved_by=approved_by, approved_by_person=person):
+            changes.batch(event, state="approved", approved_by=approved_by, approved_by_person=person)
         case facts.PayoutBatchCanceled(canceled_by=canceled_by, reason=reason):
             changes.batch(event, state="canceled", canceled_by=canceled_by, reason=reason)
         case facts.PayoutBatchPaused(reason=reason):

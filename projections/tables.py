@@ -156,6 +156,7 @@ programs: Final = sa.Table(
     _int("terms_version"),
     _time("recorded_at"),
     _position(),
+    _text("payouts_every", null=True),
     sa.Index(None, "reference"),
 )
 
@@ -305,6 +306,7 @@ api_keys: Final = sa.Table(
     _time("revoked_at", null=True),
     _text("revoke_reason", null=True),
     _position(),
+    _text("person", null=True),
 )
 
 # Payouts
@@ -327,6 +329,12 @@ payout_batches: Final = sa.Table(
     _position(),
     _int("withheld_minor"),
     _text("paused_reason", null=True),
+    _int("approvals_needed"),
+    _text("made_by_person", null=True),
+    _text("checked_by", null=True),
+    _text("checked_by_person", null=True),
+    _text("approved_by_person", null=True),
+    _text("due_on", null=True),
     sa.Index(None, "program_id", "recorded_at"),
 )
 

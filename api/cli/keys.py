@@ -29,6 +29,10 @@ def issue(
     partner: Annotated[
         str | None, typer.Option(help="Bind the key to this partner (id or reference).")
     ] = None,
+    person: Annotated[
+        str | None,
+        typer.Option(help="Who uses it: nobody approves under one key what they drafted under another."),
+    ] = None,
 ) -> None:
     """Make a key. It is printed once, on standard output, and kept only as a hash."""
     unknown = [given for given in scope if given not in SCOPES]
@@ -42,7 +46,8 @@ def issue(
     chosen = tuple(known for known in SCOPES if known in scope)
     with open_ledger(settings()) as ledger:
         try:
-            made = Desk(ledger).execute(IssueApiKey(name=name, scopes=chosen, partner_id=bound), by=BY)
+            wish = IssueApiKey(name=name, scopes=chosen, partner_id=bound, person=person)
+            made = Desk(ledger).execute(wish, by=BY)
         except Refusal as refusal:
             fail(refusal.message)
     err.print(f"key {made.id} ({name}): it is shown this once")
@@ -54,12 +59,13 @@ def list_keys() -> None:
     """Show every key and what it opens."""
     with open_ledger(settings()) as ledger, ledger.database.read() as connection:
         found = list_api_keys(connection, limit=LIMIT_MAX).rows
-    table = new_table("key", "name", "scopes", "partner", "issued", "revoked")
+    table = new_table("key", "name", "person", "scopes", "partner", "issued", "revoked")
     for key in found:
         revoked = f"{key['revoked_at']:%Y-%m-%d} {key['revoke_reason']}" if key["revoked_at"] else ""
         table.add_row(
             str(key["key_id"]),
             key["name"],
+            key["person"] or "",
             " ".join(key["scopes"]),
             str(key["partner_id"] or ""),
             f"{key['recorded_at']:%Y-%m-%d %H:%M}",

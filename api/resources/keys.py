@@ -24,12 +24,13 @@ def show_key(key: ApiKey) -> Row:
         "name": key.name,
         "scopes": key.scopes,
         "partner_id": key.partner_id,
+        "person": key.person,
         "revoked": key.revoked,
     }
 
 
 def _show_row(row: Row) -> Row:
-    shown = {name: row[name] for name in ("key_id", "name", "scopes", "partner_id", "revoked_at")}
+    shown = {name: row[name] for name in ("key_id", "name", "scopes", "partner_id", "person", "revoked_at")}
     return {**shown, "revoked": row["revoked_at"] is not None}
 
 

@@ -13,6 +13,7 @@ from api.schemas.fields import page_of
 from api.schemas.partners import ReasonSchema
 from api.schemas.payouts import (
     ApprovalSchema,
+    ApprovalShownSchema,
     BatchQuery,
     BatchSchema,
     LineSchema,
@@ -37,14 +38,24 @@ _show_payout = shown_as(PAYOUT)
 _show_batch = shown_as(BATCH)
 _show_skipped = shown_as(SkippedSchema())
 _show_line = shown_as(LineSchema())
+_show_approval = shown_as(ApprovalShownSchema())
 
 
 def show_batch(batch: batches.Batch) -> Row:
     """A batch as it is answered."""
     shown = _show_batch(msgspec.structs.asdict(batch))
     shown["payouts"] = [_show_payout(msgspec.structs.asdict(payout)) for payout in batch.payouts]
+    shown["approvals"] = [_show_approval(msgspec.structs.asdict(approval)) for approval in batch.approvals]
     shown["skipped"] = [_show_skipped(msgspec.structs.asdict(skipped)) for skipped in batch.skipped]
     return shown
+
+
+def _show_row(row: Row) -> Row:
+    """A batch as the view has it: without its payouts, with those who approved it."""
+    shown = _show_batch({name: value for name, value in row.items() if name != "payouts"})
+    given = [(row["checked_by"], row["checked_by_person"]), (row["approved_by"], row["approved_by_person"])]
+    approvals = [{"by": by, "person": person} for by, person in given if by is not None]
+    return {**shown, "status": row["state"], "approvals": approvals}
 
 
 class PayoutBatches(Resource):
@@ -63,25 +74,17 @@ class PayoutBatches(Resource):
         """Of all that is payable now. The batch's id derives from the Idempotency-Key, where there is one."""
         key, caller = req.get_header("Idempotency-Key"), req.context.caller
         batch_id = ids.command_id(str(caller.key_id), key, "payout_batch") if key else uuid4()
-        batch = batches.draft(self.ledger, DraftPayouts(batch_id=batch_id, **body), by=caller.by)
+        batch = batches.draft(
+            self.ledger, DraftPayouts(batch_id=batch_id, **body), by=caller.by, person=caller.person
+        )
         resp.location = f"/v1/payout-batches/{batch_id}"
         send(resp, show_batch(batch), 201 if batch.new else 200)
 
     @operation("List payout batches", scopes=READ, query=BatchQuery(), answer=page_of(BATCH))
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: Row) -> None:
         """The latest first."""
-        names = [name for name in BATCH.fields if name not in ("payouts", "skipped", "status")]
         fetch = queries.list_payout_batches
-        where = {"program_id": query["program_id"]}
-        send_list(
-            req,
-            resp,
-            self.database,
-            query,
-            fetch,
-            lambda row: {"status": row["state"], **{name: row[name] for name in names}},
-            **where,
-        )
+        send_list(req, resp, self.database, query, fetch, _show_row, program_id=query["program_id"])
 
 
 class PayoutBatch(Resource):
@@ -101,13 +104,22 @@ class PayoutBatchApproval(Resource):
         scopes=("finance:approve",),
         body=ApprovalSchema(),
         answer=BATCH,
-        problems=("not-found", "same-maker-and-checker", "content-changed", "illegal-transition"),
+        problems=(
+            "not-found",
+            "same-maker-and-checker",
+            "second-checker-needed",
+            "content-changed",
+            "illegal-transition",
+        ),
         example={"content_hash": "sha256 of the batch as it was looked at"},
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response, batch_id: UUID, body: Row) -> None:
-        """By another key than the one that drafted it. Its payouts are sent then."""
-        command = ApprovePayouts(batch_id=batch_id, **body)
-        send(resp, show_batch(batches.approve(self.ledger, command, by=req.context.caller.by)))
+        """By another key, and another person, than drafted it. Its payouts are sent then.
+
+        Above the program's limit it takes two checkers: after the first it is still a draft.
+        """
+        command, caller = ApprovePayouts(batch_id=batch_id, **body), req.context.caller
+        send(resp, show_batch(batches.approve(self.ledger, command, by=caller.by, person=caller.person)))
 
 
 class PayoutBatchCancellation(Resource):

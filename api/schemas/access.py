@@ -16,6 +16,12 @@ class NewKeySchema(Strict):
     name = text(200, required=True)
     scopes = fields.List(choice(*SCOPES), required=True)
     partner_id = Id(load_default=None, allow_none=True)
+    person = text(
+        200,
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "Who uses it: two keys of one person don't count as two people."},
+    )
 
 
 class KeySchema(Strict):
@@ -25,6 +31,7 @@ class KeySchema(Strict):
     name = Text(required=True)
     scopes = fields.List(choice(*SCOPES), required=True)
     partner_id = Id(required=True, allow_none=True)
+    person = Text(required=True, allow_none=True)
     revoked = fields.Boolean(required=True)
     revoked_at = Time(allow_none=True)
 

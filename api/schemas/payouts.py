@@ -22,6 +22,13 @@ class ApprovalSchema(Strict):
     content_hash = Text(required=True, validate=validate.Length(1, 200))
 
 
+class ApprovalShownSchema(Strict):
+    """Who approved: under which key, and the person that it names."""
+
+    by = Text(required=True)
+    person = Text(required=True, allow_none=True)
+
+
 class PayoutSchema(Strict):
     """One partner's part of a batch."""
 
@@ -53,7 +60,7 @@ class SkippedSchema(Strict):
 
 
 class BatchSchema(Strict):
-    """A payout batch. Whoever drafted it can't approve it."""
+    """A payout batch. Whoever drafted it can't approve it, by any key that names the same person."""
 
     batch_id = Id(required=True)
     program_id = Id(required=True)
@@ -63,11 +70,21 @@ class BatchSchema(Strict):
     withheld_minor = Whole(required=True, metadata={"description": "Of the total, kept back as tax."})
     content_hash = Text(required=True)
     made_by = Text(required=True)
+    made_by_person = Text(required=True, allow_none=True)
+    due_on = fields.Date(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The date for which the program's schedule drafted it."},
+    )
     approved_by = Text(required=True, allow_none=True)
     paused_reason = Text(
         required=True,
         allow_none=True,
         metadata={"description": "Why no more of it is sent now; it goes on by itself."},
+    )
+    approvals = fields.List(fields.Nested(ApprovalShownSchema()), required=True)
+    approvals_needed = Whole(
+        required=True, metadata={"description": "Two where the total is above the program's limit."}
     )
     payouts = fields.List(fields.Nested(PayoutSchema()), metadata={"description": "Told of one batch."})
     skipped = fields.List(fields.Nested(SkippedSchema()), metadata={"description": "Told by the draft."})

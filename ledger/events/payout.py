@@ -1,5 +1,6 @@
 """Facts of payouts: what finance approves, and the life of each transfer."""
 
+from datetime import date
 from typing import ClassVar, Literal
 from uuid import UUID
 
@@ -10,8 +11,11 @@ class PayoutBatchDrafted(Fact, frozen=True, kw_only=True):
     """Somebody drafted payouts for a program, to be approved by somebody else.
 
     `minimum_minor` is the minimum that was asked for; None: each partner's own terms alone decided.
+    `made_by_person` is whom the maker's key names. `second_approval_over_minor` was the program's limit: a
+    larger total needs two checkers. `due_on` is the date for which the schedule drafted it.
     """
 
+    version: ClassVar[int] = 2
     program_id: UUID
     currency: str
     payout_ids: tuple[UUID, ...]
@@ -19,13 +23,26 @@ class PayoutBatchDrafted(Fact, frozen=True, kw_only=True):
     made_by: str
     content_hash: str
     minimum_minor: int | None = None
+    made_by_person: str | None = None
+    second_approval_over_minor: int | None = None
+    due_on: date | None = None
+
+
+class PayoutBatchChecked(Fact, frozen=True, kw_only=True):
+    """The first of two checkers approved the batch as it stands: it is still a draft."""
+
+    checked_by: str
+    content_hash: str
+    checked_by_person: str | None = None
 
 
 class PayoutBatchApproved(Fact, frozen=True, kw_only=True):
     """The batch was approved as it stands: `content_hash` covers every amount, currency, account and line."""
 
+    version: ClassVar[int] = 2
     approved_by: str
     content_hash: str
+    approved_by_person: str | None = None
 
 
 class PayoutBatchCanceled(Fact, frozen=True, kw_only=True):

@@ -13,6 +13,8 @@ ProgramType = Literal[
     "referral_network",
 ]
 
+PayoutPeriod = Literal["month", "week"]
+
 
 class ProgramCreated(Fact, frozen=True, kw_only=True):
     """A program was set up. `currency` (ISO 4217) holds for all its conversions, rewards and payouts."""
@@ -32,6 +34,39 @@ class TermsVersionPublished(Fact, frozen=True, kw_only=True):
     terms: dict[str, Any]
     effective_at: AwareTime
     partner_group: str | None = None
+
+
+class PayoutSchedule(Fact, frozen=True, kw_only=True):
+    """When payouts are drafted: on `day` of each month, or of each week (1 Monday, 7 Sunday).
+
+    It is due at `hour` o'clock there; in a month that is too short, on its last day.
+    """
+
+    every: PayoutPeriod
+    day: int
+    time_zone: str
+    hour: int
+
+
+class CountryWithholding(Fact, frozen=True, kw_only=True):
+    """What is withheld as tax from the payouts of partners in a country."""
+
+    country: str
+    rate_bps: int
+
+
+class PayoutSettingsChanged(Fact, frozen=True, kw_only=True):
+    """How the program pays out from `effective_at` on: all of it, not only what changed.
+
+    Without `schedule` payouts are drafted on demand alone. A batch of more than `second_approval_over_minor`
+    needs two checkers.
+    """
+
+    effective_at: AwareTime
+    schedule: PayoutSchedule | None = None
+    minimum_minor: int | None = None
+    second_approval_over_minor: int | None = None
+    withholding: tuple[CountryWithholding, ...] = ()
 
 
 class PartnerGroupCreated(Fact, frozen=True, kw_only=True):

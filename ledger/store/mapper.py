@@ -17,7 +17,12 @@ F = TypeVar("F")
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 """Turns the JSON of a fact of one version into that of the next."""
 
-NESTED: Final = (referral.AttributionShare, reward.CapApplied)
+NESTED: Final = (
+    program.CountryWithholding,
+    program.PayoutSchedule,
+    referral.AttributionShare,
+    reward.CapApplied,
+)
 """Facts that only stand inside others, never in a stream of their own."""
 
 

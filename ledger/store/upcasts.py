@@ -10,6 +10,24 @@ def _payout_drafted_2(fact: dict[str, Any]) -> dict[str, Any]:
     return fact | {"provider": "stripe", "withheld_minor": 0, "withholding_bps": 0, "hash_version": 1}
 
 
+def _api_key_issued_2(fact: dict[str, Any]) -> dict[str, Any]:
+    """Before version 2 no key named a person."""
+    return fact | {"person": None}
+
+
+def _payout_batch_drafted_2(fact: dict[str, Any]) -> dict[str, Any]:
+    """Before version 2 keys were told apart, not persons; one checker was enough; nothing was scheduled."""
+    return fact | {"made_by_person": None, "second_approval_over_minor": None, "due_on": None}
+
+
+def _payout_batch_approved_2(fact: dict[str, Any]) -> dict[str, Any]:
+    """Before version 2 keys were told apart, not persons."""
+    return fact | {"approved_by_person": None}
+
+
 UPCASTS: Final[dict[str, Upcast]] = {
+    "ApiKeyIssued@1": _api_key_issued_2,
+    "PayoutBatchApproved@1": _payout_batch_approved_2,
+    "PayoutBatchDrafted@1": _payout_batch_drafted_2,
     "PayoutDrafted@1": _payout_drafted_2,
 }

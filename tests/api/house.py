@@ -51,9 +51,9 @@ class House:
         self.admin = self.key("admin")
         self.shop = self.key("conversions:write")
 
-    def key(self, *scopes: Any, partner_id: Any = None) -> str:
+    def key(self, *scopes: Any, partner_id: Any = None, person: str | None = None) -> str:
         """A new key's token."""
-        command = IssueApiKey(name="test", scopes=scopes, partner_id=partner_id)
+        command = IssueApiKey(name="test", scopes=scopes, partner_id=partner_id, person=person)
         token = self.services.desk.execute(command, by="cli").secret
         assert token is not None
         return token

@@ -6,7 +6,7 @@ import pytest
 
 from payouts.outcomes import Unknown
 from payouts.worker import PayoutWorker
-from tests.api.house import problem, sale
+from tests.api.house import pointers, problem, sale
 from tests.support.finance import Script
 
 
@@ -133,3 +133,40 @@ def test_a_wish_for_nobody(house):
     assert problem(house.get(f"/v1/payout-batches/{nobody}"))[0] == 404
     assert problem(house.get(f"/v1/payouts/{nobody}"))[0] == 404
     assert problem(house.post("/v1/payout-batches", {"program_id": nobody})) == (422, "unknown-program")
+
+
+def test_above_the_limit_it_takes_two_people(house, due):
+    """The limit is set by finance; keys of one person are one; each approval is shown."""
+    people = {"maker": "ann", "maker's other": "Ann", "first": "bob", "second": "carol"}
+    keys = {name: house.key("finance:approve", person=person) for name, person in people.items()}
+    settings = f"/v1/programs/{due}/payout-settings"
+    changed = house.post(settings, {"second_approval_over_minor": 1_999}, keys["maker"])
+    batch = house.post("/v1/payout-batches", {"program_id": due}, keys["maker"]).json
+    path, approval = f"/v1/payout-batches/{batch['batch_id']}", {"content_hash": batch["content_hash"]}
+
+    own = house.post(f"{path}/approve", approval, keys["maker's other"])
+    first = house.post(f"{path}/approve", approval, keys["first"]).json
+    second = house.post(f"{path}/approve", approval, keys["second"]).json
+
+    assert changed.json["second_approval_over_minor"] == 1_999
+    assert house.get(settings).json == changed.json
+    assert (batch["made_by_person"], batch["approvals_needed"], batch["approvals"]) == ("ann", 2, [])
+    assert problem(own) == (403, "same-maker-and-checker")
+    assert (first["status"], [a["person"] for a in first["approvals"]]) == ("draft", ["bob"])
+    assert (second["status"], [a["person"] for a in second["approvals"]]) == ("approved", ["bob", "carol"])
+    house.catch_up()
+    [listed] = house.get("/v1/payout-batches").json["items"]
+    shown = ("status", "approvals", "approvals_needed", "made_by_person", "total_minor")
+    assert {name: listed[name] for name in shown} == {name: second[name] for name in shown}
+
+
+def test_payout_settings_with_mistakes_are_refused(house, due):
+    """Each mistake has its pointer; a program that is not there is none of the body's fault."""
+    settings = f"/v1/programs/{due}/payout-settings"
+    schedule = {"every": "month", "day": 31, "time_zone": "Europe/Atlantis"}
+
+    refused = house.post(settings, {"schedule": schedule})
+
+    assert (problem(refused), pointers(refused)) == ((422, "invalid-field"), ["/schedule/time_zone"])
+    nobody = "/v1/programs/00000000-0000-0000-0000-000000000001/payout-settings"
+    assert problem(house.get(nobody)) == problem(house.post(nobody, {})) == (404, "unknown-program")

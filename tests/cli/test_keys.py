@@ -27,7 +27,7 @@ def test_a_key_from_its_issue_to_its_end(env, ledger):
     """Standard output holds the key and nothing else; the list never does."""
     scopes = ("--scope", "finance:read", "--scope", "finance:approve")
 
-    issued = invoke(env, "keys", "issue", "--name", "month end", *scopes)
+    issued = invoke(env, "keys", "issue", "--name", "month end", "--person", "dana", *scopes)
     token = issued.stdout.strip()
     opened = Desk(ledger).authenticate(token)
     assert opened is not None
@@ -40,6 +40,8 @@ def test_a_key_from_its_issue_to_its_end(env, ledger):
     assert opened.scopes == ("finance:read", "finance:approve")
     assert str(opened.key_id) in listed.stdout
     assert "month end" in listed.stdout
+    assert "dana" in listed.stdout
+    assert opened.person == "dana"
     assert token not in listed.stdout
     assert revoked.exit_code == 0
     assert Desk(ledger).authenticate(token) is None

@@ -39,6 +39,7 @@ def test_only_a_hash_of_the_secret_is_kept():
     ("change", "pointer"),
     [
         ({"name": " "}, "/name"),
+        ({"person": "a\nb"}, "/person"),
         ({"scopes": ()}, "/scopes"),
         ({"scopes": ("admin", "admin")}, "/scopes/1"),
         ({"scopes": ("partner:read",)}, "/partner_id"),

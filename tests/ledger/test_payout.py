@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from ledger import payout, payout_batch
+from ledger.access import Author
 from ledger.commands import ApprovePayouts, CancelPayouts, DraftPayouts
 from ledger.events.base import Fact
 from ledger.events.payout import (
@@ -250,14 +251,14 @@ BATCH_DRAFTED = PayoutBatchDrafted(
 
 def decide(command, state, by=CHECKER, payouts=None):
     """What the batch's decider says."""
-    return payout_batch.decide_batch(command, state, payouts=payouts or {PAYOUT: DRAFTED}, by=by)
+    return payout_batch.decide_batch(command, state, payouts=payouts or {PAYOUT: DRAFTED}, author=Author(by))
 
 
 def test_a_batch_is_drafted_once():
     """The same wish again is nothing new, another one under the same id is refused, an empty one too."""
 
     def draft(command, state, drafts):
-        return payout_batch.decide_draft(command, state, drafts=drafts, currency="GBP", by=MAKER)
+        return payout_batch.decide_draft(command, state, drafts=drafts, currency="GBP", maker=Author(MAKER))
 
     assert draft(DRAFT_COMMAND, batch(), {PAYOUT: DRAFTED}) == [BATCH_DRAFTED]
     assert draft(DRAFT_COMMAND, batch(BATCH_DRAFTED), {}) == []

@@ -4,7 +4,7 @@
 """
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid5
@@ -30,6 +30,7 @@ SAMPLES: dict[str, Any] = {
     "currency": "GBP",
     "destination": "acct_1ABCdef",
     "effective_at": datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC),
+    "due_on": date(2026, 2, 28),
     "email": "partners@example.com",
     "expires_at": datetime(2030, 1, 1, tzinfo=UTC),
     "idempotency_key": "payout-1-1",
@@ -44,6 +45,7 @@ SAMPLES: dict[str, Any] = {
     "share_bps": 10_000,
     "terms": {"language": 1, "rules": [{"kinds": ["sale"], "reward": {"rate_bps": 2_000}}]},
     "terms_version": 2,
+    "time_zone": "Europe/London",
 }
 """What the fields of these names hold; others get something of their type."""
 
