@@ -29,7 +29,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check format-check lint types layers format bench bench-quick lock clean
+.PHONY: help install demo test check format-check lint types layers format bench bench-quick simulate simulate-bench lock clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,14 @@ bench: install ## Measure the ratio table of the design
 
 bench-quick: install ## The same in under five minutes
 	$(BIN)/python -m tests.bench --quick
+
+SCHEDULES ?= 2000
+SEED ?= 1
+simulate: install ## Break everything around the payout worker (SCHEDULES=2000 SEED=1, MUTANT=NAME or list)
+	@$(BIN)/python -m tests.simulation --schedules $(SCHEDULES) --seed $(SEED) $(if $(MUTANT),--mutant $(MUTANT))
+
+simulate-bench: install ## The same with 100,000 schedules: about half an hour
+	@$(BIN)/python -m tests.simulation --schedules 100000 --seed $(SEED)
 
 # The two files agree on every version: the second is held to the first. No address of an index goes into either.
 lock: $(UV) ## Make the lock files anew from pyproject.toml (UPGRADE=1 takes newer versions)

@@ -180,16 +180,20 @@ class Store:
 
 
 class MemoryStore(Store):
-    """The same in memory, over one connection, for one thread. Nothing survives it; `reset` empties it."""
+    """The same in memory, over one connection, for one thread at a time. `reset` empties it."""
 
     def __init__(self) -> None:
-        self._writer = sqlite3.connect(":memory:", isolation_level=None)
+        self._writer = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         self._writer.executescript(SCHEMA + books.SCHEMA)
         self._empty = self._writer.serialize()
 
-    def reset(self) -> None:
-        """As it was when it was made."""
-        self._writer.deserialize(self._empty)
+    def reset(self, image: bytes | None = None) -> None:
+        """As it was when it was made, or when the image was taken."""
+        self._writer.deserialize(self._empty if image is None else image)
+
+    def image(self) -> bytes:
+        """Everything stored now, for `reset`."""
+        return self._writer.serialize()
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:

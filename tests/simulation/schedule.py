@@ -1,0 +1,267 @@
+"""One schedule: a storm of faults, crashes and turns; then calm; then what is left is paid, and judged."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from random import Random
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from ledger import payout
+from ledger.store.database import DatabaseUnavailable
+from payouts import candidates
+from payouts.batches import PAYOUT
+from payouts.worker import PayoutWorker
+from projections.runner import Runner
+from tests.simulation import oracles
+from tests.simulation.faults import Request
+from tests.simulation.happenings import Happenings
+from tests.simulation.memory import Edge
+from tests.simulation.plan import BANKS, plan, span
+from tests.simulation.stage import Stage
+from tests.simulation.turns import Killed, Lane
+
+WorkerOf = Callable[["Schedule"], PayoutWorker]
+
+CALM: Final = tuple(
+    timedelta(minutes=minutes) for minutes in (0, 1, 2, 5, 15, 45, 120, 360, 720, 1500, 1500, 1500)
+)
+"""How time passes once nothing breaks any more: long enough for every waiting time, and for a key to end."""
+ROUNDS_MAX: Final = 4
+"""Steps that each worker makes at one time of the calm, as long as there is something to do."""
+QUIET: Final = timedelta(hours=20)
+NAP_MAX: Final = timedelta(minutes=5)
+"""How long a worker is waited for in the calm; who sleeps for longer is a zombie that wakes later."""
+TURNS_MAX: Final = 20_000
+SLEEP_MAX_S: Final = 30 * 3600
+
+
+class Verdict(NamedTuple):
+    """What is to be said of a schedule. `wrong` tells every way in which it went wrong."""
+
+    seed: int
+    payouts: int
+    held_for_human: int
+    paid_twice: int
+    never_paid: int
+    wrong: tuple[str, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether all oracles are content."""
+        return not (self.paid_twice or self.never_paid or self.wrong)
+
+
+class NeverEnds(AssertionError):
+    """A schedule in which the turns did not come to an end."""
+
+
+class Schedule:
+    """A run of the house in a world that a seed decided upon."""
+
+    def __init__(
+        self, stage: Stage, seed: int, worker_of: WorkerOf | None = None, *, trace: list[str] | None = None
+    ) -> None:
+        self.stage, self.seed = stage, seed
+        self.rng = Random(seed)
+        self.plan = plan(self.rng)
+        self.clock = stage.clock
+        self.trace = trace
+        self.storm = False
+        self.lane: Lane | None = None
+        self.flying: set[str] = set()
+        self.lanes = stage.lanes[: self.plan.workers]
+        self.workers: dict[str, PayoutWorker] = {}
+        self._worker_of = worker_of or (lambda at: PayoutWorker(at.stage.ledger, at.stage.gateway))
+        self._turns = 0
+        self._looked_at = -1
+        stage.reset()
+        for lane in stage.lanes:
+            lane.until = None
+        stage.database.at = self._edge
+        stage.provider.carried_by(lambda *request: Request(self, *request).carry())
+        stage.provider.on_wait = lambda seconds: self.pause(timedelta(seconds=seconds))
+        self.runner = Runner(stage.ledger, stage.views)
+        self.happenings = Happenings(self)
+
+    def say(self, text: str) -> None:
+        """Remember what happened, when somebody wants to read it."""
+        if self.trace is not None:
+            who = self.lane.name if self.lane else "-"
+            self.trace.append(f"{self.clock.now:%d %H:%M:%S.%f} {who:<9} {text}")
+
+    # The whole
+
+    def run(self) -> Verdict:
+        """From the first cent earned to the verdict."""
+        try:
+            self.say(f"seed {self.seed}: {self.plan}")
+            self.happenings.begin()
+            self.storm = True
+            for _ in range(self.plan.ticks):
+                self._tick()
+            self.storm = False
+            self.say("--- calm")
+            self.happenings.mend()
+            self._settle()
+            self.happenings.last_batch()
+            self._settle()
+            return oracles.judge(self)
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        self.storm = False
+        for lane in self.lanes:
+            if not lane.idle:
+                self.lane = lane
+                lane.kill()
+        self.lane = None
+
+    def _tick(self) -> None:
+        roll = self.rng.random()
+        if roll < self.plan.happening_rate:
+            self.happenings.happen(self.plan.happenings)
+        elif roll < 0.5:
+            self.pass_time(span(self.rng, self.plan.pace_weights))
+        if self.rng.random() < self.plan.bank_rate:
+            self.happenings.happen(BANKS)
+        if self.rng.random() < 0.6:
+            self.look()
+        ready = [lane for lane in self.lanes if self._ready(lane)]
+        if ready:
+            self._let_run(self.rng.choice(ready))
+
+    def _settle(self) -> None:
+        """Nothing breaks any more: time passes until all is done, or most of a day changes nothing."""
+        quiet = timedelta(0)
+        for passing in CALM:
+            self.pass_time(passing)
+            before = self.stage.database.commits
+            for _ in range(ROUNDS_MAX):
+                found = self.stage.database.commits
+                self.look()
+                for lane in self.lanes:
+                    self._finish(lane)
+                if self.stage.database.commits == found:
+                    break
+            quiet = quiet + passing if self.stage.database.commits == before else timedelta(0)
+            if all(map(self._awake, self.lanes)) and (quiet >= QUIET or not self.unsettled()):
+                return
+
+    # Turns
+
+    def _ready(self, lane: Lane) -> bool:
+        return lane.until is None or lane.until <= self.clock.now
+
+    def _awake(self, lane: Lane) -> bool:
+        return lane.until is None or lane.until - self.clock.now <= NAP_MAX
+
+    def _let_run(self, lane: Lane) -> None:
+        self._turns += 1
+        if self._turns > TURNS_MAX:
+            raise NeverEnds(f"seed {self.seed}: more than {TURNS_MAX} turns")
+        lane.until = None
+        if lane.idle:
+            lane.start(lambda: self._work(lane))
+        self.lane = lane
+        try:
+            lane.resume()
+        finally:
+            self.lane = None
+
+    def _finish(self, lane: Lane) -> None:
+        """Let a worker end its step; who sleeps for long goes on sleeping."""
+        while True:
+            if not self._ready(lane):
+                if not self._awake(lane):
+                    return
+                assert lane.until is not None
+                self.pass_time(lane.until - self.clock.now)
+            self._let_run(lane)
+            if lane.idle:
+                return
+
+    def _work(self, lane: Lane) -> None:
+        worker = self.workers.get(lane.name)
+        if worker is None:
+            self.say("starts")
+            worker = self.workers[lane.name] = self._worker_of(self)
+        try:
+            worker.step()
+        except DatabaseUnavailable as error:
+            self.say(f"goes on after: {error}")
+
+    def pause(self, until: timedelta | None = None) -> None:
+        """The worker that runs gives its turn back, perhaps to sleep."""
+        lane = self.lane
+        assert lane is not None
+        if until is not None:
+            lane.until = self.clock.now + until
+        lane.pause()
+
+    def pass_time(self, passing: timedelta) -> None:
+        """Time passes; what is due on the way happens."""
+        if passing > timedelta(minutes=1):
+            self.say(f"{passing} pass")
+        self.clock.advance(passing)
+
+    # Edges
+
+    def _edge(self, edge: Edge) -> None:
+        if self.lane is None:
+            return
+        self.lane.check()
+        if self.storm:
+            if edge != "after commit" or self.plan.outage_rate == 0 or self.rng.random() >= 0.5:
+                self._maybe_gone(edge)
+            self.edge(edge)
+
+    def _maybe_gone(self, edge: Edge) -> None:
+        if self.rng.random() < self.plan.outage_rate:
+            self.say(f"the database is gone: {edge}")
+            raise DatabaseUnavailable(f"simulated, {edge}")
+
+    def edge(self, label: str) -> None:
+        """A point at which the outside could notice: the process may end, sleep, or another take its turn."""
+        lane = self.lane
+        if lane is None:
+            return
+        lane.check()
+        if not self.storm:
+            return
+        roll = self.rng.random()
+        plan = self.plan
+        if roll < plan.crash_rate:
+            self.say(f"ends: {label}")
+            self.workers.pop(lane.name, None)
+            lane.doomed = True
+            raise Killed
+        roll -= plan.crash_rate
+        if roll < plan.sleep_rate:
+            asleep = timedelta(seconds=self.rng.random() ** 4 * SLEEP_MAX_S)
+            self.say(f"falls asleep for {asleep}: {label}")
+            self.pause(asleep)
+        elif roll - plan.sleep_rate < plan.switch_rate:
+            self.pause()
+
+    # What is to be seen
+
+    def look(self) -> None:
+        """The views catch up."""
+        if self._looked_at != self.stage.database.commits:
+            self.runner.catch_up()
+            self._looked_at = self.stage.database.commits
+
+    def unsettled(self) -> Sequence[UUID]:
+        """Payouts that somebody still has to do something about, as the views see it."""
+        states = {"approved", *payout.UNSETTLED}
+        with self.stage.database.read() as connection:
+            return candidates.payouts_in(connection, states, limit=1_000)
+
+    def state_of(self, payout_id: UUID) -> payout.PayoutState:
+        """A payout as its stream says."""
+        return self.stage.ledger.load(payout_id, PAYOUT).state
+
+    def held_for_human(self) -> set[UUID]:
+        """Payouts that a worker left for a human."""
+        return {payout_id for worker in self.workers.values() for payout_id in worker.held_for_human}
