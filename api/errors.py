@@ -39,6 +39,7 @@ TABLE: Final[dict[type[Exception], str]] = {
     refusals.InsufficientBalance: "insufficient-balance",
     refusals.NothingToPay: "nothing-to-pay",
     refusals.PayoutDestinationMissing: "payout-destination-missing",
+    refusals.ProviderUnavailable: "provider-unavailable",
     refusals.Refusal: "refused",
     TooManyItems: "too-many-items",
     Unreadable: "unreadable-body",

@@ -35,6 +35,7 @@ TAGS: Final = {
     "balances": "Money, double entry.",
     "payouts": "What finance approves and Stripe pays.",
     "webhooks": "What Stripe tells us, and what became of it.",
+    "reconciliations": "Stripe's books against ours.",
     "keys": "Who may do what.",
     "status": "The service itself.",
     "documentation": "This document and its pages.",
@@ -181,7 +182,8 @@ def _responses(method: str, promised: Operation, in_path: bool) -> dict[str, Any
     for status in promised.statuses:
         found[str(status)] = {"description": _SAYS[status]}
         if status < 300:
-            found[str(status)]["content"] = {promised.produces: {"schema": answer}}
+            others = {kind: {"schema": {"type": "string"}} for kind in promised.also_produces}
+            found[str(status)]["content"] = {promised.produces: {"schema": answer}, **others}
     if method == "GET" and not promised.public:
         found["304"] = {"description": "The answer is the one that the ETag names."}
     for status, names in sorted(_problems(method, promised, in_path).items()):

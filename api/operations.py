@@ -21,6 +21,7 @@ R = TypeVar("R", bound=Callable[..., None])
 class Operation:
     """One method of one route. A key opens it with any one of `scopes`, or with admin; none: it is public.
 
+    `also_produces` are media types that `Accept` can ask for instead of `produces`.
     `needs_key`: without an Idempotency-Key it is refused, since nothing else tells a repetition.
     """
 
@@ -36,6 +37,7 @@ class Operation:
     bytes_max: int = SINGLE_BYTES_MAX
     media_types: tuple[str, ...] = JSON_ONLY
     produces: str = "application/json"
+    also_produces: tuple[str, ...] = ()
     example: Any = None
     secrets: tuple[str, ...] = ()
     needs_key: bool = False

@@ -109,6 +109,9 @@ TYPES: Final[dict[str, ProblemType]] = {
         "Nobody has said which secret webhooks are signed with",
         "Set STRIPE_WEBHOOK_SECRET. The provider sends its events again.",
     ),
+    "provider-unavailable": _type(
+        503, "The payment provider gave no answer", "Send it again later. Nothing was stored."
+    ),
     "unavailable": _type(
         503,
         "The database can't be reached",

@@ -95,3 +95,8 @@ def command_id(actor: str, idempotency_key: str, noun: str) -> UUID:
 def total_id(account: UUID, kind: str, name: str) -> UUID:
     """A running total of the reward engine."""
     return _derive(account, "total", kind, name)
+
+
+def difference_id(provider: str, reference: str) -> UUID:
+    """What a human said about a difference between the provider's books and ours, by its reference."""
+    return _derive(ROOT, "difference", provider, reference)

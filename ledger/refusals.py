@@ -97,5 +97,9 @@ class PayoutDestinationMissing(Refusal):
     """The partner has no account that money could be sent to."""
 
 
+class ProviderUnavailable(Refusal):
+    """The payment provider gave no answer, or none that could be used."""
+
+
 class LostRace(Refusal):
     """Somebody else changed the same thing at the same time, more often than we retry."""

@@ -9,11 +9,13 @@ import requests
 import stripe
 
 from payouts.currencies import from_stripe_minor, to_stripe_minor
+from payouts.gateway_books import PAGE, BooksReader
 from payouts.gateway_events import EventsReader
 from payouts.outcomes import (
     API_VERSION,
     Account,
     Confirmed,
+    GatewayError,
     Health,
     NotSent,
     Outcome,
@@ -55,7 +57,6 @@ CONNECT_TIMEOUT_S: Final = 5.0
 READ_TIMEOUT_S: Final = 40.0
 RETRY_DEFAULT_S: Final = 1
 RETRY_MAX_S: Final = 3600
-PAGE: Final = 100
 
 # Whatever is asked with these keys cannot move real money; any other kind of key is treated as live.
 _TEST_KEYS: Final = ("sk_test_", "rk_test_")
@@ -75,15 +76,7 @@ class StandInOnly(Exception):
     """Something that makes sense only against the stand-in was asked of Stripe itself."""
 
 
-class GatewayError(Exception):
-    """A question to Stripe that got no answer; `outcome` says why, in the same words as for a transfer."""
-
-    def __init__(self, outcome: Unsettled) -> None:
-        super().__init__(repr(outcome))
-        self.outcome = outcome
-
-
-class StripeGateway(EventsReader):
+class StripeGateway(BooksReader, EventsReader):
     """Stripe, or with `base_address` its stand-in, for one key. Can be shared between threads.
 
     Raises LiveKeyRefused for a key that is no test key unless `live` is said.
@@ -222,6 +215,9 @@ class StripeGateway(EventsReader):
     @property
     def _sdk(self) -> stripe.StripeClient:
         return self._client
+
+    def _read(self, answer: Any) -> Transfer:
+        return _read_transfer(answer)
 
     def _ask(self, call: Callable[[], Answer]) -> Answer:
         try:

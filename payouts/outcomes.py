@@ -71,6 +71,14 @@ Unsettled = Rejected | Unknown | RetryLater | NotSent
 Outcome = Confirmed | Unsettled
 
 
+class GatewayError(Exception):
+    """A question to Stripe that got no answer; `outcome` says why, in the same words as for a transfer."""
+
+    def __init__(self, outcome: Unsettled) -> None:
+        super().__init__(repr(outcome))
+        self.outcome = outcome
+
+
 class Transfer(msgspec.Struct, frozen=True):
     """A transfer as Stripe shows it: what we compare. Amounts in our minor units, time in seconds."""
 

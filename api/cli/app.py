@@ -12,6 +12,7 @@ from api.cli.importer import import_file
 from api.cli.keys import keys
 from api.cli.payouts import payouts
 from api.cli.rebuild import rebuild
+from api.cli.reconcile import reconcile
 from api.cli.terminal import fail, out, say
 from api.cli.up import up
 from ledger.store.database import DatabaseUnavailable
@@ -50,6 +51,7 @@ app.command("import")(import_file)
 app.command()(balances)
 app.add_typer(keys, name="keys")
 app.add_typer(payouts, name="payouts")
+app.add_typer(reconcile, name="reconcile")
 app.command()(rebuild)
 app.command()(doctor)
 app.command(rich_help_panel="Single parts")(parts.serve)

@@ -9,7 +9,17 @@ import msgspec
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, Notification, StoredEvent
 
-from ledger.events import access, account, conversion, partner, payout, program, referral, reward
+from ledger.events import (
+    access,
+    account,
+    conversion,
+    partner,
+    payout,
+    program,
+    reconciliation,
+    referral,
+    reward,
+)
 from ledger.events.base import Fact, Recorded
 from ledger.store.event_recorder import NewEvent
 
@@ -38,7 +48,7 @@ class _State(msgspec.Struct, Generic[F], frozen=True, forbid_unknown_fields=True
 
 def fact_types() -> list[type[Fact]]:
     """Every fact that can stand in a stream, by name."""
-    modules = (access, account, conversion, partner, payout, program, referral, reward)
+    modules = (access, account, conversion, partner, payout, program, reconciliation, referral, reward)
     found = {
         value
         for module in modules

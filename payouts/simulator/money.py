@@ -30,6 +30,8 @@ _REPORTING_CATEGORY = {
     "transfer_refund": "transfer_reversal",
 }
 
+_SOURCE_KIND = {"topup": "topup", "transfer": "transfer", "transfer_refund": "transfer_reversal"}
+
 
 class TopUp(NamedTuple):
     """A checked wish to add test money."""
@@ -95,8 +97,21 @@ def balance(work: Work) -> Body:
 def list_transactions(work: Work, params: Params) -> Body:
     """GET /v1/balance_transactions."""
     where = {**created_in(params), **equal_to(params, "currency", "source", "type")}
+    expanded = params.texts("expand")
+    if expanded not in ([], ["data.source"]):
+        raise problems.invalid_text("expand", "This property cannot be expanded.")
     noun = "balance transaction"
-    return page(work, params, "/v1/balance_transactions", "balance_transaction", where, noun)
+    listed = page(work, params, "/v1/balance_transactions", "balance_transaction", where, noun)
+    if expanded:
+        listed["data"] = [{**found, "source": _source(work, found)} for found in listed["data"]]
+    return listed
+
+
+def _source(work: Work, transaction: Body) -> Body | str:
+    """The object that a balance transaction came from; its id where the stand-in does not show it."""
+    kind = _SOURCE_KIND.get(transaction["type"])
+    found = None if kind is None else work.tx.get(kind, work.owner, transaction["source"])
+    return transaction["source"] if found is None else found
 
 
 def one_transaction(work: Work, transaction: str) -> Body:

@@ -38,6 +38,8 @@ SAMPLES: dict[str, Any] = {
     "matures_at": datetime(2026, 3, 30, 23, 59, 59, tzinfo=UTC),
     "name": "Café Zürich & Söhne",
     "period": "2026-02",
+    "period_from": datetime(2026, 2, 1, tzinfo=UTC),
+    "period_to": datetime(2026, 3, 1, tzinfo=UTC),
     "provider": "stripe",
     "searched_from": datetime(2026, 3, 1, 8, tzinfo=UTC),
     "searched_to": datetime(2026, 3, 1, 9, tzinfo=UTC),
