@@ -216,7 +216,7 @@ class StripeGateway(BooksReader, EventsReader):
     def _sdk(self) -> stripe.StripeClient:
         return self._client
 
-    def _read(self, answer: Any) -> Transfer:
+    def _read_transfer(self, answer: Any) -> Transfer:
         return _read_transfer(answer)
 
     def _ask(self, call: Callable[[], Answer]) -> Answer:

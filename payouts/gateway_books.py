@@ -32,7 +32,7 @@ class BooksReader:
         """The call's answer. Raises GatewayError."""
 
     @abstractmethod
-    def _read(self, answer: Any) -> Transfer:
+    def _read_transfer(self, answer: Any) -> Transfer:
         """A transfer, its amounts in our minor units."""
 
     def balance_transactions(self, created_from: datetime, created_to: datetime) -> list[Theirs]:
@@ -55,7 +55,7 @@ class BooksReader:
 
     def transfer(self, transfer_id: str) -> Transfer | None:
         """A transfer by its id; None: there is none. Raises GatewayError."""
-        return self._unless_missing(lambda: self._read(self._sdk.v1.transfers.retrieve(transfer_id)))
+        return self._unless_missing(lambda: self._read_transfer(self._sdk.v1.transfers.retrieve(transfer_id)))
 
     def transfers_since(self, created_from: datetime) -> Iterator[Transfer]:
         """The transfers from a time on, the newest first, read as they are asked for. Raises GatewayError."""
@@ -63,7 +63,7 @@ class BooksReader:
         listed = self._ask(lambda: self._sdk.v1.transfers.list(params).auto_paging_iter())
         seen: set[str] = set()
         while (answer := self._ask(lambda: next(listed, None))) is not None:
-            transfer = self._read(answer)
+            transfer = self._read_transfer(answer)
             if transfer.id not in seen:
                 seen.add(transfer.id)
                 yield transfer
@@ -92,9 +92,9 @@ class BooksReader:
             return _reversal(source, content["id"], kind)
         transfer = None
         if kind.startswith(TRANSFER) and isinstance(source, str) and source.startswith("tr_"):
-            transfer = transfers.get(source) or self._read(self._sdk.v1.transfers.retrieve(source))
+            transfer = transfers.get(source) or self._read_transfer(self._sdk.v1.transfers.retrieve(source))
         elif kind.startswith(TRANSFER) and isinstance(source, dict) and source.get("object") == TRANSFER:
-            transfer = self._read(_Content(source))
+            transfer = self._read_transfer(_Content(source))
         if transfer is not None:
             transfers[transfer.id] = transfer
         currency = str(content["currency"]).upper()
