@@ -16,7 +16,7 @@ from api.schemas.reconciliations import (
     ReconciliationItemSchema,
     ReconciliationQuery,
     ReconciliationSchema,
-    ResolutionSchema,
+    DifferenceReasonSchema,
 )
 from api.services import Resource
 from ledger.refusals import ProviderUnavailable
@@ -112,8 +112,8 @@ class DifferenceResolution(Resource):
     @operation(
         "Resolve a difference",
         scopes=("finance:approve",),
-        body=ResolutionSchema(),
-        answer=ResolutionSchema(),
+        body=DifferenceReasonSchema(),
+        answer=DifferenceReasonSchema(),
         problems=("not-found", "content-conflict"),
         example={"reference": "tr_1Ab", "reason": "Sent by hand on 3 May and taken back as trr_1Cd."},
     )

@@ -81,7 +81,7 @@ class ReconciliationItemQuery(PageQuery):
     verdict = choice(*VERDICTS, load_default=None)
 
 
-class ResolutionSchema(Strict):
+class DifferenceReasonSchema(Strict):
     """A human's reason for a difference, by its reference."""
 
     reference = reference(required=True)

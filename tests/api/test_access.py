@@ -194,6 +194,8 @@ WRITERS = {
     "/v1/payout-batches": "finance:approve",
     "/v1/payout-batches/{batch_id:uuid}/approve": "finance:approve",
     "/v1/payout-batches/{batch_id:uuid}/cancel": "finance:approve",
+    "/v1/reconciliations": "finance:approve",
+    "/v1/reconciliations/differences/resolve": "finance:approve",
     "/v1/payouts/{payout_id:uuid}/resolve": "finance:approve",
     "/v1/webhook-events/{event_id}/retry": "finance:approve",
     "/v1/webhook-events/{event_id}/dismiss": "finance:approve",
