@@ -11,12 +11,12 @@ from api.listings import Row, send_list, shown_as
 from api.operations import operation
 from api.schemas.fields import page_of
 from api.schemas.reconciliations import (
+    DifferenceReasonSchema,
     NewReconciliationSchema,
     ReconciliationItemQuery,
     ReconciliationItemSchema,
     ReconciliationQuery,
     ReconciliationSchema,
-    DifferenceReasonSchema,
 )
 from api.services import Resource
 from ledger.refusals import ProviderUnavailable
