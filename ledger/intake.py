@@ -24,7 +24,7 @@ from ledger.store.application import ATTEMPTS_MAX, Change, Decider, Ledger, Load
 CONVERSION: Final = Decider(conversion.INITIAL, conversion.evolve)
 PROGRAM: Final = Decider(program.INITIAL, program.evolve)
 BATCH_ITEMS_MAX: Final = 10_000
-PART_ITEMS: Final = 2_500
+PART_ITEMS: Final = 5_000
 """How many items of a batch are written at once."""
 _NEW: Final = frozenset[type]((RecordSale, RecordRenewal, RecordUsage, RecordSignup, RecordMilestone))
 
