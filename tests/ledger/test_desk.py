@@ -133,12 +133,13 @@ def test_the_same_wish_again_answers_the_same_and_adds_nothing(desk, clock, wish
 
 
 def test_every_wish_but_those_of_other_rooms_is_on_the_contents_page():
-    """Conversions come in through ledger.intake, payouts through payouts.batches."""
+    """Conversions come in through ledger.intake, payouts through the room of that name."""
     elsewhere = {
         *get_args(ConversionCommand),
         commands.DraftPayouts,
         commands.ApprovePayouts,
         commands.CancelPayouts,
+        commands.ResolvePayout,
         Share,
     }
     wishes = {

@@ -28,6 +28,7 @@ def environment(database_url: str, var: Path, **more: str) -> dict[str, str]:
         **inherited,
         "DATABASE_URL": database_url,
         "VAR_DIR": str(var),
+        "TMPDIR": str(var.parent),  # what a killed process leaves behind goes with the test's own folder
         "PORT": str(free_port()),
         "SIMULATOR_PORT": str(free_port()),
         "WORKERS": "1",
