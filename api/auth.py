@@ -18,7 +18,9 @@ from api.problems import HttpProblem
 from ledger.access import ApiKey
 from ledger.events.access import Scope
 
-REMEMBERED_S: Final = 1
+REMEMBERED_S: Final = 0.75
+ASKING_S: Final = 0.25
+"""While one thread asks again, the others go by what was known: after both times together it is forgotten."""
 KEYS_MAX: Final = 1_000
 CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="revshare"'}
 
@@ -70,7 +72,7 @@ class Gate:
     ) -> None:
         self._authenticate = authenticate
         self._clock = clock
-        self._known: dict[bytes, tuple[float, Caller]] = {}
+        self._known: dict[bytes, tuple[float, Caller, bool]] = {}  # until when; whether it was put off once
         self._lock = threading.Lock()
 
     def caller(self, req: falcon.Request) -> Caller:
@@ -91,6 +93,10 @@ class Gate:
         known = self._known.get(digest)
         if known is not None and known[0] > now:
             return known[1]
+        if known is not None and not known[2] and now < known[0] + ASKING_S:
+            with self._lock:
+                if self._known.get(digest) is known:
+                    self._known[digest] = (known[0] + ASKING_S, known[1], True)
         key = self._authenticate(token)
         with self._lock:
             self._known.pop(digest, None)
@@ -99,7 +105,7 @@ class Gate:
             if len(self._known) >= KEYS_MAX:
                 self._known.clear()
             caller = Caller(key.key_id, key.scopes, key.partner_id, key.person)
-            self._known[digest] = (now + REMEMBERED_S, caller)
+            self._known[digest] = (now + REMEMBERED_S, caller, False)
         return caller
 
 

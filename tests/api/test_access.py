@@ -167,6 +167,27 @@ def test_a_key_is_remembered_for_a_second_and_a_wrong_one_never():
     assert asked == ["right", "wrong", "wrong", "right"]
 
 
+def test_while_one_asks_again_the_others_go_by_what_was_known_but_no_longer_than_a_second():
+    """One look at the stream, not as many as there are threads; a slow look does not prolong a key's life."""
+    now = [0.0]
+    key = ApiKey(key_id=uuid4(), name="k", scopes=("admin",), secret_sha256="", partner_id=None)
+    met: list[object] = []
+
+    def authenticate(_token: str) -> ApiKey | None:
+        if now[0] == 0.8:
+            met.append(gate._look_up("right"))  # another request, while this one asks
+            now[0] = 1.01
+            met.append(gate._look_up("right"))  # and one after the second is over: it asks for itself
+        return key if now[0] < 1 else None
+
+    gate = Gate(authenticate, clock=lambda: now[0])
+    gate._look_up("right")
+    now[0] = 0.8
+    gate._look_up("right")
+
+    assert [caller is not None for caller in met] == [True, False]
+
+
 WRITERS = {
     "/v1/programs": "admin",
     "/v1/programs/{program_id:uuid}/terms": "admin",
