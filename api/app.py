@@ -51,6 +51,7 @@ def routes(services: Services) -> dict[str, object]:
         "/v1/partners/{partner_id:uuid}/payout-account": partners.PartnerPayoutAccount(services),
         "/v1/partners/{partner_id:uuid}/payout-hold": partners.PartnerPayoutHold(services),
         "/v1/partners/{partner_id:uuid}/payout-resume": partners.PartnerPayoutResumption(services),
+        "/v1/partners/{partner_id:uuid}/withholding": payout_settings.PartnerWithholding(services),
         "/v1/partners/{partner_id:uuid}/balances": balances.PartnerBalances(services),
         "/v1/partners/{partner_id:uuid}/write-offs": balances.ClawbackWriteOff(services),
         "/v1/agreements": agreements.Agreements(services),

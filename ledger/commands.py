@@ -9,7 +9,7 @@ from ledger.events.access import Scope
 from ledger.events.base import AwareTime
 from ledger.events.conversion import ConversionKind
 from ledger.events.partner import PayoutHoldCause, TaxForm
-from ledger.events.program import CountryWithholding, PayoutSchedule, ProgramType
+from ledger.events.program import ProgramType
 from ledger.events.referral import ReferralVia
 from ledger.money import AMOUNT_MINOR_MAX
 
@@ -47,19 +47,6 @@ class CreatePartnerGroup(Command, frozen=True, kw_only=True):
     program_id: UUID
     partner_group: str
     name: str
-
-
-class ChangePayoutSettings(Command, frozen=True, kw_only=True):
-    """Say how a program pays out: when, from how much on, with how many checkers, less which taxes.
-
-    It is the whole: what is left out is none.
-    """
-
-    program_id: UUID
-    schedule: PayoutSchedule | None = None
-    minimum_minor: int | None = None
-    second_approval_over_minor: int | None = None
-    withholding: tuple[CountryWithholding, ...] = ()
 
 
 # Partners and agreements

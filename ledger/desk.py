@@ -19,7 +19,6 @@ from ledger.commands import (
     ApplyAsPartner,
     ApprovePartner,
     AssignPartnerGroup,
-    ChangePayoutSettings,
     Command,
     CreatePartnerGroup,
     CreateProgram,
@@ -43,6 +42,7 @@ from ledger.commands import (
     WriteOffClawback,
 )
 from ledger.events.base import Fact, Recorded
+from ledger.payout_commands import ChangePayoutSettings, SetWithholding
 from ledger.refusals import WrongCurrency
 from ledger.store.application import Decider, Ledger
 
@@ -318,6 +318,7 @@ HANDLERS: Final[dict[type[Command], Callable[[Desk, Any, str], Outcome]]] = {
     ReinstatePartner: _change_partner,
     AssignPartnerGroup: _assign_partner_group,
     LinkPayoutAccount: _change_partner,
+    SetWithholding: _change_partner,
     SeePayoutAccount: _change_partner,
     FileTaxForm: _change_partner,
     PausePartnerPayouts: _change_partner,

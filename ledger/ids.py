@@ -1,5 +1,6 @@
 """Derived ids: the same words from outside always name the same stream (RFC 9562, version 5)."""
 
+from datetime import date
 from hashlib import sha1
 from typing import Final
 from uuid import NAMESPACE_URL, UUID, SafeUUID, uuid5
@@ -85,6 +86,11 @@ def account_id(program: UUID, partner: UUID, currency: str) -> UUID:
 def payout_id(batch: UUID, account: UUID) -> UUID:
     """The payout of one account in a batch: one at the most."""
     return _derive(batch, "payout", str(account))
+
+
+def scheduled_batch_id(program: UUID, due_on: date, currency: str) -> UUID:
+    """The batch that a program's calendar asks for on a date: one at the most."""
+    return _derive(program, "scheduled_payouts", due_on.isoformat(), currency)
 
 
 def command_id(actor: str, idempotency_key: str, noun: str) -> UUID:

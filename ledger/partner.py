@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from ledger import checks, program, tax_forms
+from ledger import checks, program, tax_forms, withholding
 from ledger.commands import (
     ApplyAsPartner,
     ApprovePartner,
@@ -38,13 +38,15 @@ from ledger.events.partner import (
     PayoutHoldCause,
     TaxForm,
     TaxFormFiled,
+    WithholdingSet,
 )
+from ledger.payout_commands import SetWithholding
 from ledger.refusals import AlreadyExists, IllegalTransition, NotFound, UnknownPartner
 
 PartnerStatus = Literal["applied", "in_review", "approved", "declined", "suspended"]
 StatusCommand = ReviewPartner | ApprovePartner | DeclinePartner | SuspendPartner | ReinstatePartner
 HoldCommand = PausePartnerPayouts | ResumePartnerPayouts
-AccountCommand = LinkPayoutAccount | SeePayoutAccount | FileTaxForm
+AccountCommand = LinkPayoutAccount | SeePayoutAccount | FileTaxForm | SetWithholding
 PartnerCommand = ApplyAsPartner | StatusCommand | AssignPartnerGroup | AccountCommand | HoldCommand
 
 
@@ -74,6 +76,7 @@ class PartnerState(msgspec.Struct, frozen=True, kw_only=True):
     payout_holds: Mapping[PayoutHoldCause, str] = {}
     accounts_seen: Mapping[str, PayoutAccountChanged] = {}
     tax_forms: Mapping[TaxForm, TaxFormFiled] = {}
+    withholding: tuple[WithholdingSet, ...] = ()
 
     def account_seen(self, provider: str) -> PayoutAccountChanged | None:
         """How the account that is linked now stood; None: nobody has looked at it yet."""
@@ -115,6 +118,8 @@ def evolve(state: PartnerState | None, fact: Fact) -> PartnerState | None:
             return _replace(state, payout_accounts={**state.payout_accounts, fact.provider: fact.destination})
         case PayoutAccountChanged():
             return _replace(state, accounts_seen={**state.accounts_seen, fact.provider: fact})
+        case WithholdingSet():
+            return _replace(state, withholding=(*state.withholding, fact))
         case TaxFormFiled():
             return _replace(state, tax_forms={**state.tax_forms, fact.form: fact})
         case PartnerPayoutsPaused():
@@ -164,6 +169,8 @@ def decide(
             return _see(command, known(state))
         case FileTaxForm():
             return _file(command, known(state), now)
+        case SetWithholding():
+            return withholding.set_rate(command, known(state).withholding, now)
         case PausePartnerPayouts() | ResumePartnerPayouts():
             return _hold(command, known(state), now)
         case ReviewPartner() | ApprovePartner() | DeclinePartner() | SuspendPartner() | ReinstatePartner():

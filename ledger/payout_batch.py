@@ -17,6 +17,7 @@ from ledger.events.payout import (
     PayoutBatchDrafted,
     PayoutBatchPaused,
     PayoutBatchResumed,
+    PayoutDatePassed,
     PayoutDrafted,
 )
 from ledger.payout import content_hash, expect
@@ -29,7 +30,7 @@ from ledger.refusals import (
     SecondCheckerNeeded,
 )
 
-BatchStatus = Literal["none", "draft", "approved", "canceled"]
+BatchStatus = Literal["none", "draft", "approved", "canceled", "passed"]
 
 
 class BatchState(msgspec.Struct, frozen=True):
@@ -55,6 +56,8 @@ def evolve(state: BatchState, fact: Fact) -> BatchState:
     match fact:
         case PayoutBatchDrafted():
             return BatchState("draft", fact)
+        case PayoutDatePassed():
+            return _replace(state, status="passed")
         case PayoutBatchChecked():
             checker = Author(fact.checked_by, fact.checked_by_person)
             return _replace(state, approvals=(*state.approvals, checker))
@@ -98,6 +101,8 @@ def decide_draft(
         if (state.draft.program_id, state.draft.minimum_minor) != (command.program_id, command.minimum_minor):
             raise ContentConflict(f"batch {command.batch_id} was drafted by another wish")
         return []
+    if state.status == "passed":
+        raise NothingToPay("nobody was due a payout when its date came")
     if not drafts:
         raise NothingToPay("no account of the program is due a payout")
     assert all(draft.currency == currency for draft in drafts.values()), "a batch has one currency"
@@ -115,6 +120,13 @@ def decide_draft(
             due_on=due_on,
         )
     ]
+
+
+def pass_date(state: BatchState, *, program_id: UUID, currency: str, due_on: date, reason: str) -> list[Fact]:
+    """Let a date of the calendar pass without a batch; nothing new where it passed, or has one."""
+    if state.status != "none":
+        return []
+    return [PayoutDatePassed(program_id=program_id, currency=currency, due_on=due_on, reason=reason)]
 
 
 def decide_batch(

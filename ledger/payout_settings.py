@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from ledger import checks
-from ledger.commands import ChangePayoutSettings
 from ledger.events.base import Fact
 from ledger.events.program import CountryWithholding, PayoutSchedule, PayoutSettingsChanged
 from ledger.money import AMOUNT_MINOR_MAX, FULL_SHARE_BPS
+from ledger.payout_commands import ChangePayoutSettings
 from ledger.refusals import InvalidField
 
 DAYS: Final = {"month": 31, "week": 7}
@@ -25,6 +25,7 @@ class PayoutSettings(msgspec.Struct, frozen=True, kw_only=True):
     minimum_minor: int | None = None
     second_approval_over_minor: int | None = None
     withholding: tuple[CountryWithholding, ...] = ()
+    us_source: bool = False
 
     def withholding_bps(self, country: str | None) -> int:
         """What is withheld in a country, where nothing else was said of the partner."""
@@ -43,6 +44,7 @@ def evolve(state: PayoutSettings, fact: PayoutSettingsChanged) -> PayoutSettings
         minimum_minor=fact.minimum_minor,
         second_approval_over_minor=fact.second_approval_over_minor,
         withholding=fact.withholding,
+        us_source=fact.us_source,
     )
 
 
@@ -59,6 +61,7 @@ def change(command: ChangePayoutSettings, state: PayoutSettings, now: datetime) 
         minimum_minor=command.minimum_minor,
         second_approval_over_minor=command.second_approval_over_minor,
         withholding=command.withholding,
+        us_source=command.us_source,
     )
     return [] if evolve(state, wanted) == state else [wanted]
 

@@ -6,7 +6,7 @@ from typing import Any, Final, assert_never
 import msgspec
 
 from ledger import checks, payout_settings, terms
-from ledger.commands import ChangePayoutSettings, CreatePartnerGroup, CreateProgram, PublishTerms
+from ledger.commands import CreatePartnerGroup, CreateProgram, PublishTerms
 from ledger.events.base import Fact
 from ledger.events.program import (
     PartnerGroupCreated,
@@ -15,6 +15,7 @@ from ledger.events.program import (
     ProgramType,
     TermsVersionPublished,
 )
+from ledger.payout_commands import ChangePayoutSettings
 from ledger.payout_settings import PayoutSettings
 from ledger.refusals import AlreadyExists, NotFound, UnknownProgram
 

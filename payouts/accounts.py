@@ -16,8 +16,8 @@ from ledger.desk import PARTNER, Desk
 from ledger.events.base import Fact
 from ledger.partner import PartnerState, known
 from ledger.store.application import Ledger
-from payouts.batches import PROVIDER
 from payouts.eligibility import ACCOUNT_HOLDS, account_holds
+from payouts.eligibility import STRIPE as PROVIDER
 from payouts.outcomes import Account
 
 COUNTRY_DEFAULT: Final = "GB"

@@ -1,41 +1,27 @@
 """Batches of payouts: drafted from what accounts hold, approved by somebody else, or given up."""
 
-from collections.abc import Mapping, Sequence
-from datetime import date, datetime
-from typing import Final, Literal
+from collections.abc import Mapping
+from datetime import date
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from ledger import account, agreement, ids, partner, payout, payout_batch, payout_lines, program, terms
+from ledger import payout, payout_batch, payout_lines, program
 from ledger.access import Author
 from ledger.commands import ApprovePayouts, CancelPayouts, DraftPayouts
-from ledger.desk import AGREEMENT, PARTNER, PROGRAM
-from ledger.events.base import Recorded
+from ledger.desk import PROGRAM
 from ledger.events.payout import PayoutBatchApproved, PayoutDrafted
 from ledger.payout import PayoutState, PayoutStatus
 from ledger.payout_batch import BatchState, BatchStatus
 from ledger.payout_lines import Line
 from ledger.refusals import InvalidField, LostRace, NotFound, NothingToPay
 from ledger.store.application import ATTEMPTS_MAX, Change, Decider, Ledger
-from payouts import candidates
-from payouts.currencies import to_stripe_minor
-from payouts.outcomes import UnsendableIntent
+from payouts import due
+from payouts.due import PAYOUT as PAYOUT
+from payouts.due import Asked, Skipped
 
-PAYOUT: Final = Decider(payout.NO_PAYOUT, payout.evolve)
 BATCH: Final = Decider(payout_batch.NO_BATCH, payout_batch.evolve)
-
-PROVIDER: Final[Literal["stripe"]] = "stripe"
-_ACCOUNTS_AT_ONCE: Final = 100
-"""Accounts whose streams are held in memory together while a batch is drafted."""
-
-
-class Skipped(msgspec.Struct, frozen=True):
-    """A partner with money available that a batch leaves out, and why."""
-
-    partner_id: UUID
-    reason: str
-    available_minor: int
 
 
 class Payout(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,10 +163,18 @@ def _batch(
 # Drafting
 
 
-def draft(ledger: Ledger, command: DraftPayouts, *, by: str, person: str | None = None) -> Batch:
+def draft(
+    ledger: Ledger,
+    command: DraftPayouts,
+    *,
+    by: str,
+    person: str | None = None,
+    due_on: date | None = None,
+) -> Batch:
     """Draft payouts of all that is payable now, one for each account that is due; all of them or none.
 
-    The same command again answers the same batch. Refuses with UnknownProgram, ContentConflict (the id is
+    The same command again answers the same batch. `due_on` is the date of the program's calendar for which it
+    is. Refuses with UnknownProgram, ContentConflict (the id is
     that of another wish) and NothingToPay (its details say who was left out, and why).
     """
     if command.minimum_minor is not None and command.minimum_minor < 0:
@@ -192,145 +186,26 @@ def draft(ledger: Ledger, command: DraftPayouts, *, by: str, person: str | None 
             payout_batch.decide_draft(command, loaded.state, drafts={}, currency="", maker=maker)
             return load(ledger, command.batch_id)
         of = program.known(ledger.load(command.program_id, PROGRAM).state)
-        drafts, skipped = _drafts(ledger, command, of, by)
+        asked = Asked(command=command, program=of, by=by, now=ledger.clock())
+        drafted, skipped = due.drafts(ledger, asked)
         try:
             facts = payout_batch.decide_draft(
                 command,
                 loaded.state,
-                drafts=drafts,
+                drafts=drafted,
                 currency=of.currency,
                 maker=maker,
                 second_approval_over_minor=of.payouts.second_approval_over_minor,
+                due_on=due_on,
             )
         except NothingToPay as refusal:
             refusal.details["skipped"] = skipped
             raise
-        changes = [Change(payout_id, 0, [drafted]) for payout_id, drafted in drafts.items()]
+        changes = [Change(payout_id, 0, [fact]) for payout_id, fact in drafted.items()]
         if ledger.append([Change(command.batch_id, loaded.version, facts), *changes], by=by) is not None:
             made = load(ledger, command.batch_id)
             return msgspec.structs.replace(made, skipped=tuple(skipped), new=True)
     raise LostRace(f"batch {command.batch_id} was changed by others {ATTEMPTS_MAX} times in a row")
-
-
-def _drafts(
-    ledger: Ledger, command: DraftPayouts, of: program.ProgramState, by: str
-) -> tuple[dict[UUID, PayoutDrafted], list[Skipped]]:
-    """What each candidate is due by its own account's stream, and who is left out."""
-    with ledger.database.read() as connection:
-        partners = candidates.partners_with_available(connection, command.program_id, of.currency)
-        maybe_open = candidates.payouts_of_program(connection, command.program_id, payout.OPEN)
-    states = (at.state for at in ledger.load_many(maybe_open, PAYOUT).values())
-    open_accounts = {s.draft.account_id for s in states if s.draft and s.status in payout.OPEN}
-    drafts: dict[UUID, PayoutDrafted] = {}
-    skipped: list[Skipped] = []
-    for start in range(0, len(partners), _ACCOUNTS_AT_ONCE):
-        chunk = partners[start : start + _ACCOUNTS_AT_ONCE]
-        for due in _due(ledger, command, of, chunk):
-            reason = due.reason_to_skip(open_accounts, of.currency)
-            if reason is not None:
-                skipped.append(Skipped(due.partner_id, reason, due.money.payable_minor))
-                continue
-            drafts[ids.payout_id(command.batch_id, due.account_id)] = due.draft(ledger, command, of, by)
-    return drafts, skipped
-
-
-class _Due(msgspec.Struct, frozen=True):
-    """A candidate: its account's facts, and what its partner and its terms say."""
-
-    partner_id: UUID
-    account_id: UUID
-    history: Sequence[Recorded]
-    money: account.AccountState
-    partner: partner.PartnerState | None
-    minimum_minor: int | None
-
-    def reason_to_skip(self, open_accounts: set[UUID], currency: str) -> str | None:
-        """Why nothing is paid now; None: the payable amount is due."""
-        if self.partner is None or self.partner.status != "approved":
-            return f"the partner is {self.partner.status if self.partner else 'unknown'}"
-        held = partner.payouts_held(self.partner)
-        if held is not None:
-            return f"the partner's payouts are held: {held}"
-        if PROVIDER not in self.partner.payout_accounts:
-            return "the partner has no payout account"
-        if self.minimum_minor is None:
-            return "the partner has accepted no terms of the program"
-        if self.account_id in open_accounts:
-            return "an earlier payout is open"
-        if self.money.payable_minor < max(self.minimum_minor, 1):
-            return f"less than the minimum of {self.minimum_minor} is payable"
-        try:
-            to_stripe_minor(self.money.payable_minor, currency)
-        except UnsendableIntent as unsendable:
-            return str(unsendable)
-        return None
-
-    def draft(
-        self, ledger: Ledger, command: DraftPayouts, of: program.ProgramState, by: str
-    ) -> PayoutDrafted:
-        """All that is payable at the account's version; the lines begin where the last payout's ended."""
-        assert self.partner is not None
-        held = payout_lines.last_held(self.history)
-        before = ledger.load(held[1], PAYOUT).state.draft if held else None
-        return PayoutDrafted(
-            batch_id=command.batch_id,
-            program_id=command.program_id,
-            partner_id=self.partner_id,
-            account_id=self.account_id,
-            account_from_version=before.account_to_version if before else 0,
-            account_to_version=self.history[-1].originator_version,
-            amount_minor=self.money.payable_minor,
-            currency=of.currency,
-            destination=self.partner.payout_accounts[PROVIDER],
-            made_by=by,
-            provider=PROVIDER,
-            withheld_minor=0,
-            withholding_bps=0,
-            hash_version=payout.HASH_VERSION,
-        )
-
-
-def _due(
-    ledger: Ledger, command: DraftPayouts, of: program.ProgramState, partners: Sequence[UUID]
-) -> list[_Due]:
-    accounts = {p: ids.account_id(command.program_id, p, of.currency) for p in partners}
-    agreements = {p: ids.agreement_id(command.program_id, p) for p in partners}
-    with ledger.database.read() as connection:
-        histories = ledger.streams(connection, list(accounts.values()))
-    known = ledger.load_many(partners, PARTNER)
-    agreed = ledger.load_many(list(agreements.values()), AGREEMENT)
-    now = ledger.clock()
-    found = []
-    for partner_id, account_id in accounts.items():
-        history = histories.get(account_id, [])
-        minimum = _minimum_minor(of, agreed[agreements[partner_id]].state, now)
-        if minimum is not None:
-            minimum = max(minimum, command.minimum_minor or 0)
-        if history:
-            money = _fold(history)
-            found.append(_Due(partner_id, account_id, history, money, known[partner_id].state, minimum))
-    return found
-
-
-def _fold(history: Sequence[Recorded]) -> account.AccountState:
-    state = account.EMPTY
-    for recorded in history:
-        state = account.evolve(state, recorded.fact)
-    return state
-
-
-def _minimum_minor(
-    of: program.ProgramState, agreed: agreement.AgreementState | None, now: datetime
-) -> int | None:
-    """The minimum of the terms that the partner accepted: those of now, after the end the last ones."""
-    number = agreement.terms_version_at(agreed, now)
-    if number is None:
-        accepted = [s for s in agreed.timeline if isinstance(s, agreement.Acceptance)] if agreed else []
-        if not accepted:
-            return None
-        number = accepted[-1].terms_version
-    version = program.terms_version(of, number)
-    return terms.load_stored(version.terms).minimum_payout_minor if version else None
 
 
 # Deciding

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from projections.tables import balances, payouts
+from projections.tables import balances, payouts, programs
 
 
 def partners_with_available(connection: sa.Connection, program_id: UUID, currency: str) -> list[UUID]:
@@ -20,6 +20,12 @@ def partners_with_available(connection: sa.Connection, program_id: UUID, currenc
         .order_by(balances.c.partner_id)
     )
     return list(connection.execute(statement).scalars())
+
+
+def programs_with_schedule(connection: sa.Connection) -> list[UUID]:
+    """The programs whose payouts are drafted by a calendar."""
+    statement = sa.select(programs.c.program_id).where(programs.c.payouts_every.is_not(None))
+    return list(connection.execute(statement.order_by(programs.c.program_id)).scalars())
 
 
 def payouts_of_program(connection: sa.Connection, program_id: UUID, states: Collection[str]) -> list[UUID]:

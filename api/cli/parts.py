@@ -5,6 +5,7 @@ What only one part needs is imported where it starts: each of them is a process 
 
 import runpy
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -157,12 +158,13 @@ def simulator() -> None:
 
 
 def work(live: Live = False) -> None:
-    """Run the payout worker alone: it sends what was approved."""
+    """Run the payout worker alone: it drafts what the calendars ask for, and sends what was approved."""
     end_with_supervisor()
     of = settings()
     guard_live_key(of, live=live)
     stop = stop_on_signal()
     from payouts.gateway import LiveKeyRefused, StripeGateway
+    from payouts.schedule import PayoutScheduler
     from payouts.worker import PayoutWorker
 
     try:
@@ -171,7 +173,13 @@ def work(live: Live = False) -> None:
         fail(str(error), code=EXIT_USAGE)
     with open_ledger(of) as ledger:
         _log_start("payouts")
-        PayoutWorker(ledger, gateway).run(stop)
+        scheduler = threading.Thread(target=PayoutScheduler(ledger).run, args=(stop,), name="schedule")
+        scheduler.start()
+        try:
+            PayoutWorker(ledger, gateway).run(stop)
+        finally:
+            stop.set()
+            scheduler.join()
 
 
 def _log_start(name: str) -> None:

@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 from marshmallow import fields, post_load, validate
 
-from api.schemas.fields import Id, Strict, Whole, amount, choice, text
+from api.schemas.fields import Id, Strict, Text, Time, Whole, amount, choice, text
 from ledger.events.program import CountryWithholding, PayoutPeriod, PayoutSchedule
 from ledger.money import FULL_SHARE_BPS
 
@@ -73,9 +73,56 @@ class NewPayoutSettingsSchema(Strict):
         load_default=(),
         metadata={"description": "By country; what is said of one partner goes before."},
     )
+    us_source = fields.Boolean(
+        load_default=False,
+        truthy={True},
+        falsy={False},
+        metadata={
+            "description": "Whether it is income from the US: then partners elsewhere need a W-8, too."
+        },
+    )
+
+
+class DueDateSchema(Strict):
+    """A date of the calendar, and the moment from which on its batch is drafted."""
+
+    on = fields.Date(required=True)
+    at = Time(required=True)
+
+
+class LastDueDateSchema(DueDateSchema):
+    """The last date, and its batch: `passed`: nobody was due; `none`: the views have not caught up yet."""
+
+    status = Text(required=True)
+    batch_id = Id(required=True, allow_none=True)
 
 
 class PayoutSettingsSchema(NewPayoutSettingsSchema):
-    """How a program pays out."""
+    """How a program pays out, and where its calendar stands."""
 
     program_id = Id(required=True)
+    next_due = fields.Nested(DueDateSchema(), required=True, allow_none=True)
+    last_due = fields.Nested(LastDueDateSchema(), required=True, allow_none=True)
+
+
+class NewPartnerWithholdingSchema(Strict):
+    """What is to be withheld from a partner's payouts."""
+
+    rate_bps = Whole(
+        required=True,
+        allow_none=True,
+        validate=validate.Range(0, FULL_SHARE_BPS - 1),
+        metadata={"description": "2000 is 20%. Null: what its program says of its country."},
+    )
+    reason = text(1_000, required=True)
+    effective_at = Time(
+        load_default=None, allow_none=True, metadata={"description": "For drafts from then on; default: now."}
+    )
+
+
+class PartnerWithholdingSchema(Strict):
+    """What was said of a partner: `rate_bps` holds now, null being its country's; `said` is all, in order."""
+
+    partner_id = Id(required=True)
+    rate_bps = Whole(required=True, allow_none=True)
+    said = fields.List(fields.Nested(NewPartnerWithholdingSchema()), required=True)

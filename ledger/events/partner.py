@@ -113,6 +113,17 @@ class TaxFormFiled(Fact, frozen=True, kw_only=True):
     expires_at: AwareTime | None = None
 
 
+class WithholdingSet(Fact, frozen=True, kw_only=True):
+    """From `effective_at` on this part of the partner's payouts is withheld as tax.
+
+    None: what its program says of its country.
+    """
+
+    rate_bps: int | None
+    reason: str
+    effective_at: AwareTime
+
+
 class AgreementAccepted(Fact, frozen=True, kw_only=True):
     """The partner accepted a version of a program's terms, which holds from `effective_at`."""
 

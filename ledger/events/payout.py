@@ -6,6 +6,9 @@ from uuid import UUID
 
 from ledger.events.base import AwareTime, Fact
 
+PayoutProvider = Literal["stripe", "bank"]
+"""Who moves the money: Stripe, or our own bank by a file."""
+
 
 class PayoutBatchDrafted(Fact, frozen=True, kw_only=True):
     """Somebody drafted payouts for a program, to be approved by somebody else.
@@ -26,6 +29,15 @@ class PayoutBatchDrafted(Fact, frozen=True, kw_only=True):
     made_by_person: str | None = None
     second_approval_over_minor: int | None = None
     due_on: date | None = None
+
+
+class PayoutDatePassed(Fact, frozen=True, kw_only=True):
+    """The program's payout date came, and nobody was due a payout: no batch is drafted for it any more."""
+
+    program_id: UUID
+    currency: str
+    due_on: date
+    reason: str
 
 
 class PayoutBatchChecked(Fact, frozen=True, kw_only=True):
@@ -87,7 +99,7 @@ class PayoutDrafted(Fact, frozen=True, kw_only=True):
     currency: str
     destination: str
     made_by: str
-    provider: Literal["stripe", "bank"]
+    provider: PayoutProvider
     withheld_minor: int
     withholding_bps: int
     hash_version: int

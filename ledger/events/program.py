@@ -59,7 +59,7 @@ class PayoutSettingsChanged(Fact, frozen=True, kw_only=True):
     """How the program pays out from `effective_at` on: all of it, not only what changed.
 
     Without `schedule` payouts are drafted on demand alone. A batch of more than `second_approval_over_minor`
-    needs two checkers.
+    needs two checkers. `us_source`: what is paid is income from the US, for which every payee files a form.
     """
 
     effective_at: AwareTime
@@ -67,6 +67,7 @@ class PayoutSettingsChanged(Fact, frozen=True, kw_only=True):
     minimum_minor: int | None = None
     second_approval_over_minor: int | None = None
     withholding: tuple[CountryWithholding, ...] = ()
+    us_source: bool = False
 
 
 class PartnerGroupCreated(Fact, frozen=True, kw_only=True):

@@ -203,6 +203,7 @@ WRITERS = {
     "/v1/partners/{partner_id:uuid}/payout-account": "finance:approve",
     "/v1/partners/{partner_id:uuid}/payout-hold": "finance:approve",
     "/v1/partners/{partner_id:uuid}/payout-resume": "finance:approve",
+    "/v1/partners/{partner_id:uuid}/withholding": "finance:approve",
     "/v1/partners/{partner_id:uuid}/write-offs": "finance:approve",
     "/v1/agreements": "admin",
     "/v1/agreements/end": "admin",

@@ -5,6 +5,7 @@ from uuid import UUID
 import pytest
 
 from payouts.outcomes import Unknown
+from payouts.schedule import PayoutScheduler
 from payouts.worker import PayoutWorker
 from tests.api.house import pointers, problem, sale
 from tests.support.finance import Script
@@ -158,6 +159,51 @@ def test_above_the_limit_it_takes_two_people(house, due):
     [listed] = house.get("/v1/payout-batches").json["items"]
     shown = ("status", "approvals", "approvals_needed", "made_by_person", "total_minor")
     assert {name: listed[name] for name in shown} == {name: second[name] for name in shown}
+
+
+def test_a_program_s_calendar_tells_its_dates(house, due):
+    """The next one, and what became of the last."""
+    settings = f"/v1/programs/{due}/payout-settings"
+    schedule = {"every": "month", "day": 31, "time_zone": "Europe/London"}
+
+    made = house.post(settings, {"schedule": schedule}).json
+    house.clock.forward(days=30)
+    waiting = house.get(settings).json
+    house.catch_up()
+    PayoutScheduler(house.ledger).step()
+    drafted = house.get(settings).json
+
+    assert (made["schedule"], made["last_due"]) == ({**schedule, "hour": 6}, None)
+    assert made["next_due"] == {"on": "2026-06-30", "at": "2026-06-30T05:00:00Z"}
+    assert waiting["last_due"] == {**made["next_due"], "status": "none", "batch_id": None}
+    assert drafted["last_due"]["status"] == "draft"
+    batch = house.get(f"/v1/payout-batches/{drafted['last_due']['batch_id']}").json
+    assert (batch["made_by"], batch["due_on"], batch["total_minor"]) == ("schedule", "2026-06-30", 2_000)
+    house.catch_up()
+    assert house.get("/v1/payout-batches").json["items"][0]["due_on"] == "2026-06-30"
+
+
+def test_what_is_withheld_is_shown_everywhere(house, due):
+    """On the partner, in batch and payout; the lines still make the whole amount."""
+    [partner] = house.get("/v1/partners").json["items"]
+    path = f"/v1/partners/{partner['partner_id']}/withholding"
+
+    before = house.get(path).json
+    said = house.post(path, {"rate_bps": 1_500, "reason": "No W-8 on file."}).json
+    batch = house.post("/v1/payout-batches", {"program_id": due}).json
+    payout = house.get(f"/v1/payouts/{batch['payouts'][0]['payout_id']}").json
+
+    assert (before["rate_bps"], before["said"]) == (None, [])
+    assert (said["rate_bps"], [each["reason"] for each in said["said"]]) == (1_500, ["No W-8 on file."])
+    assert house.get(path).json == said
+    assert (batch["total_minor"], batch["withheld_minor"]) == (2_000, 300)
+    shown = [payout[name] for name in ("amount_minor", "withheld_minor", "withholding_bps", "net_minor")]
+    assert shown == [2_000, 300, 1_500, 1_700]
+    assert sum(line["amount_minor"] for line in payout["lines"]) == 2_000
+    house.catch_up()
+    [listed] = house.get("/v1/payouts").json["items"]
+    assert (listed["withheld_minor"], listed["net_minor"], listed["provider"]) == (300, 1_700, "stripe")
+    assert problem(house.post(path, {"rate_bps": 10_000, "reason": "all"})) == (422, "invalid-field")
 
 
 def test_payout_settings_with_mistakes_are_refused(house, due):

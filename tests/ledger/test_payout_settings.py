@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from ledger import program
-from ledger.commands import ChangePayoutSettings
 from ledger.events.program import CountryWithholding, PayoutSchedule, PayoutSettingsChanged
+from ledger.payout_commands import ChangePayoutSettings
 from ledger.refusals import InvalidField, UnknownProgram
 from tests.ledger.test_program import CREATED, ID, NOW, decide, replay
 

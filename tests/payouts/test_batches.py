@@ -64,7 +64,7 @@ def test_who_is_left_out_is_told_with_the_reason(finance):
     assert [p.partner_id for p in batch.payouts] == [due]
     assert {skipped.partner_id: skipped.reason for skipped in batch.skipped} == {
         below: "less than the minimum of 1000 is payable",
-        homeless: "the partner has no payout account",
+        homeless: "the partner has no account of stripe",
         suspended: "the partner is suspended",
     }
     with pytest.raises(NothingToPay) as refused:

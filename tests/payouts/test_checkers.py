@@ -5,7 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from ledger.commands import ApprovePayouts, ChangePayoutSettings, DraftPayouts
+from ledger.commands import ApprovePayouts, DraftPayouts
+from ledger.payout_commands import ChangePayoutSettings
 from ledger.refusals import SameMakerAndChecker, SecondCheckerNeeded
 from ledger.store.application import Ledger
 from ledger.store.database import Database
