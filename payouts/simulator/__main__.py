@@ -11,10 +11,18 @@ import threading
 import time
 from pathlib import Path
 
-from payouts.simulator.app import create_app, fund_platform, open_store
+import msgspec
+
+from payouts.simulator import upkeep
+from payouts.simulator.app import app_of, fund_platform, open_store
+from payouts.simulator.clock import Clock
+from payouts.simulator.company import Company
+from payouts.simulator.control import CLOCK
+from payouts.simulator.deliverer import Deliverer
 from payouts.simulator.faults import Faults
 from payouts.simulator.money import CURRENCIES
 from payouts.simulator.server import Server
+from payouts.simulator.settings import Endpoint
 
 DATABASE = Path("var/stripe-simulator.db")
 STARTED_AND_LISTENING = "Stripe stand-in listening on"
@@ -42,8 +50,52 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         metavar="CURRENCY=MINOR_UNITS",
         help="test money to begin with, for currencies never held before",
     )
+    parser.add_argument(
+        "--webhook",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("URL", "SECRET"),
+        help="where snapshot events (API v1) go, signed with the secret",
+    )
+    parser.add_argument(
+        "--thin-webhook",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("URL", "SECRET"),
+        help="the same for thin events (API v2)",
+    )
+    parser.add_argument(
+        "--onboarding",
+        choices=("instant", "manual"),
+        help="whether accounts are whole at once (the default), or after their owner followed a link",
+    )
+    parser.add_argument(
+        "--automatic-payouts", action="store_true", help="pay connected accounts out at midnight UTC"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of faults by chance (default %(default)s)")
     parser.add_argument("--with-parent", action="store_true", help="end when the starting process is gone")
     return parser.parse_args(arguments)
+
+
+def _apply(company: Company, options: argparse.Namespace) -> None:
+    """Behave as the options say; what they do not say stays as it was before a restart."""
+    settings = company.settings
+    given = [Endpoint(url, (secret,)) for url, secret in options.webhook]
+    given += [Endpoint(url, (secret,), "thin") for url, secret in options.thin_webhook]
+    endpoints = {f"option {number}": endpoint for number, endpoint in enumerate(given, start=1)}
+    company.change_settings(
+        msgspec.structs.replace(
+            settings,
+            endpoints=endpoints or settings.endpoints,
+            onboarding=options.onboarding or settings.onboarding,
+            automatic_payouts=options.automatic_payouts or settings.automatic_payouts,
+        )
+    )
+    if company.settings.automatic_payouts:
+        upkeep.start_days(company)
+    fund_platform(company, dict(options.platform_balance))
 
 
 def _stop_with_parent(server: Server) -> None:
@@ -58,9 +110,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT. Returns 0 after a clean end, 1 when the address is taken."""
     options = _arguments(arguments)
     store = open_store(options.database)
-    fund_platform(store, dict(options.platform_balance), lambda: int(time.time()))
+    clock = Clock()
+    with store.read() as tx:
+        clock.resume(tx.recall(CLOCK) or clock.state())
+    company = Company(store, Faults(options.seed), clock)
+    _apply(company, options)
     try:
-        server = Server(options.host, options.port, create_app(store, Faults()))
+        server = Server(options.host, options.port, app_of(company))
     except OSError as taken:
         store.close()
         sys.stderr.write(f"Cannot listen on {options.host}:{options.port}: {taken.strerror}\n")
@@ -76,8 +132,11 @@ def main(arguments: list[str] | None = None) -> int:
         threading.Thread(target=_stop_with_parent, args=(server,), daemon=True).start()
     sys.stdout.write(f"{STARTED_AND_LISTENING} http://{options.host}:{server.port}\n")
     sys.stdout.flush()
+    deliverer = Deliverer(company)
+    deliverer.start()
     server.serve_forever(poll_interval=0.1)
     server.server_close()
+    deliverer.stop()
     store.close()
     return 0
 

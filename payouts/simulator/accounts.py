@@ -9,13 +9,21 @@ from payouts.simulator import problems
 from payouts.simulator.books import PLATFORM
 from payouts.simulator.forms import Params, merged_metadata
 from payouts.simulator.listing import created_in, page
+from payouts.simulator.onboarding import (
+    CAPABILITIES,
+    is_closed,
+    known,
+    nothing_due,
+    save,
+    settle,
+    unsettle,
+)
 from payouts.simulator.problems import StripeProblem
 from payouts.simulator.store import Body
 from payouts.simulator.work import Work
 
 TYPES = ("custom", "express", "standard")
 BUSINESS_TYPES = ("company", "government_entity", "individual", "non_profit")
-CAPABILITIES = ("card_payments", "transfers")
 PLATFORM_COUNTRY = "GB"
 
 # The currency that an account of a country gets by default; a country that is not here gets US dollars.
@@ -85,20 +93,20 @@ def check_new(params: Params) -> NewAccount:
 
 
 def create(work: Work, wish: NewAccount) -> Body:
-    """POST /v1/accounts. The account is active at once, as if its owner had done the onboarding."""
+    """POST /v1/accounts. Unless told otherwise it is whole at once, as after the onboarding."""
     identifier = work.new_id("acct")
     currency = wish.default_currency or _CURRENCY_OF_COUNTRY.get(wish.country, "usd")
     account: Body = {
         "id": identifier,
         "object": "account",
         "business_type": wish.business_type,
-        "capabilities": dict.fromkeys(wish.capabilities, "active"),
-        "charges_enabled": "card_payments" in wish.capabilities,
+        "capabilities": dict.fromkeys(wish.capabilities, "inactive"),
+        "charges_enabled": False,
         "controller": {"type": "application"},
         "country": wish.country,
         "created": work.now,
         "default_currency": currency,
-        "details_submitted": True,
+        "details_submitted": False,
         "email": wish.email,
         "external_accounts": {
             "object": "list",
@@ -106,15 +114,20 @@ def create(work: Work, wish: NewAccount) -> Body:
             "has_more": False,
             "url": f"/v1/accounts/{identifier}/external_accounts",
         },
-        "future_requirements": _nothing_due(),
+        "future_requirements": nothing_due(),
         "metadata": wish.metadata,
-        "payouts_enabled": True,
-        "requirements": _nothing_due(),
-        "tos_acceptance": {"date": work.now, "ip": None, "user_agent": None},
+        "payouts_enabled": False,
+        "requirements": nothing_due(),
+        "tos_acceptance": {"date": None, "ip": None, "user_agent": None},
         "type": wish.kind,
     }
-    work.tx.add(PLATFORM, account)
+    if work.settings.onboarding == "instant":
+        settle(work, account)
+    else:
+        unsettle(account)
+    work.add(PLATFORM, account)
     work.emit("account.updated", account, account=identifier)
+    work.emit_thin("v2.core.account.created", identifier)
     return account
 
 
@@ -132,25 +145,29 @@ def check_change(params: Params) -> AccountChange:
 def change(work: Work, wish: AccountChange, account: str) -> Body:
     """POST /v1/accounts/{account}. A capability that is requested no more becomes inactive."""
     changed = one(work, account)
+    before = dict(changed["capabilities"])
     for name in ("email", "business_type", "default_currency"):
         if getattr(wish, name) is not None:
             changed[name] = getattr(wish, name)
     for name, asked in wish.requested.items():
-        changed["capabilities"][name] = "active" if asked else "inactive"
+        ready = not changed["requirements"]["currently_due"]
+        changed["capabilities"][name] = "active" if asked and ready else "inactive"
     changed["charges_enabled"] = changed["capabilities"].get("card_payments") == "active"
     changed["metadata"] = merged_metadata(changed["metadata"], wish.metadata)
-    work.tx.replace(changed)
-    work.emit("account.updated", changed, account=account)
+    save(work, changed, before)
     return changed
 
 
 def one(work: Work, account: str) -> Body:
-    """GET /v1/accounts/{account}. Another's account and one that is not there look the same: 403."""
-    found = work.tx.get("account", PLATFORM, account)
-    if found is None:
-        message = f"The provided key does not have access to account '{account}' (or it does not exist)."
-        raise StripeProblem(403, message, code="account_invalid")
-    return found
+    """GET /v1/accounts/{account}."""
+    return known(work, account)
+
+
+def own(work: Work) -> Body:
+    """GET /v1/account: with `Stripe-Account` that one; the platform's own is not played."""
+    if work.owner == PLATFORM:
+        raise StripeProblem(400, "This stand-in has no account of the platform's to show.")
+    return known(work, work.owner)
 
 
 def listed(work: Work, params: Params) -> Body:
@@ -161,23 +178,12 @@ def listed(work: Work, params: Params) -> Body:
 def destination(work: Work, identifier: str) -> Body:
     """The account that a transfer goes to. Raises StripeProblem when there is none or it may not receive."""
     account = work.tx.get("account", PLATFORM, identifier)
-    if account is None:
+    if account is None or is_closed(work, identifier):
         raise problems.no_such("destination", identifier, "destination", status=400)
     if account["capabilities"].get("transfers") != "active":
         message = "Your destination account needs the following capability enabled: transfers"
         raise StripeProblem(400, message, code="insufficient_capabilities_for_transfer", param="destination")
     return account
-
-
-def lose_transfers(work: Work, identifier: str) -> None:
-    """Take the `transfers` capability away, as a review of the account does."""
-    account = work.tx.get("account", PLATFORM, identifier)
-    if account is None:
-        return
-    account["capabilities"]["transfers"] = "inactive"
-    account["requirements"]["disabled_reason"] = "requirements.past_due"
-    work.tx.replace(account)
-    work.emit("account.updated", account, account=identifier)
 
 
 def _requested(params: Params) -> dict[str, bool]:
@@ -199,16 +205,3 @@ def _email(params: Params) -> str | None:
     if email is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+", email):
         raise StripeProblem(400, f"Invalid email address: {email}", code="email_invalid", param="email")
     return email
-
-
-def _nothing_due() -> Body:
-    return {
-        "alternatives": [],
-        "current_deadline": None,
-        "currently_due": [],
-        "disabled_reason": None,
-        "errors": [],
-        "eventually_due": [],
-        "past_due": [],
-        "pending_verification": [],
-    }

@@ -6,34 +6,44 @@ import base64
 import binascii
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import falcon
 import msgspec
 
-from payouts.simulator import accounts, books, happenings, money, problems, transfers
-from payouts.simulator.calls import Calls
-from payouts.simulator.faults import DROP, Dropped, Fault, Faults
-from payouts.simulator.forms import Params
+from payouts.simulator import (
+    accounts,
+    bank_payouts,
+    books,
+    charges,
+    control,
+    happenings,
+    money,
+    onboarding,
+    problems,
+    transfers,
+    v2_accounts,
+    v2_events,
+)
+from payouts.simulator.calls import Calls, Write
+from payouts.simulator.company import Company
+from payouts.simulator.faults import DROP, Dropped, FaultSource
 from payouts.simulator.playing import BadGateway, bad_gateway
 from payouts.simulator.problems import StripeProblem
 from payouts.simulator.store import Body, Store
-from payouts.simulator.work import Work, random_id
+from payouts.simulator.work import random_id
 
+_VERSION = re.compile(r"20\d\d-[01]\d-[0-3]\d(\.[a-z]+)?\Z")
 _TEST_KEY = re.compile(r"(sk|rk)_test_[A-Za-z0-9_]+\Z")
 
 
-class Write(NamedTuple):
-    """The two halves of a POST: type the parameters, then execute."""
-
-    check: Callable[[Params], Any]
-    run: Callable[..., Body]
-
-
 class Route(NamedTuple):
-    """One address: what GET (a list, or one object) and POST do there. Names in it become arguments."""
+    """One address: what GET (a list, or one object) and POST do there. Names in it become arguments.
+
+    `list` is a GET that takes parameters, `one` a GET without.
+    """
 
     path: str
     list: Callable[..., Body] | None = None
@@ -42,13 +52,37 @@ class Route(NamedTuple):
 
 
 ROUTES = (
+    Route("/v1/account", one=accounts.own),
+    Route("/v1/account_links", post=Write(onboarding.check_link, onboarding.link)),
     Route("/v1/accounts", list=accounts.listed, post=Write(accounts.check_new, accounts.create)),
     Route("/v1/accounts/{account}", one=accounts.one, post=Write(accounts.check_change, accounts.change)),
+    Route("/v1/accounts/{account}/capabilities", list=onboarding.list_capabilities),
+    Route(
+        "/v1/accounts/{account}/capabilities/{capability}",
+        one=onboarding.one_capability,
+        post=Write(onboarding.check_request, onboarding.request),
+    ),
     Route("/v1/balance", one=money.balance),
     Route("/v1/balance_transactions", list=money.list_transactions),
     Route("/v1/balance_transactions/{transaction}", one=money.one_transaction),
+    Route("/v1/charges", list=charges.listed),
+    Route("/v1/charges/{charge}", one=charges.one),
     Route("/v1/events", list=happenings.listed),
     Route("/v1/events/{event}", one=happenings.one),
+    Route(
+        "/v1/payouts",
+        list=bank_payouts.listed,
+        post=Write(bank_payouts.check_new, bank_payouts.create, for_connected=True),
+    ),
+    Route(
+        "/v1/payouts/{payout}",
+        one=bank_payouts.one,
+        post=Write(bank_payouts.check_change, bank_payouts.change, for_connected=True),
+    ),
+    Route(
+        "/v1/payouts/{payout}/cancel",
+        post=Write(bank_payouts.check_nothing, bank_payouts.cancel, for_connected=True),
+    ),
     Route("/v1/topups", list=money.list_top_ups, post=Write(money.check_top_up, money.top_up)),
     Route("/v1/topups/{topup}", one=money.one_top_up),
     Route("/v1/transfers", list=transfers.listed, post=Write(transfers.check_new, transfers.create)),
@@ -61,6 +95,18 @@ ROUTES = (
         post=Write(transfers.check_reversal, transfers.reverse),
     ),
     Route("/v1/transfers/{transfer}/reversals/{reversal}", one=transfers.one_reversal),
+    Route("/v2/core/account_links", post=Write(v2_accounts.check_link, v2_accounts.link)),
+    Route(
+        "/v2/core/accounts", list=v2_accounts.listed, post=Write(v2_accounts.check_wish, v2_accounts.create)
+    ),
+    Route(
+        "/v2/core/accounts/{account}",
+        list=v2_accounts.one,
+        post=Write(v2_accounts.check_wish, v2_accounts.change),
+    ),
+    Route("/v2/core/accounts/{account}/close", post=Write(v2_accounts.check_closing, v2_accounts.close)),
+    Route("/v2/core/events", list=v2_events.listed),
+    Route("/v2/core/events/{event}", one=v2_events.one),
 )
 
 
@@ -83,32 +129,7 @@ class Endpoint:
         post = self._route.post
         if post is None:
             raise problems.unrecognized_url(req.method, req.path)
-        self._calls.write(req, resp, post.check, lambda work, checked: post.run(work, checked, **path))
-
-
-class Books:
-    """GET /_sim/books: the trial balance. Outside Stripe's addresses, and without a key."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
-        with self._store.read() as tx:
-            resp.data = msgspec.json.encode(books.trial_balance(tx.connection))
-
-
-class FaultScript:
-    """POST /_sim/faults: a JSON list of faults (faults.py) for the next calls."""
-
-    def __init__(self, faults: Faults) -> None:
-        self._faults = faults
-
-    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        try:
-            script = msgspec.json.decode(req.bounded_stream.read(), type=list[Fault])
-        except msgspec.DecodeError as wrong:
-            raise StripeProblem(400, f"Invalid fault script: {wrong}") from wrong
-        resp.data = msgspec.json.encode({"calls_to_fail": self._faults.add(script)})
+        self._calls.write(req, resp, post, path)
 
 
 class Door:
@@ -119,12 +140,17 @@ class Door:
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         req.context.request_id = self._make_id("req")
-        req.context.api_version = req.get_header("Stripe-Version")
+        version = req.context.api_version = req.get_header("Stripe-Version")
         resp.set_header("Request-Id", req.context.request_id)
-        if req.context.api_version is not None:
-            resp.set_header("Stripe-Version", req.context.api_version)
-        if not req.path.startswith("/_sim/"):
-            _check_key(req.get_header("Authorization"))
+        if req.path.startswith("/_sim/"):
+            return
+        _check_key(req.get_header("Authorization"))
+        if version is not None:
+            if not _VERSION.match(version):
+                raise StripeProblem(400, f"Invalid Stripe API version: {version[:40]}")
+            resp.set_header("Stripe-Version", version)
+        elif req.path.startswith("/v2/"):
+            raise StripeProblem(400, "Stripe-Version is missing: API v2 demands it.", code="missing_version")
 
 
 def _check_key(authorization: str | None) -> None:
@@ -145,18 +171,22 @@ def _check_key(authorization: str | None) -> None:
 
 def create_app(
     store: Store,
-    faults: Faults,
+    faults: FaultSource,
     clock: Callable[[], int] = lambda: int(time.time()),
     make_id: Callable[[str], str] = random_id,
     sleep: Callable[[float], object] = time.sleep,
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """The WSGI application over a store. The clock gives seconds since 1970."""
-    app = falcon.App(middleware=[Door(make_id)])
-    calls = Calls(store, faults, clock, make_id, sleep)
+    return app_of(Company(store, faults, clock, make_id, sleep))
+
+
+def app_of(company: Company) -> falcon.App[falcon.Request, falcon.Response]:
+    """The WSGI application of a company."""
+    app = falcon.App(middleware=[Door(company.make_id)])
+    calls = Calls(company)
     for route in ROUTES:
         app.add_route(route.path, Endpoint(calls, route))
-    app.add_route("/_sim/books", Books(store))
-    app.add_route("/_sim/faults", FaultScript(faults))
+    control.add_routes(app, company)
     app.add_error_handler(Exception, _on_mistake)
     app.add_error_handler(falcon.HTTPError, _on_http_error)
     app.add_error_handler(StripeProblem, _on_problem)
@@ -165,16 +195,10 @@ def create_app(
     return app
 
 
-def fund_platform(
-    store: Store,
-    opening: dict[str, int],
-    clock: Callable[[], int],
-    make_id: Callable[[str], str] = random_id,
-) -> None:
+def fund_platform(company: Company, opening: Mapping[str, int]) -> None:
     """Give the platform test money, in minor units, in those currencies that it never held before."""
-    with store.write() as tx:
-        held = books.balances(tx.connection, books.PLATFORM)
-        work = Work(tx, clock(), books.PLATFORM, make_id, make_id("req"), None, None)
+    with company.acting() as work:
+        held = books.balances(work.tx.connection, books.PLATFORM)
         for currency, amount in opening.items():
             if currency not in held:
                 money.top_up(work, money.TopUp(amount, currency, "Opening balance", None, None, {}))

@@ -24,7 +24,21 @@ FaultKind = Literal[
     "key_in_use",  # 409, nothing executed or kept
     "delay",  # the answer takes `seconds` longer, with the key in use all the while
     "insufficient_balance",  # executed as if the money were not there yet; that answer is kept under the key
+    "drain_platform",  # somebody pays out all that the platform holds in the currency, then the call runs
     "capability_lost",  # the destination loses its `transfers` capability, then the call runs
+    "list_lag",  # what the call makes appears in lists only after `seconds`
+    "insert_while_paging",  # after this page was given, a stranger's row comes into the list
+    # On `payout`, when one is made:
+    "payout_fails",  # it says `paid` and fails `seconds` later (a day by default): the money is back
+    "payout_fails_unpaid",  # it fails without ever saying `paid`
+    # On `webhook TYPE`, when the event is written:
+    "webhook_lost",  # never delivered
+    "webhook_doubled",  # delivered twice
+    "webhook_late",  # delivered `seconds` later (an hour by default)
+    "webhook_reordered",  # later ones overtake it
+    "webhook_before_response",  # delivered before the call that caused it is answered
+    "webhook_forged",  # beside the right one comes one that somebody else signed
+    "webhook_future",  # beside the right one comes one with a timestamp a year ahead
 ]
 
 # Words to the server in the WSGI environment: end this connection (close, truncate, hang), after how long.
@@ -36,9 +50,10 @@ HANG_S = 300.0
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line of the script: what happens on which call.
 
-    `on` is a method and a route as app.py has it (`POST /v1/transfers`), or `*` for any. Without more it
-    happens to the next `times` calls (None: to all); with `nth` to the nth call from now on; with
-    `per_mille` to as many of a thousand calls, by the generator that the faults were seeded with.
+    `on` is a method and a route as app.py has it (`POST /v1/transfers`), `payout`, `webhook TYPE`, a
+    beginning of these that ends in a star, or `*` for any call. Without more it happens to the next `times`
+    calls (None: to all); with `nth` to the nth call from now on; with `per_mille` to as many of a thousand
+    calls, by the generator that the faults were seeded with.
     """
 
     on: str
@@ -69,6 +84,13 @@ class _Line:
         self.fault = fault
         self.left = fault.times
         self.seen = 0
+
+    def is_about(self, call: str) -> bool:
+        """Whether it could happen to this call."""
+        on = self.fault.on
+        if on == "*":
+            return call[0].isupper()
+        return on == call or (on.endswith("*") and call.startswith(on[:-1]))
 
     def strikes(self, chance: random.Random) -> bool:
         """Whether it happens to this call, which is one that it is about."""
@@ -105,9 +127,7 @@ class Faults:
         if not self._lines:
             return None
         with self._lock:
-            struck = [
-                line for line in self._lines if line.fault.on in (call, "*") and line.strikes(self._chance)
-            ]
+            struck = [line for line in self._lines if line.is_about(call) and line.strikes(self._chance)]
             if not struck:
                 return None
             line = struck[0]

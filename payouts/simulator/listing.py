@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from payouts.simulator import problems
@@ -27,21 +28,39 @@ def equal_to(params: Params, *fields: str) -> dict[str, Any]:
 
 def created_in(params: Params) -> dict[str, Any]:
     """Conditions from `created=T` or `created[gt|gte|lt|lte]=T`, in seconds since 1970."""
-    if not params.is_nest("created"):
-        exactly = params.optional_integer("created")
-        return {} if exactly is None else {"created = ?": exactly}
-    bounds = params.nest("created")
+    return _compared(params, "created", "created")
+
+
+def field_compares(params: Params, field: str) -> dict[str, Any]:
+    """The same for a member of the body."""
+    return _compared(params, field, f"json_extract(body, '$.{field}')")
+
+
+def _compared(params: Params, name: str, column: str) -> dict[str, Any]:
+    if not params.is_nest(name):
+        exactly = params.optional_integer(name)
+        return {} if exactly is None else {f"{column} = ?": exactly}
+    bounds = params.nest(name)
     where: dict[str, Any] = {}
-    for name, sign in _COMPARISONS.items():
-        bound = bounds.optional_integer(name)
+    for comparison, sign in _COMPARISONS.items():
+        bound = bounds.optional_integer(comparison)
         if bound is not None:
-            where[f"created {sign} ?"] = bound
+            where[f"{column} {sign} ?"] = bound
     bounds.refuse_the_rest()
     return where
 
 
-def page(work: Work, params: Params, url: str, kind: str, where: dict[str, Any], noun: str) -> Body:
+def page(
+    work: Work,
+    params: Params,
+    url: str,
+    kind: str,
+    where: dict[str, Any],
+    noun: str,
+    owner: str | None = None,
+) -> Body:
     """One page of the owner's objects of a kind, by `limit` and `starting_after` or `ending_before`."""
+    owner = work.owner if owner is None else owner
     limit = params.optional_integer("limit")
     limit = LIMIT_DEFAULT if limit is None else limit
     if not 1 <= limit <= LIMIT_MAX:
@@ -57,7 +76,8 @@ def page(work: Work, params: Params, url: str, kind: str, where: dict[str, Any],
         where = {**where, "seq > ?": _cursor(work, kind, before, "ending_before", noun)}
     # Before a cursor means the objects next to it, so they are read from the old end and turned round.
     backwards = before is not None
-    found = work.tx.select(kind, work.owner, where, oldest_first=backwards, limit=limit + 1)
+    where = {**where, "listed <= ?": work.now}
+    found = work.tx.select(kind, owner, where, oldest_first=backwards, limit=limit + 1)
     data = found[:limit]
     return {
         "object": "list",
@@ -73,3 +93,24 @@ def _cursor(work: Work, kind: str, identifier: str, param: str, noun: str) -> in
     if position is None:
         raise problems.no_such(noun, identifier, param, status=400)
     return position
+
+
+def v2_page(work: Work, params: Params, url: str, kind: str, where: dict[str, Any]) -> Body:
+    """One page as API v2 gives it, newest first, with the address of the next one."""
+    limit = params.optional_integer("limit")
+    limit = LIMIT_DEFAULT if limit is None else limit
+    if not 1 <= limit <= LIMIT_MAX:
+        raise StripeProblem(400, f"limit must be between 1 and {LIMIT_MAX}.", code="invalid_fields")
+    token = params.optional_text("page")
+    asked: dict[str, Any] = {**where, "listed <= ?": work.now}
+    if token is not None:
+        if not re.fullmatch(r"page_\d{1,18}", token):
+            raise StripeProblem(400, f"Invalid page: {token}", code="invalid_fields")
+        asked["seq < ?"] = int(token.removeprefix("page_"))
+    found = work.tx.select_placed(kind, work.owner, asked, limit=limit + 1)
+    shown = found[:limit]
+    more = None
+    if len(found) > limit:
+        same = [part for part in work.query.split("&") if part and not part.startswith("page=")]
+        more = f"{url}?{'&'.join([*same, f'page=page_{shown[-1][0]}'])}"
+    return {"data": [body for _seq, body in shown], "next_page_url": more, "previous_page_url": None}

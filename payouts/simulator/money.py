@@ -25,12 +25,13 @@ CURRENCIES = frozenset(_SUPPORTED.split())
 _REPORTING_CATEGORY = {
     "payment": "charge",
     "payment_refund": "refund",
+    "payout": "payout",
+    "payout_cancel": "payout_reversal",
+    "payout_failure": "payout_reversal",
     "topup": "topup",
     "transfer": "transfer",
     "transfer_refund": "transfer_reversal",
 }
-
-_SOURCE_KIND = {"topup": "topup", "transfer": "transfer", "transfer_refund": "transfer_reversal"}
 
 
 class TopUp(NamedTuple):
@@ -75,7 +76,7 @@ def post_transaction(
         "status": "available",
         "type": kind,
     }
-    work.tx.add(owner, transaction)
+    work.add(owner, transaction)
     return str(transaction["id"])
 
 
@@ -97,21 +98,11 @@ def balance(work: Work) -> Body:
 def list_transactions(work: Work, params: Params) -> Body:
     """GET /v1/balance_transactions."""
     where = {**created_in(params), **equal_to(params, "currency", "source", "type")}
-    expanded = params.texts("expand")
-    if expanded not in ([], ["data.source"]):
-        raise problems.invalid_text("expand", "This property cannot be expanded.")
+    payout = params.optional_text("payout")
+    if payout is not None:
+        where["id IN (SELECT transfer_leg FROM paid_out WHERE payout = ?)"] = payout
     noun = "balance transaction"
-    listed = page(work, params, "/v1/balance_transactions", "balance_transaction", where, noun)
-    if expanded:
-        listed["data"] = [{**found, "source": _source(work, found)} for found in listed["data"]]
-    return listed
-
-
-def _source(work: Work, transaction: Body) -> Body | str:
-    """The object that a balance transaction came from; its id where the stand-in does not show it."""
-    kind = _SOURCE_KIND.get(transaction["type"])
-    found = None if kind is None else work.tx.get(kind, work.owner, transaction["source"])
-    return transaction["source"] if found is None else found
+    return page(work, params, "/v1/balance_transactions", "balance_transaction", where, noun)
 
 
 def one_transaction(work: Work, transaction: str) -> Body:
@@ -160,7 +151,7 @@ def top_up(work: Work, wish: TopUp) -> Body:
     }
     legs = [Leg(WORLD, wish.currency, -wish.amount), Leg(PLATFORM, wish.currency, wish.amount)]
     books.move(work.tx.connection, identifier, legs, work.now)
-    work.tx.add(PLATFORM, topup)
+    work.add(PLATFORM, topup)
     work.emit("topup.created", topup)
     work.emit("topup.succeeded", topup)
     return topup

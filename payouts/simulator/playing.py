@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import falcon
 
-from payouts.simulator import accounts, problems
+from payouts.simulator import bank_payouts, books, onboarding, problems, transfers
 from payouts.simulator.faults import DROP, DROP_AFTER_S, HANG_S, Dropped, Fault
 from payouts.simulator.problems import StripeProblem
 from payouts.simulator.work import Work
@@ -53,9 +54,34 @@ def within(fault: Fault | None, work: Work, checked: object) -> None:
         raise problems.unknown_error()
     if fault.do == "insufficient_balance":
         raise problems.insufficient_balance()
-    account = getattr(checked, "destination", None)
+    account, currency = getattr(checked, "destination", None), getattr(checked, "currency", None)
     if fault.do == "capability_lost" and account is not None:
-        accounts.lose_transfers(work, account)
+        onboarding.lose_transfers(work, account)
+    if fault.do == "drain_platform" and currency is not None:
+        drain(work, currency)
+
+
+def drain(work: Work, currency: str) -> None:
+    """Pay all that the platform holds in a currency out to its bank."""
+    held = books.balance(work.tx.connection, books.PLATFORM, currency)
+    if held > 0:
+        wish = bank_payouts.NewPayout(held, currency, "Drained", None, "card", {})
+        bank_payouts.send(work, books.PLATFORM, wish, automatic=False)
+
+
+def insert_a_row(work: Work, group: str | None, destination: str | None) -> None:
+    """A transfer of one minor unit by somebody else, into the list that is being paged through."""
+    if destination is None:
+        known = work.tx.select("account", books.PLATFORM, {}, oldest_first=False, limit=1)
+        destination = known[0]["id"] if known else None
+    currencies = [
+        name for name, amount in books.balances(work.tx.connection, books.PLATFORM).items() if amount
+    ]
+    if destination is None or not currencies:
+        return
+    wish = transfers.NewTransfer(1, currencies[0], destination, "A stranger's", "card", group, {})
+    with suppress(StripeProblem):
+        transfers.create(work, wish)
 
 
 def executed(fault: Fault | None) -> None:

@@ -84,3 +84,8 @@ def insufficient_balance() -> StripeProblem:
 def unknown_error() -> StripeProblem:
     """Stripe's own mistake. Whether anything moved is not said."""
     return StripeProblem(500, "An unknown error occurred.", kind="api_error")
+
+
+def not_found_v2(message: str) -> StripeProblem:
+    """API v2: an object that does not exist."""
+    return StripeProblem(404, message, code="not_found")

@@ -15,21 +15,26 @@ from typing import Any, NamedTuple
 import msgspec
 
 from payouts.simulator import books
+from payouts.simulator.settings import Settings
 
 Body = dict[str, Any]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS object (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
+    id TEXT NOT NULL,
     kind TEXT NOT NULL,
     owner TEXT NOT NULL,
     created INTEGER NOT NULL,
-    body TEXT NOT NULL
+    listed INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    UNIQUE (id, kind)
 );
 CREATE INDEX IF NOT EXISTS object_in_list ON object (kind, owner, seq);
 CREATE INDEX IF NOT EXISTS object_in_group
     ON object (kind, owner, json_extract(body, '$.transfer_group'), seq);
+CREATE INDEX IF NOT EXISTS transaction_by_source ON object (json_extract(body, '$.source'))
+    WHERE kind = 'balance_transaction';
 CREATE TABLE IF NOT EXISTS idempotency (
     owner TEXT NOT NULL,
     key TEXT NOT NULL,
@@ -40,6 +45,42 @@ CREATE TABLE IF NOT EXISTS idempotency (
     created INTEGER NOT NULL,
     PRIMARY KEY (owner, key)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS due (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    what TEXT NOT NULL,
+    about TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS due_in_order ON due (at, seq);
+CREATE TABLE IF NOT EXISTS paid_out (
+    payout TEXT NOT NULL,
+    transfer_leg TEXT NOT NULL PRIMARY KEY
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS paid_out_by_payout ON paid_out (payout);
+CREATE TABLE IF NOT EXISTS delivery (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    endpoint TEXT NOT NULL,
+    event TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    trick TEXT NOT NULL,
+    first INTEGER NOT NULL,
+    at INTEGER,
+    attempts INTEGER NOT NULL,
+    status TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS delivery_in_order ON delivery (at, seq) WHERE at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS told (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+# Files of before there was a `listed` column, and one id was one object.
+_LAYOUT = 1
+_FROM_FIRST_LAYOUT = """
+ALTER TABLE object RENAME TO object_before;
+DROP INDEX object_in_list;
+DROP INDEX object_in_group;
+{schema}
+INSERT INTO object (seq, id, kind, owner, created, listed, body)
+    SELECT seq, id, kind, owner, created, created, body FROM object_before;
+DROP TABLE object_before;
 """
 
 
@@ -59,11 +100,12 @@ class Transaction:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
 
-    def add(self, owner: str, body: Body) -> None:
-        """Store a new object. Its kind, id and time are the body's `object`, `id` and `created`."""
+    def add(self, owner: str, body: Body, listed: int, *, created: int | None = None) -> None:
+        """Store a new object, of the kind and id that its body says; lists show it from `listed` on."""
+        since = body["created"] if created is None else created
         self.connection.execute(
-            "INSERT INTO object (id, kind, owner, created, body) VALUES (?, ?, ?, ?, ?)",
-            (body["id"], body["object"], owner, body["created"], _dumps(body)),
+            "INSERT INTO object (id, kind, owner, created, listed, body) VALUES (?, ?, ?, ?, ?, ?)",
+            (body["id"], body["object"], owner, since, listed, _dumps(body)),
         )
 
     def replace(self, body: Body) -> None:
@@ -80,6 +122,13 @@ class Transaction:
         ).fetchone()
         return None if row is None else _loads(row[0])
 
+    def find(self, kind: str, identifier: str) -> tuple[str, Body] | None:
+        """An object and its owner, whoever that is."""
+        row = self.connection.execute(
+            "SELECT owner, body FROM object WHERE id = ? AND kind = ?", (identifier, kind)
+        ).fetchone()
+        return None if row is None else (row[0], _loads(row[1]))
+
     def position(self, kind: str, owner: str, identifier: str) -> int | None:
         """Where an object stands in the order of creation, or None when the owner has none such."""
         row = self.connection.execute(
@@ -91,11 +140,18 @@ class Transaction:
         self, kind: str, owner: str, where: Mapping[str, Any], *, oldest_first: bool, limit: int
     ) -> list[Body]:
         """Objects by conditions: SQL with one `?` -> its value. That SQL is all written in this package."""
+        found = self.select_placed(kind, owner, where, oldest_first=oldest_first, limit=limit)
+        return [body for _seq, body in found]
+
+    def select_placed(
+        self, kind: str, owner: str, where: Mapping[str, Any], *, oldest_first: bool = False, limit: int
+    ) -> list[tuple[int, Body]]:
+        """The same, each with its place in the order of creation."""
         conditions = ["kind = ?", "owner = ?", *where]
         order = "ASC" if oldest_first else "DESC"
-        query = f"SELECT body FROM object WHERE {' AND '.join(conditions)} ORDER BY seq {order} LIMIT ?"
+        query = f"SELECT seq, body FROM object WHERE {' AND '.join(conditions)} ORDER BY seq {order} LIMIT ?"
         rows = self.connection.execute(query, (kind, owner, *where.values(), limit))
-        return [_loads(row[0]) for row in rows]
+        return [(seq, _loads(body)) for seq, body in rows]
 
     def answer_of(self, owner: str, key: str) -> StoredAnswer | None:
         """The answer stored under an idempotency key, or None."""
@@ -111,6 +167,41 @@ class Transaction:
         self.connection.execute(
             "INSERT OR REPLACE INTO idempotency VALUES (?, ?, ?, ?, ?, ?, ?)", (owner, key, *answer)
         )
+
+    def schedule(self, at: int, what: str, about: str) -> None:
+        """Something will happen to an object then."""
+        self.connection.execute("INSERT INTO due (at, what, about) VALUES (?, ?, ?)", (at, what, about))
+
+    def next_due(self, never: int) -> int:
+        """When the next thing is due."""
+        return int(self.connection.execute("SELECT coalesce(min(at), ?) FROM due", (never,)).fetchone()[0])
+
+    def take_due(self, now: int) -> tuple[int, str, str] | None:
+        """The first thing that is due by now: when it was, what happens, and to which object."""
+        row: tuple[int, str, str] | None = self.connection.execute(
+            "DELETE FROM due WHERE seq = (SELECT seq FROM due WHERE at <= ? ORDER BY at, seq LIMIT 1)"
+            " RETURNING at, what, about",
+            (now,),
+        ).fetchone()
+        return row
+
+    def settings(self) -> Settings:
+        """What the stand-in was told about how to behave."""
+        row = self.connection.execute("SELECT value FROM told WHERE name = 'settings'").fetchone()
+        return Settings() if row is None else msgspec.json.decode(row[0], type=Settings)
+
+    def keep_settings(self, settings: Settings) -> None:
+        """Remember how to behave."""
+        self.remember("settings", msgspec.json.encode(settings).decode())
+
+    def remember(self, name: str, value: str) -> None:
+        """Keep a text under a name."""
+        self.connection.execute("INSERT OR REPLACE INTO told VALUES (?, ?)", (name, value))
+
+    def recall(self, name: str) -> str | None:
+        """The text kept under a name."""
+        row = self.connection.execute("SELECT value FROM told WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -133,8 +224,18 @@ class Store:
         self._path = path
         self._writing = threading.Lock()
         self._writer = self._connect()
-        self._writer.executescript(SCHEMA + books.SCHEMA)
+        self._make_tables()
         self._idle_readers: list[sqlite3.Connection] = []
+
+    def _make_tables(self) -> None:
+        version = self._writer.execute("PRAGMA user_version").fetchone()[0]
+        before = self._writer.execute("SELECT count(*) FROM sqlite_master WHERE name = 'object'").fetchone()[
+            0
+        ]
+        schema = SCHEMA + books.SCHEMA
+        if before and version < _LAYOUT:
+            schema = _FROM_FIRST_LAYOUT.format(schema=schema)
+        self._writer.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {_LAYOUT}; COMMIT")
 
     def _connect(self) -> sqlite3.Connection:
         # Used by one thread at a time, but not always the same one.

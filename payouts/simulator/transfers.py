@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from payouts.simulator import accounts, books, problems
 from payouts.simulator.books import PLATFORM, Leg
+from payouts.simulator.charges import payment_of, refund_of
 from payouts.simulator.forms import Params, merged_metadata
 from payouts.simulator.listing import created_in, equal_to, field_is, page
 from payouts.simulator.money import currency_of, post_transaction
@@ -61,7 +62,8 @@ def create(work: Work, wish: NewTransfer) -> Body:
     account = accounts.destination(work, wish.destination)
     if books.balance(work.tx.connection, PLATFORM, wish.currency) < wish.amount:
         raise problems.insufficient_balance()
-    identifier, payment = work.new_id("tr"), work.new_id("py")
+    identifier = work.new_id("tr")
+    payment = payment_of(identifier)
     transfer: Body = {
         "id": identifier,
         "object": "transfer",
@@ -86,7 +88,7 @@ def create(work: Work, wish: NewTransfer) -> Body:
     post_transaction(work, account["id"], "payment", payment, wish.amount, wish.currency, wish.description)
     legs = [Leg(PLATFORM, wish.currency, -wish.amount), Leg(account["id"], wish.currency, wish.amount)]
     books.move(work.tx.connection, identifier, legs, work.now)
-    work.tx.add(PLATFORM, transfer)
+    work.add(PLATFORM, transfer)
     work.emit("transfer.created", transfer)
     return transfer
 
@@ -143,7 +145,8 @@ def reverse(work: Work, wish: NewReversal, transfer: str) -> Body:
         raise StripeProblem(400, message, param="amount")
     if books.balance(work.tx.connection, account, currency) < amount:
         raise problems.insufficient_balance()
-    identifier, refund = work.new_id("trr"), work.new_id("pyr")
+    identifier = work.new_id("trr")
+    refund = refund_of(identifier)
     reversal: Body = {
         "id": identifier,
         "object": "transfer_reversal",
@@ -161,7 +164,7 @@ def reverse(work: Work, wish: NewReversal, transfer: str) -> Body:
     post_transaction(work, account, "payment_refund", refund, -amount, currency, wish.description)
     legs = [Leg(account, currency, -amount), Leg(PLATFORM, currency, amount)]
     books.move(work.tx.connection, identifier, legs, work.now)
-    work.tx.add(PLATFORM, reversal)
+    work.add(PLATFORM, reversal)
     _show_on_transfer(work, before, reversal)
     return reversal
 

@@ -14,6 +14,8 @@ import stripe
 from payouts.simulator import books as own_books
 from payouts.simulator.app import fund_platform
 from payouts.simulator.books import Leg, Unbalanced
+from payouts.simulator.company import Company
+from payouts.simulator.faults import Faults
 from payouts.simulator.store import Store
 from tests.support.stripe_process import books, held, running_stripe
 from tests.support.stripe_schemas import PUBLISHED, answer_mistakes, fixtures, mistakes
@@ -145,7 +147,7 @@ def test_reversals_add_up_and_never_exceed_the_transfer(client, address):
 
 def test_a_movement_that_does_not_sum_to_zero_is_not_written(tmp_path):
     store = Store(tmp_path / "books.db")
-    fund_platform(store, {"gbp": 100}, lambda: 1)
+    fund_platform(Company(store, Faults(), lambda: 1), {"gbp": 100})
     for legs in ([Leg("a", "gbp", 1), Leg("b", "usd", -1)], [Leg("a", "gbp", 1)], []):
         with pytest.raises(Unbalanced), store.write() as tx:
             own_books.move(tx.connection, "crooked", legs, 1)
@@ -159,7 +161,7 @@ def test_a_movement_that_does_not_sum_to_zero_is_not_written(tmp_path):
 
 def test_the_trial_balance_tells_on_a_tampered_book(tmp_path):
     store = Store(tmp_path / "books.db")
-    fund_platform(store, {"gbp": 100}, lambda: 1)
+    fund_platform(Company(store, Faults(), lambda: 1), {"gbp": 100})
     with store.write() as tx:
         tx.connection.execute(
             "INSERT INTO book (movement, account, currency, amount, created)"
@@ -188,7 +190,7 @@ def test_the_trial_balance_tells_on_a_tampered_book(tmp_path):
         ({"currency": ""}, "parameter_invalid_empty", "currency"),
         ({"destination": "acct_nobody"}, "resource_missing", "destination"),
         ({"colour": "blue"}, "parameter_unknown", "colour"),
-        ({"expand": ["destination"]}, None, "expand"),
+        ({"expand": ["colour"]}, None, "expand"),
         ({"metadata": {"k" * 41: "v"}}, None, f"metadata[{'k' * 41}]"),
         ({"metadata": {"k": "v" * 501}}, None, "metadata[k]"),
         ({"amount": 10**15}, "balance_insufficient", None),

@@ -54,6 +54,7 @@ ODD: list[tuple[FaultKind, Outcome, int, type[Outcome]]] = [
     ("rate_limit", RetryLater(7), 0, Confirmed),
     ("lock_timeout", RetryLater(7), 0, Confirmed),
     ("key_in_use", Unknown("conflict"), 0, Confirmed),
+    ("list_lag", Confirmed("", None, 0), 1250, Confirmed),
     ("insufficient_balance", Rejected("balance_insufficient", "", 400), 0, Rejected),
     ("capability_lost", Rejected("insufficient_capabilities_for_transfer", "", 400), 0, Rejected),
 ]
@@ -92,7 +93,70 @@ def test_a_fault_says_one_thing_and_the_same_key_tells_the_truth(stripe_in, kind
 def test_every_kind_of_fault_is_in_the_table_above():
     kinds = set(get_args(FaultKind))
 
-    assert kinds - {kind for kind, *_ in ODD} == {"delay"}
+    shown_below = {"delay", "drain_platform", "insert_while_paging"}
+    elsewhere = {kind for kind in kinds if kind.startswith(("payout_", "webhook_"))}
+    assert kinds - {kind for kind, *_ in ODD} == shown_below | elsewhere
+
+
+def test_a_drained_platform_has_no_money_until_it_is_topped_up():
+    """Not only said: the books show where it went, and a new key works once it is back."""
+    standin = InProcessStripe(platform_balance={"gbp": 5000})
+    gateway = StripeGateway(KEY, ADDRESS, http_client=standin.http_client())
+    account = gateway.create_account("P-1", "GB", "partner@example.com", "k")
+    first = gateway.create_transfer(intent(account))
+    standin.play(Fault(TRANSFER, "drain_platform"))
+    refused = gateway.create_transfer(intent(account))
+    still = gateway.create_transfer(intent(account))
+    gateway.top_up_test_balance("GBP", 5000, "more")
+
+    assert isinstance(first, Confirmed)
+    assert isinstance(refused, Rejected)
+    assert isinstance(still, Rejected)
+    assert (refused.code, still.code) == ("balance_insufficient", "balance_insufficient")
+    assert isinstance(gateway.create_transfer(intent(account)), Confirmed)
+    assert standin.held("platform") == {"gbp": 3750}
+    assert [payout["amount"] for payout in standin.objects("payout")] == [3750]
+    assert standin.books()["balanced"] is True
+
+
+def test_lists_lag_behind_for_one_object_or_for_all():
+    """A transfer that exists is not in its list yet; asked for by its id it is there."""
+    standin = InProcessStripe()
+    gateway = StripeGateway(KEY, ADDRESS, http_client=standin.http_client())
+    account = gateway.create_account("P-1", "GB", "partner@example.com", "k")
+
+    def listed() -> int:
+        return len(gateway.find_transfers("batch-1", account))
+
+    standin.play(Fault(TRANSFER, "list_lag", seconds=60))
+    sent = gateway.create_transfer(intent(account))
+    assert isinstance(sent, Confirmed)
+    before = listed()
+    standin.advance(59)
+    almost = listed()
+    standin.advance(1)
+    after = listed()
+    standin.set(list_lag_s=30)
+    gateway.create_transfer(intent(account))
+
+    assert (before, almost, after, listed()) == (0, 0, 1, 1)
+    standin.advance(30)
+    assert listed() == 2
+    assert standin.sdk().v1.transfers.retrieve(sent.transfer_id).id == sent.transfer_id
+
+
+def test_rows_inserted_while_paging_neither_hide_nor_repeat_any():
+    standin = InProcessStripe()
+    gateway = StripeGateway(KEY, ADDRESS, http_client=standin.http_client())
+    account = gateway.create_account("P-1", "GB", "partner@example.com", "k")
+    for _ in range(205):
+        gateway.create_transfer(intent(account))
+    standin.play(Fault("GET /v1/transfers", "insert_while_paging", times=None))
+    found = gateway.find_transfers("batch-1", account)
+
+    assert len(found) == len({transfer.id for transfer in found}) == 205
+    assert len(standin.objects("transfer")) == 205 + 3
+    assert standin.books()["balanced"] is True
 
 
 def test_a_hanging_answer_costs_the_caller_its_patience():

@@ -21,11 +21,15 @@ import stripe
 import urllib3
 from requests.structures import CaseInsensitiveDict
 
+from payouts.simulator import bank_payouts, onboarding, playing, upkeep, webhooks
 from payouts.simulator import books as own_books
-from payouts.simulator.app import create_app, fund_platform
+from payouts.simulator.app import app_of, fund_platform
 from payouts.simulator.clock import Clock
+from payouts.simulator.company import Company
 from payouts.simulator.faults import DROP, DROP_AFTER_S, Fault, Faults
+from payouts.simulator.settings import Endpoint
 from payouts.simulator.store import MemoryStore
+from payouts.simulator.webhooks import Delivery
 
 ADDRESS = "http://stripe.invalid"
 START = 1_767_225_600  # 2026-01-01T00:00:00Z
@@ -51,7 +55,9 @@ class InProcessStripe:
         self.faults = Faults(seed)
         self.store = MemoryStore()
         self._on_wait = on_wait or (lambda seconds: self.advance(int(seconds)))
-        self.app = create_app(self.store, self.faults, self.clock, self._make_id, self._on_wait)
+        self.company = Company(self.store, self.faults, self.clock, self._make_id, self._on_wait)
+        self.app = app_of(self.company)
+        self._send: Callable[[Delivery], int | None] = lambda _delivery: None
         self.reset(seed, platform_balance)
 
     def _make_id(self, prefix: str) -> str:
@@ -63,7 +69,9 @@ class InProcessStripe:
         self._own_clock.set(self._start)
         self.store.reset()
         self.faults.reset(seed)
-        fund_platform(self.store, dict(platform_balance), self.clock, self._make_id)
+        self.company.on_early = None
+        self.company.reload()
+        fund_platform(self.company, platform_balance)
 
     # What happens to it
 
@@ -75,15 +83,61 @@ class InProcessStripe:
         """Let calls fail by lines as in payouts/simulator/faults.py: how many are sure to."""
         return self.faults.add(faults)
 
+    def set(self, **settings: Any) -> None:
+        """Behave as payouts/simulator/settings.py says; what is not named stays."""
+        self.company.change_settings(msgspec.structs.replace(self.company.settings, **settings))
+        if self.company.settings.automatic_payouts:
+            upkeep.start_days(self.company)
+
+    def tweak(self, account: str, **wish: Any) -> None:
+        """Do to an account what its owner or Stripe's review does (payouts/simulator/onboarding.py)."""
+        with self.company.acting() as work:
+            onboarding.tweak(work, onboarding.Tweak(**wish), account)
+
+    def pay_out(self, account: str) -> list[str]:
+        """Stripe's automatic payout of all that an account holds: ids."""
+        upkeep.catch_up(self.company)
+        with self.company.acting() as work:
+            return [payout["id"] for payout in bank_payouts.pay_out_everything(work, account)]
+
+    def drain(self, currency: str) -> None:
+        """Somebody takes all that the platform holds in a currency."""
+        with self.company.acting() as work:
+            playing.drain(work, currency)
+
+    # Webhooks
+
+    def listen(self, send: Callable[[Delivery], int | None], **endpoints: Endpoint) -> None:
+        """Have webhooks delivered by `send`, which says the status that the endpoint answered.
+
+        They are delivered when `deliver` is called, but for those that a fault lets overtake the answer.
+        """
+        self._send = send
+        self.company.on_early = lambda: self.deliver(early=True)
+        self.set(endpoints=endpoints)
+
+    def deliver(self, *, early: bool = False) -> int:
+        """Hand out every webhook that is due by now, once: how many."""
+        upkeep.catch_up(self.company)
+        with self.store.write() as tx:
+            due = webhooks.due(tx, self.company.settings, self.clock(), early=early)
+        for delivery in due:
+            status = self._send(delivery)
+            with self.store.write() as tx:
+                webhooks.record(tx, delivery, status, self.clock())
+        return len(due)
+
     # What it holds
 
     def books(self) -> dict[str, Any]:
-        """The trial balance, added up from the legs."""
+        """The trial balance, added up from the legs, after all that is due by now."""
+        upkeep.catch_up(self.company)
         with self.store.read() as tx:
             return own_books.trial_balance(tx.connection)
 
     def held(self, account: str) -> dict[str, int]:
         """What an account holds, by currency, in minor units. "platform" is ours."""
+        upkeep.catch_up(self.company)
         with self.store.read() as tx:
             return own_books.balances(tx.connection, account)
 
@@ -154,7 +208,7 @@ class Session:
         self._break(environ, timeout, content)
         answer = Answer(int(head[0][:3]), CaseInsensitiveDict(head[1]), content)
         if self._on_response is not None:
-            self._on_response(_as_response(answer, method, url))
+            self._on_response(_as_response(answer, method, url, data))
         return answer
 
     def _break(self, environ: dict[str, Any], timeout: Any, content: bytes) -> None:
@@ -200,13 +254,13 @@ def _environ(method: str, url: str, headers: Mapping[str, str], data: str | byte
     return environ
 
 
-def _as_response(answer: Answer, method: str, url: str) -> requests.Response:
+def _as_response(answer: Answer, method: str, url: str, data: str | bytes | None) -> requests.Response:
     """The answer as a hook of a real session would get it."""
     response = requests.Response()
     response.status_code = answer.status_code
     response.headers = answer.headers
     response._content = answer.content
-    response.request = requests.Request(method, url).prepare()
+    response.request = requests.Request(method.upper(), url, data=data).prepare()
     return response
 
 

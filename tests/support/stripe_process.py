@@ -15,15 +15,17 @@ _LISTENING = "Stripe stand-in listening on "
 
 @contextmanager
 def running_stripe(
-    directory: Path, *, port: int = 0, platform_balance: Sequence[str] = PLENTY
+    directory: Path, *options: str, port: int = 0, platform_balance: Sequence[str] = PLENTY
 ) -> Iterator[str]:
     """The address of a stand-in whose store is in the directory (and stays there); ended cleanly at the end.
 
-    `platform_balance` is test money as CURRENCY=MINOR_UNITS, given to currencies never held before.
+    `platform_balance` is test money as CURRENCY=MINOR_UNITS, given to currencies never held before. The
+    options are those of `python -m payouts.simulator --help`.
     """
     command = [sys.executable, "-m", "payouts.simulator", "--with-parent", "--port", str(port)]
     command += ["--database", str(directory / "stripe-simulator.db")]
     command += ["--platform-balance", *platform_balance] if platform_balance else []
+    command += options
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -43,6 +45,17 @@ def play_faults(address: str, *script: dict[str, Any]) -> int:
     answer = requests.post(f"{address}/_sim/faults", json=list(script), timeout=10)
     answer.raise_for_status()
     return int(answer.json()["calls_to_fail"])
+
+
+def sim(address: str, path: str, content: Any = None) -> Any:
+    """Ask a control address of the stand-in (payouts/simulator/control.py), or tell it something."""
+    url = f"{address}/_sim/{path}"
+    if content is None:
+        answer = requests.get(url, timeout=10)
+    else:
+        answer = requests.post(url, json=content, timeout=10)
+    answer.raise_for_status()
+    return answer.json()
 
 
 def books(address: str) -> dict[str, Any]:

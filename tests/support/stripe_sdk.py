@@ -1,4 +1,4 @@
-"""The unmodified SDK before the stand-in, with every answer held against Stripe's own types."""
+"""The unmodified SDK before the stand-in, with every call held against Stripe's own types."""
 
 import uuid
 from typing import Any
@@ -6,16 +6,16 @@ from typing import Any
 import requests
 import stripe
 
-from tests.support.stripe_schemas import answer_mistakes
+from tests.support.stripe_schemas import call_mistakes
 
 KEY = "sk_test_stand_in"
 
 
 def connect(address: str, wrong: list[str], key: str = KEY) -> stripe.StripeClient:
-    """The unmodified SDK; what is wrong with any answer by Stripe's own types is collected in `wrong`."""
+    """The unmodified SDK; what is wrong with any call by Stripe's own types is collected in `wrong`."""
 
     def check(response: requests.Response, **_: object) -> None:
-        wrong.extend(answer_mistakes(response))
+        wrong.extend(call_mistakes(response))
 
     session = requests.Session()
     session.trust_env = False
