@@ -11,6 +11,7 @@ from payouts.simulator.forms import Params, merged_metadata
 from payouts.simulator.listing import created_in, page
 from payouts.simulator.onboarding import (
     CAPABILITIES,
+    grant,
     is_closed,
     known,
     nothing_due,
@@ -150,8 +151,7 @@ def change(work: Work, wish: AccountChange, account: str) -> Body:
         if getattr(wish, name) is not None:
             changed[name] = getattr(wish, name)
     for name, asked in wish.requested.items():
-        ready = not changed["requirements"]["currently_due"]
-        changed["capabilities"][name] = "active" if asked and ready else "inactive"
+        grant(changed, name, requested=asked)
     changed["charges_enabled"] = changed["capabilities"].get("card_payments") == "active"
     changed["metadata"] = merged_metadata(changed["metadata"], wish.metadata)
     save(work, changed, before)

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-FaultKind = Literal[
+CallFault = Literal[
     "drop_before",  # the connection ends before anything was executed
     "drop_after_commit",  # executed and stored, but the answer is lost
     "hang_after_commit",  # executed and stored, but the answer does not come: the caller has to give up
@@ -28,10 +28,14 @@ FaultKind = Literal[
     "capability_lost",  # the destination loses its `transfers` capability, then the call runs
     "list_lag",  # what the call makes appears in lists only after `seconds`
     "insert_while_paging",  # after this page was given, a stranger's row comes into the list
-    # On `payout`, when one is made:
+]
+# On `payout`, when one is made:
+PayoutFault = Literal[
     "payout_fails",  # it says `paid` and fails `seconds` later (a day by default): the money is back
     "payout_fails_unpaid",  # it fails without ever saying `paid`
-    # On `webhook TYPE`, when the event is written:
+]
+# On `webhook TYPE`, when the event is written:
+WebhookFault = Literal[
     "webhook_lost",  # never delivered
     "webhook_doubled",  # delivered twice
     "webhook_late",  # delivered `seconds` later (an hour by default)
@@ -40,6 +44,7 @@ FaultKind = Literal[
     "webhook_forged",  # beside the right one comes one that somebody else signed
     "webhook_future",  # beside the right one comes one with a timestamp a year ahead
 ]
+FaultKind = CallFault | PayoutFault | WebhookFault
 
 # Words to the server in the WSGI environment: end this connection (close, truncate, hang), after how long.
 DROP = "stripe_simulator.drop"

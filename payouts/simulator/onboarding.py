@@ -21,6 +21,7 @@ DUE_FROM_A_NEW_OWNER = (
     "tos_acceptance.ip",
 )
 PAST_DUE = "requirements.past_due"
+UNDER_REVIEW = "requirements.pending_verification"
 LINK_LIVES_S = 300
 STATUSES = ("active", "inactive", "pending")
 
@@ -157,8 +158,17 @@ def lose_transfers(work: Work, identifier: str) -> None:
     if account is not None:
         before = dict(account["capabilities"])
         account["capabilities"]["transfers"] = "inactive"
-        ask(account, ("individual.verification.document",), PAST_DUE)
+        account["requirements"]["pending_verification"] = ["individual.verification.document"]
+        account["requirements"]["disabled_reason"] = UNDER_REVIEW
         save(work, account, before)
+
+
+def grant(account: Body, name: str, *, requested: bool) -> None:
+    """Give a capability that is asked for, if nothing is due; take one that is given back."""
+    ready = not account["requirements"]["currently_due"]
+    account["capabilities"][name] = "active" if requested and ready else "inactive"
+    if requested and ready:
+        account["requirements"] = nothing_due()
 
 
 def known(work: Work, identifier: str) -> Body:
@@ -217,8 +227,7 @@ def request(work: Work, requested: bool | None, account: str, capability: str) -
     changed = known(work, account)
     before = dict(changed["capabilities"])
     if requested is not None:
-        ready = not changed["requirements"]["currently_due"]
-        changed["capabilities"][capability] = "active" if requested and ready else "inactive"
+        grant(changed, capability, requested=requested)
         save(work, changed, before)
     return capability_of(changed, capability)
 

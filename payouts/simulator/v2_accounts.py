@@ -186,8 +186,7 @@ def change(work: Work, wish: AccountWish, account: str) -> Body:
         merged = {**found["metadata"], **wish.metadata}
         found["metadata"] = {name: value for name, value in merged.items() if value}
     if asked is not None:
-        ready = not found["requirements"]["currently_due"]
-        found["capabilities"]["transfers"] = "active" if asked and ready else "inactive"
+        onboarding.grant(found, "transfers", requested=asked)
         extras["recipient"] = True
     for name in ("dashboard", "display_name"):
         if getattr(wish, name) is not None:

@@ -7,13 +7,16 @@ from urllib.parse import urlsplit
 
 import requests
 
-from payouts.simulator.faults import Fault, FaultKind
+from payouts.simulator.faults import CallFault, Fault, FaultKind
 from tests.support.in_process_stripe import Answer
 
 if TYPE_CHECKING:
     from tests.simulation.schedule import Schedule
 
-OF_THE_STANDIN: Final[tuple[str, ...]] = tuple(kind for kind in get_args(FaultKind) if kind != "delay")
+_NOT_ON_A_REQUEST: Final = ("delay", "drain_platform", "insert_while_paging", "list_lag")
+OF_THE_STANDIN: Final[tuple[str, ...]] = tuple(
+    kind for kind in get_args(CallFault) if kind not in _NOT_ON_A_REQUEST
+)
 ON_THE_WAY: Final = ("slow", "hang_and_late", "hang_and_never", "cut_body")
 """Executed after a while; after the sender has given up; never; and an answer that lost its second half."""
 FAULTS: Final = (*OF_THE_STANDIN, *ON_THE_WAY)
