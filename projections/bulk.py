@@ -79,11 +79,12 @@ def update(
         _executemany(connection, statement, [*columns[width:], *columns[:width]], turned)
 
 
-def insert_stored(connection: sa.Connection, table: sa.Table, name: str, rows: Sequence[Row]) -> None:
+def insert_stored(
+    connection: sa.Connection, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
     """Add rows whose values are as SQLite stores them already. SQLite only."""
-    listed = ", ".join(column.name for column in table.columns)
-    marks = ", ".join("?" * len(table.columns))
-    driver(connection).executemany(f"INSERT INTO {name} ({listed}) VALUES ({marks})", rows)
+    marks = ", ".join("?" * len(columns))
+    driver(connection).executemany(f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({marks})", rows)
 
 
 def delete(connection: sa.Connection, table: sa.Table, name: str, keys: Sequence[Any]) -> None:
@@ -124,11 +125,10 @@ COPY_HEADER: Final = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
 COPY_TRAILER: Final = b"\xff\xff"
 
 
-def copy_packed(connection: sa.Connection, table: sa.Table, name: str, packed: bytes) -> None:
-    """Add rows in the order of the table's columns, packed in the binary format. PostgreSQL only."""
-    listed = ", ".join(column.name for column in table.columns)
+def copy_packed(connection: sa.Connection, name: str, columns: Sequence[str], packed: bytes) -> None:
+    """Add rows of these columns, packed in the binary format. PostgreSQL only."""
     cursor = driver(connection).cursor()
-    with cursor.copy(f"COPY {name} ({listed}) FROM STDIN (FORMAT BINARY)") as stream:
+    with cursor.copy(f"COPY {name} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)") as stream:
         stream.write(COPY_HEADER)
         stream.write(packed)
         stream.write(COPY_TRAILER)

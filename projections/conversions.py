@@ -113,25 +113,7 @@ class Conversions:
         """The changes of a batch."""
         changes = Changes()
         for event in batch.events:
-            match event.fact:
-                case ConversionRecorded():
-                    _recorded(changes, event, event.fact)
-                case RewardAccrued():
-                    _accrued(changes, event, event.fact)
-                case RewardMatured(reward_id=reward_id, effective_at=effective_at):
-                    changes.rewards.put(
-                        reward_id, stage="matured", matured_at=effective_at, position=event.position
-                    )
-                case RewardReversed(reward_id=reward_id, amount_minor=amount):
-                    changes.rewards.add(reward_id, reversed_minor=amount)
-                    changes.rewards.put(reward_id, position=event.position)
-                case MaturedRewardReversed(reward_id=reward_id, payable_minor=payable, clawback_minor=owed):
-                    changes.rewards.add(reward_id, reversed_minor=payable + owed)
-                    changes.rewards.put(reward_id, position=event.position)
-                case ConversionNotRewarded():
-                    _not_rewarded(changes, event, event.fact)
-                case fact if type(fact) in _ABOUT:
-                    _about(changes, event, fact)
+            fold_into(changes, event)
         return changes
 
     def write(self, connection: sa.Connection, changes: Changes, names: Names) -> None:
@@ -145,6 +127,27 @@ class Conversions:
         bulk.upsert(connection, tables.not_rewarded, name, rows)
         for ids in _chunks(sorted(changes.restand)):
             _restand(connection, ids, names)
+
+
+def fold_into(changes: Changes, event: Recorded) -> None:
+    """What one fact changes."""
+    match event.fact:
+        case ConversionRecorded():
+            _recorded(changes, event, event.fact)
+        case RewardAccrued():
+            _accrued(changes, event, event.fact)
+        case RewardMatured(reward_id=reward_id, effective_at=effective_at):
+            changes.rewards.put(reward_id, stage="matured", matured_at=effective_at, position=event.position)
+        case RewardReversed(reward_id=reward_id, amount_minor=amount):
+            changes.rewards.add(reward_id, reversed_minor=amount)
+            changes.rewards.put(reward_id, position=event.position)
+        case MaturedRewardReversed(reward_id=reward_id, payable_minor=payable, clawback_minor=owed):
+            changes.rewards.add(reward_id, reversed_minor=payable + owed)
+            changes.rewards.put(reward_id, position=event.position)
+        case ConversionNotRewarded():
+            _not_rewarded(changes, event, event.fact)
+        case fact if type(fact) in _ABOUT:
+            _about(changes, event, fact)
 
 
 def _recorded(changes: Changes, event: Recorded, fact: ConversionRecorded) -> None:

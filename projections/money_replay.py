@@ -29,6 +29,7 @@ Row = tuple[str, bytes, int, Any]
 Holder = tuple[str, str, str]
 """Program, partner, currency, as the log's JSON has them."""
 
+_COLUMNS: Final = tuple(column.name for column in tables.journal.columns)
 _SUBJECTS: Final = ("reward_id", "payout_id", "conversion_id")
 _KEPT: Final = ("program_id", "partner_id", "currency", "effective_at")
 _POSTGRES_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -127,9 +128,9 @@ class MoneyReplay:
             if view.name == "balances":
                 Balances().write(connection, folded.totals, names)
             elif self._postgresql:
-                bulk.copy_packed(connection, tables.journal, names["journal"], folded.legs)
+                bulk.copy_packed(connection, names["journal"], _COLUMNS, folded.legs)
             else:
-                bulk.insert_stored(connection, tables.journal, names["journal"], folded.legs)
+                bulk.insert_stored(connection, names["journal"], _COLUMNS, folded.legs)
 
     def _rules(self, topic: str) -> Callable[[Any], Sequence[tuple[str, int]]]:
         rule = self._rule.get(topic)

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -16,11 +16,13 @@ from ledger.store.application import Ledger
 from ledger.store.database import DatabaseUnavailable
 from projections import position, shadow
 from projections.replay import Replay, replays
-from projections.shadow import Difference, shadow_name
+from projections.shadow import Difference, Shadows, shadow_name
 from projections.view import View, position_name
 from projections.views import views_named
 
 BATCH_EVENTS: Final = 20_000
+SMALL_ROWS: Final = 5_000
+"""A table of fewer rows is built together with others like it."""
 NEAR_EVENTS: Final = 2_000
 """So near behind the live view, the rest is read under its lock."""
 
@@ -83,28 +85,34 @@ class _Rebuild:
         self._progress = progress
         self._batch_events = batch_events
         self._replays = replays(ledger, views)
-        self._tables = [table for view in views for table in view.tables]
-        self._names = {table.name: shadow_name(table) for table in self._tables}
+        self._shadows = Shadows(
+            {table: not view.append_only for view in views for table in view.tables},
+            postgresql=ledger.database.is_postgresql,
+        )
+        self._view_of = {table.name: view for view in views for table in view.tables}
+        self._table_of = {table.name: table for table in self._shadows.tables}
+        self._names = {table.name: shadow_name(table) for table in self._shadows.tables}
         self._live = [position_name(view) for view in views]
         self._own = [_own_name(view) for view in views]
         # Nobody else begins at this place, so a rebuild that is overtaken can tell from its first batch on.
         self._start = -1 - secrets.randbelow(2**62)
         self._events = 0
-        self._compared = 0
-        self._early: list[tuple[str, Difference]] = []
+        self._first = 0
+        """Where the first pass over the log ended."""
+        self._early: dict[str, Difference | None] = {}
+        """What the early comparisons of tables found, at that position."""
 
     def run(self, accept_differences: bool) -> RebuildReport:
         began = time.monotonic()
         try:
             self._begin()
-            reached = self._follow(0)
-            self._complete(reached)
-            reached = self._follow(reached)
+            self._first = self._load()
+            reached = self._follow(self._first)
             report = self._finish(reached, accept_differences, began)
         except RebuildOvertaken:
             raise
         except BaseException as error:
-            if isinstance(getattr(error, "orig", None), psycopg.errors.InsufficientPrivilege):
+            if isinstance(getattr(error, "orig", error), psycopg.errors.InsufficientPrivilege):
                 raise RebuildNotAllowed(str(error)) from error
             # What is left over is removed now, or by the next run if the database is gone.
             with suppress(DatabaseUnavailable), self._ledger.database.write() as connection:
@@ -117,25 +125,70 @@ class _Rebuild:
             position.ensure(connection, [*self._live, *self._own])
             position.read(connection, self._own, lock=True)
             position.move(connection, self._own, self._start, self._ledger.clock())
-            for view in self._views:
-                for table in view.tables:
-                    shadow.make(connection, table, keyed=not view.append_only)
+            self._shadows.make(connection)
 
     def _forget(self, connection: sa.Connection) -> None:
-        for table in self._tables:
-            shadow.drop(connection, table)
+        self._shadows.drop(connection)
         position.forget(connection, self._own)
+
+    def _load(self) -> int:
+        """Replay up to where the live views are now; then give the shadows all that the live tables have.
+
+        What is loaded gets its indexes, and is compared, while the next views are replayed: on PostgreSQL
+        a second connection does that.
+        """
+        target = self._target()
+        with ThreadPoolExecutor(2) as pool:
+            tasks: list[Future[None]] = []
+            for number, replay in enumerate(self._replays):
+                self._replay(replay, 0, target, number)
+                tasks += [pool.submit(task) for task in self._tasks(replay, target)]
+            for task in tasks:
+                task.result()
+        with self._ledger.database.write() as connection:
+            self._check_own(connection, self._own, target)
+            self._shadows.complete(connection)
+        return target
+
+    def _tasks(self, replay: Replay, target: int) -> list[Callable[[], None]]:
+        """What can be done at the same time: each large table by itself, the small ones together."""
+        tables = [table for view in replay.views for table in view.tables]
+        with self._ledger.database.read() as connection:
+            rows = self._shadows.count(connection, tables)
+        small = [table for table in tables if rows[table.name] < SMALL_ROWS]
+        groups = [*([table] for table in tables if rows[table.name] >= SMALL_ROWS), small]
+        work = (self._build, self._compare_early)
+        return [partial(do, group, target) for group in groups if group for do in work]
+
+    def _build(self, tables: Sequence[sa.Table], _target: int) -> None:
+        with self._ledger.database.write() as connection:
+            self._shadows.build(connection, tables)
+
+    def _compare_early(self, tables: Sequence[sa.Table], target: int) -> None:
+        """Compare without holding anybody up. It is worth something if rows are only ever added, or if the
+        live view still stands where the shadow does when both are seen at one moment."""
+        with self._ledger.database.read() as connection:
+            shadow.see_one_moment(connection)
+            live = position.read(connection, self._live)
+            for table in tables:
+                view = self._view_of[table.name]
+                if view.append_only:
+                    self._early[table.name] = shadow.compare(connection, table, upto=target)
+                elif live[position_name(view)] == target:
+                    self._early[table.name] = shadow.compare(connection, table)
+
+    def _target(self) -> int:
+        """As far as every live view has come."""
+        with self._ledger.database.read() as connection:
+            return min(position.read(connection, self._live).values())
 
     def _follow(self, reached: int) -> int:
         """Replay until the live views are near; never past any of them."""
-        while True:
-            with self._ledger.database.read() as connection:
-                target = min(position.read(connection, self._live).values())
-            if target - reached <= (NEAR_EVENTS if reached else 0):
-                return reached
+        while (target := self._target()) - reached > NEAR_EVENTS:
             for number, replay in enumerate(self._replays):
                 self._replay(replay, reached, target, number)
             reached = target
+        return reached
 
     def _replay(self, replay: Replay, reached: int, target: int, number: int) -> None:
         """Bring one replay's shadows to a position. Reading runs ahead of folding, and writing behind it."""
@@ -174,38 +227,6 @@ class _Rebuild:
         if set(position.read(connection, own, lock=True).values()) != {reached or self._start}:
             raise RebuildOvertaken(f"another rebuild of {', '.join(v.name for v in self._views)} has begun")
 
-    def _complete(self, reached: int) -> None:
-        """Give the shadows keys, indexes and triggers, and compare what no longer changes meanwhile.
-
-        PostgreSQL builds two indexes of a table at the same time, so two connections share the work.
-        """
-        database = self._ledger.database
-        tasks: list[Callable[[], None]] = []
-        for view in self._views:
-            for table in view.tables:
-                with database.read() as connection:
-                    keys, indexes = shadow.index_statements(connection, table, keyed=not view.append_only)
-                tasks.append(_Statements(self._ledger, indexes))
-                if view.append_only:
-                    tasks.append(_Statements(self._ledger, keys, partial(self._compare_early, view, reached)))
-        with ThreadPoolExecutor(2) as pool:
-            for done in [pool.submit(task) for task in reversed(tasks)]:
-                done.result()
-        self._compared = reached
-        with database.write() as connection:
-            self._check_own(connection, self._own, reached)
-            for view in self._views:
-                for table in view.tables:
-                    shadow.complete(connection, table, keyed=not view.append_only)
-
-    def _compare_early(self, view: View, upto: int) -> None:
-        """Rows that are only ever added stay as they are: those up to here need not wait for the lock."""
-        with self._ledger.database.read() as connection:
-            for table in view.tables:
-                difference = shadow.compare(connection, table, upto=upto)
-                if difference is not None:
-                    self._early.append((view.name, difference))
-
     def _finish(self, reached: int, accept_differences: bool, began: float) -> RebuildReport:
         with self._ledger.database.write() as connection:
             live = position.read(connection, self._live, lock=True)
@@ -213,14 +234,11 @@ class _Rebuild:
             for replay in replays(self._ledger, self._views, each=True):
                 (view,) = replay.views
                 self._replay_rest(connection, replay, reached, live[position_name(view)])
-            differences = tuple(self._compare(connection))
+            differences = tuple(self._compare(connection, live))
             if differences and not accept_differences:
                 raise RebuildDiffers(differences)
-            rows = {
-                name: int(connection.execute(sa.text(f"SELECT count(*) FROM {made}")).scalar_one())
-                for name, made in self._names.items()
-            }
-            shadow.swap(connection, self._tables)
+            rows = self._shadows.count(connection, self._shadows.tables)
+            self._shadows.swap(connection)
             position.forget(connection, self._own)
         done = max(live.values())
         self._progress(done, done)
@@ -240,35 +258,19 @@ class _Rebuild:
             self._events += len(rows)
             reached = replay.position(rows[-1]) if len(rows) == self._batch_events else live
 
-    def _compare(self, connection: sa.Connection) -> list[tuple[str, Difference]]:
-        found = list(self._early)
-        early = {difference.table for _, difference in found}
-        for view in self._views:
-            for table in view.tables:
-                after = self._compared if view.append_only else None
-                difference = shadow.compare(connection, table, after=after)
-                if difference is not None and table.name not in early:
-                    found.append((view.name, difference))
-        return found
-
-
-class _Statements:
-    """Statements to be run one by one in transactions of their own, then something to do after them."""
-
-    def __init__(
-        self, ledger: Ledger, statements: Sequence[str], then: Callable[[], None] | None = None
-    ) -> None:
-        self._ledger = ledger
-        self._statements = statements
-        self._then = then
-
-    def __call__(self) -> None:
-        for statement in self._statements:
-            with self._ledger.database.write() as connection:
-                connection.exec_driver_sql(f"SET LOCAL maintenance_work_mem = '{shadow.BUILD_MEMORY}'")
-                connection.exec_driver_sql(statement)
-        if self._then is not None:
-            self._then()
+    def _compare(
+        self, connection: sa.Connection, live: Mapping[str, int]
+    ) -> Iterator[tuple[str, Difference]]:
+        """What differs. An early comparison stands where nothing has changed since."""
+        for name, view in self._view_of.items():
+            moved = live[position_name(view)] != self._first
+            difference = self._early.get(name)
+            if view.append_only and moved and difference is None:
+                difference = shadow.compare(connection, self._table_of[name], after=self._first)
+            elif not view.append_only and (moved or name not in self._early):
+                difference = shadow.compare(connection, self._table_of[name])
+            if difference is not None:
+                yield view.name, difference
 
 
 def _own_name(view: View) -> str:

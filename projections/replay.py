@@ -1,7 +1,7 @@
-"""How a rebuild reads and folds the log: views share one read and one decode; money has a quick way."""
+"""How a rebuild reads and folds the log: views share one read and decode; the largest have a quick way."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
 
@@ -9,6 +9,8 @@ from ledger.store.application import Ledger
 from ledger.store.mapper import topic_of
 from ledger.store.recorder import Row
 from ledger.store.upcasts import UPCASTS
+from projections.conversion_replay import ConversionReplay
+from projections.conversions import Conversions
 from projections.money_replay import MoneyReplay
 from projections.view import Batch, Names, View
 
@@ -38,10 +40,10 @@ class Replay(Protocol):
 class ViewReplay:
     """Any views, by the fold and the write that keep them up to date."""
 
-    def __init__(self, ledger: Ledger, views: Sequence[View]) -> None:
+    def __init__(self, ledger: Ledger, views: Sequence[View], topics: Sequence[str]) -> None:
         self.views = tuple(views)
         self._ledger = ledger
-        self._topics = topics_of(views)
+        self._topics = topics
 
     def read(self, connection: sa.Connection, *, after: int, limit: int, stop: int) -> Sequence[Row]:
         """Raw rows of the log."""
@@ -62,15 +64,22 @@ class ViewReplay:
             view.write(connection, changes, names)
 
 
+Kind = Callable[[Ledger, Sequence[View], Sequence[str]], Replay]
+KINDS: Final[tuple[Kind, ...]] = (MoneyReplay, ConversionReplay, ViewReplay)
+
+
 def replays(ledger: Ledger, views: Sequence[View], *, each: bool = False) -> list[Replay]:
-    """What makes these views anew: those of money together, all others together; or each by itself."""
-    money = [view for view in views if view.name in MONEY]
-    others = [view for view in views if view.name not in MONEY]
-    groups = [[view] for view in views] if each else [group for group in (others, money) if group]
-    return [
-        MoneyReplay(ledger, group, topics_of(group)) if group[0].name in MONEY else ViewReplay(ledger, group)
-        for group in groups
-    ]
+    """What makes these views anew, the longest first: views of a kind together, or each by itself."""
+    if each:
+        return [_kind(view)(ledger, [view], topics_of([view])) for view in views]
+    groups = [(kind, [view for view in views if _kind(view) is kind]) for kind in KINDS]
+    return [kind(ledger, group, topics_of(group)) for kind, group in groups if group]
+
+
+def _kind(view: View) -> Kind:
+    if view.name in MONEY:
+        return MoneyReplay
+    return ConversionReplay if view.name == Conversions.name else ViewReplay
 
 
 def topics_of(views: Sequence[View]) -> list[str]:

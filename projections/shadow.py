@@ -7,7 +7,7 @@ the live one's name, so that the schema after a rebuild is the schema before it.
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -15,19 +15,19 @@ import psycopg
 import sqlalchemy as sa
 
 from ledger.store.database import DatabaseUnavailable, driver
+from projections import catalog
+from projections.catalog import SUFFIX, shadow_name
 
-SUFFIX: Final = "__rebuild"
+__all__ = ["SUFFIX", "Difference", "Shadows", "compare", "shadow_name"]
+
 LOCK_TIMEOUT_MS: Final = 1_500
 """Longer than PostgreSQL's deadlock_timeout (1 s): it is then that an autovacuum gives way to us."""
 LOCK_ATTEMPTS_MAX: Final = 20
 COMPARE_ROWS: Final = 10_000
 BUILD_MEMORY: Final = "256MB"
 """What PostgreSQL may take for building an index and for comparing two tables."""
-
-
-def shadow_name(table: sa.Table) -> str:
-    """The name under which a table is made anew."""
-    return table.name + SUFFIX
+SAMPLE: Final = 25
+"""A quarter of what PostgreSQL usually looks at to learn how a table's values lie: enough to begin with."""
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -51,64 +51,91 @@ class Difference(msgspec.Struct, frozen=True):
         return f"{self.table} ({key}): {told}"
 
 
-def make(connection: sa.Connection, table: sa.Table, *, keyed: bool) -> None:
-    """Make the empty shadow of a table, after removing what a killed run left.
+class Shadows:
+    """The shadows of some tables, from their making to the swap.
 
-    With `keyed` it has its primary key from the start; without, `complete` adds it, which loads faster.
+    A table that is `keyed` has its keys from the start, since rows that are there get changed; the others
+    get them once they are loaded, which is faster. Other indexes are always built at the end.
     """
-    drop(connection, table)
-    shadow = shadow_name(table)
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(
-            f"CREATE TABLE {shadow}"
-            f" (LIKE {table.name} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)"
-        )
-        if keyed:
-            _add_constraints(connection, table)
-    else:
-        (statement,) = _sqlite_ddl(connection, table, "table")
-        connection.exec_driver_sql(_renamed(statement, table.name, shadow))
 
+    def __init__(self, keyed: dict[sa.Table, bool], *, postgresql: bool) -> None:
+        self.tables = list(keyed)
+        self._keyed = keyed
+        self._postgresql = postgresql
+        self._catalog: catalog.Catalog = {}
 
-def drop(connection: sa.Connection, table: sa.Table) -> None:
-    """Remove a table's shadow, if there is one."""
-    connection.exec_driver_sql(f"DROP TABLE IF EXISTS {shadow_name(table)}")
+    def make(self, connection: sa.Connection) -> None:
+        """Make the empty shadows, after removing what a killed run left."""
+        if self._postgresql:
+            self._catalog = catalog.describe(connection, self.tables)
+            self._run(connection, catalog.make)
+            return
+        self.drop(connection)
+        for table in self.tables:
+            (statement,) = _sqlite_ddl(connection, table, "table")
+            connection.exec_driver_sql(_renamed(statement, table.name, shadow_name(table)))
 
+    def drop(self, connection: sa.Connection) -> None:
+        """Remove the shadows that there are."""
+        for table in self.tables:
+            connection.exec_driver_sql(f"DROP TABLE IF EXISTS {shadow_name(table)}")
 
-def index_statements(
-    connection: sa.Connection, table: sa.Table, *, keyed: bool
-) -> tuple[list[str], list[str]]:
-    """What builds a loaded shadow's indexes: those of its keys (unless it has them), and the others.
+    def build(self, connection: sa.Connection, tables: Sequence[sa.Table]) -> None:
+        """Build the indexes of loaded shadows.
 
-    On SQLite an index cannot be renamed and its name is taken until the swap, which makes them.
-    """
-    if connection.dialect.name != "postgresql":
-        return [], []
-    keys, others = [], []
-    constraints = {name for name, _ in _constraints(connection, table)}
-    for name, definition in _indexes(connection, table):
-        built = definition.replace(f" {name} ON ", f" {_shadow_index(connection, name)} ON ", 1)
-        if name not in constraints:
-            others.append(built)
-        elif not keyed:
-            keys.append(built)
-    return keys, [*others, f"ANALYZE {shadow_name(table)}"]
-
-
-def complete(connection: sa.Connection, table: sa.Table, *, keyed: bool) -> None:
-    """Give a loaded shadow, whose indexes are built, what else the live table has: keys and triggers."""
-    if connection.dialect.name != "postgresql":
-        return
-    if not keyed:
-        for name, definition in _constraints(connection, table):
-            built, kind = _shadow_index(connection, name), definition.partition(" (")[0]
-            connection.exec_driver_sql(
-                f"ALTER TABLE {shadow_name(table)} ADD CONSTRAINT {built} {kind} USING INDEX {built}"
+        On SQLite an index cannot be renamed and its name is taken until the swap, which makes them.
+        """
+        if self._postgresql:
+            settings = (
+                f"SET LOCAL maintenance_work_mem = '{BUILD_MEMORY}'",
+                f"SET LOCAL default_statistics_target = {SAMPLE}",
             )
-    for definition, enabled in _triggers(connection, table):
-        connection.exec_driver_sql(definition)
-        if enabled is not None:
-            connection.exec_driver_sql(f"ALTER TABLE {shadow_name(table)} {enabled}")
+            catalog.run(connection, settings)
+            self._run(connection, catalog.build, tables)
+
+    def complete(self, connection: sa.Connection) -> None:
+        """Give the shadows, whose indexes are built, what else the live tables have: keys and triggers."""
+        if self._postgresql:
+            self._run(connection, catalog.complete)
+
+    @staticmethod
+    def count(connection: sa.Connection, tables: Sequence[sa.Table]) -> dict[str, int]:
+        """How many rows each shadow has."""
+        counts = ", ".join(f"(SELECT count(*) FROM {shadow_name(table)})" for table in tables)
+        row = driver(connection).execute(f"SELECT {counts}").fetchone()
+        return {table.name: int(rows) for table, rows in zip(tables, row, strict=True)}
+
+    def swap(self, connection: sa.Connection) -> None:
+        """Put the shadows in the place of the live tables, in the caller's transaction."""
+        if self._postgresql:
+            names = [name for table in self.tables for name in (table.name, shadow_name(table))]
+            _lock_all(connection, names)
+            self._run(connection, lambda table, described, **_: catalog.swap(table, described))
+            return
+        for table in self.tables:
+            others = _sqlite_ddl(connection, table, "index") + _sqlite_ddl(connection, table, "trigger")
+            connection.exec_driver_sql(f"DROP TABLE {table.name}")
+            connection.exec_driver_sql(f"ALTER TABLE {shadow_name(table)} RENAME TO {table.name}")
+            for statement in others:
+                connection.exec_driver_sql(statement)
+
+    def _run(
+        self,
+        connection: sa.Connection,
+        statements: Callable[..., list[str]],
+        tables: Sequence[sa.Table] | None = None,
+    ) -> None:
+        """Run the statements for each table, all in one call of the database."""
+        found: list[str] = []
+        for table in self.tables if tables is None else tables:
+            found += statements(table, self._catalog[table.name], keyed=self._keyed[table])
+        catalog.run(connection, found)
+
+
+def see_one_moment(connection: sa.Connection) -> None:
+    """Let a reading transaction that begins now see all tables as of one moment: on SQLite it does anyway."""
+    if connection.dialect.name == "postgresql":
+        driver(connection).execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 
 
 def compare(
@@ -148,7 +175,25 @@ def first_difference(connection: sa.Connection, table: sa.Table, span: str) -> t
         connection.exec_driver_sql(f"SET LOCAL work_mem = '{BUILD_MEMORY}'")
         found: tuple[Any, ...] | None = driver(connection).execute(statement).fetchone()
         return found
-    return _first_difference_walking(driver(connection), table, keys, span)
+    raw = driver(connection)
+    return None if _same_by_place(raw, table, span) else _first_difference_walking(raw, table, keys, span)
+
+
+def _same_by_place(raw: Any, table: sa.Table, span: str) -> bool:
+    """Whether as many rows as each side has are the same and stand at the same place.
+
+    That proves them equal, and is much faster than a walk along the keys; a live table whose rows were
+    added in another order needs the walk.
+    """
+    live, rebuilt = (
+        f"(SELECT rowid AS place, * FROM {name}{span})" for name in (table.name, shadow_name(table))
+    )
+    same = " AND ".join(f"live.{column.name} IS rebuilt.{column.name}" for column in table.columns)
+    counts = raw.execute(
+        f"SELECT (SELECT count(*) FROM {live}), (SELECT count(*) FROM {rebuilt}),"
+        f" (SELECT count(*) FROM {live} AS live JOIN {rebuilt} AS rebuilt USING (place) WHERE {same})"
+    ).fetchone()
+    return len(set(counts)) == 1
 
 
 def _first_difference_walking(
@@ -190,26 +235,6 @@ def _row(connection: sa.Connection, name: str, table: sa.Table, key: Sequence[An
     return None if found is None else dict(zip(columns, found, strict=True))
 
 
-def swap(connection: sa.Connection, tables: Sequence[sa.Table]) -> None:
-    """Put the shadows in the place of the live tables, in the caller's transaction."""
-    if connection.dialect.name != "postgresql":
-        for table in tables:
-            others = _sqlite_ddl(connection, table, "index") + _sqlite_ddl(connection, table, "trigger")
-            connection.exec_driver_sql(f"DROP TABLE {table.name}")
-            connection.exec_driver_sql(f"ALTER TABLE {shadow_name(table)} RENAME TO {table.name}")
-            for statement in others:
-                connection.exec_driver_sql(statement)
-        return
-    _lock_all(connection, [name for table in tables for name in (table.name, shadow_name(table))])
-    for table in tables:
-        names = [name for name, _ in _indexes(connection, table)]
-        renamed = [(_shadow_index(connection, name), name) for name in names]
-        connection.exec_driver_sql(f"DROP TABLE {table.name}")
-        connection.exec_driver_sql(f"ALTER TABLE {shadow_name(table)} RENAME TO {table.name}")
-        for temporary, name in renamed:
-            connection.exec_driver_sql(f"ALTER INDEX {temporary} RENAME TO {name}")
-
-
 def _lock_all(connection: sa.Connection, names: Sequence[str]) -> None:
     """Keep everybody else out of the tables. Who reads two of them at once goes first: we wait outside."""
     for attempt in range(LOCK_ATTEMPTS_MAX):
@@ -223,63 +248,6 @@ def _lock_all(connection: sa.Connection, names: Sequence[str]) -> None:
                 raise
             time.sleep(0.05 * min(attempt + 1, 10))
     raise DatabaseUnavailable(f"readers held {', '.join(names)} all the time: try the rebuild again later")
-
-
-# PostgreSQL's catalog of a live table, in statements for its shadow
-
-
-def _catalog(connection: sa.Connection, statement: str, table: sa.Table) -> list[tuple[Any, ...]]:
-    return list(connection.execute(sa.text(statement), {"name": table.name}))
-
-
-def _constraints(connection: sa.Connection, table: sa.Table) -> list[tuple[str, str]]:
-    """Keys and unique constraints: those that stand on an index. Others came with LIKE."""
-    statement = (
-        "SELECT quote_ident(conname), pg_get_constraintdef(oid) FROM pg_constraint"
-        " WHERE conrelid = to_regclass(:name) AND contype IN ('p', 'u', 'x') ORDER BY conname"
-    )
-    return [(row[0], row[1]) for row in _catalog(connection, statement, table)]
-
-
-def _indexes(connection: sa.Connection, table: sa.Table) -> list[tuple[str, str]]:
-    """All indexes, each with its statement for the shadow."""
-    statement = (
-        "SELECT quote_ident(relname), pg_get_indexdef(indexrelid) FROM pg_index"
-        " JOIN pg_class ON pg_class.oid = indexrelid WHERE indrelid = to_regclass(:name) ORDER BY relname"
-    )
-    rows = _catalog(connection, statement, table)
-    return [(row[0], _on_shadow(row[1], table)) for row in rows]
-
-
-def _triggers(connection: sa.Connection, table: sa.Table) -> list[tuple[str, str | None]]:
-    """Triggers, each with its statement for the shadow, and how it is enabled unless that is usual."""
-    statement = (
-        "SELECT pg_get_triggerdef(oid), tgenabled::text, quote_ident(tgname) FROM pg_trigger"
-        " WHERE tgrelid = to_regclass(:name) AND NOT tgisinternal ORDER BY tgname"
-    )
-    words = {"A": "ENABLE ALWAYS TRIGGER", "R": "ENABLE REPLICA TRIGGER", "D": "DISABLE TRIGGER"}
-    return [
-        (_on_shadow(row[0], table), f"{words[row[1]]} {row[2]}" if row[1] in words else None)
-        for row in _catalog(connection, statement, table)
-    ]
-
-
-def _on_shadow(definition: str, table: sa.Table) -> str:
-    return re.sub(rf' ON (\S+\.)?"?{table.name}"? ', rf" ON \g<1>{shadow_name(table)} ", definition, count=1)
-
-
-def _add_constraints(connection: sa.Connection, table: sa.Table) -> None:
-    for name, definition in _constraints(connection, table):
-        temporary = _shadow_index(connection, name)
-        connection.exec_driver_sql(
-            f"ALTER TABLE {shadow_name(table)} ADD CONSTRAINT {temporary} {definition}"
-        )
-
-
-def _shadow_index(connection: sa.Connection, name: str) -> str:
-    """A name for the shadow's counterpart of an index: short, since names end at 63 bytes."""
-    statement = sa.text("SELECT to_regclass(:name)::oid::bigint")
-    return f"rebuild_{connection.execute(statement, {'name': name}).scalar_one()}"
 
 
 # SQLite keeps the statements themselves
