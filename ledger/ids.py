@@ -1,11 +1,14 @@
 """Derived ids: the same words from outside always name the same stream (RFC 9562, version 5)."""
 
 from datetime import date
+from functools import lru_cache
 from hashlib import sha1
 from typing import Final
 from uuid import NAMESPACE_URL, UUID, SafeUUID, uuid5
 
 ROOT: Final = uuid5(NAMESPACE_URL, "urn:revshare")
+_KEPT: Final = 16_384
+"""Of ids that every conversion asks for again: so many are remembered."""
 _SEPARATOR: Final = "\x1f"  # ASCII unit separator: refused in every external id, so names can't run together
 
 
@@ -43,6 +46,7 @@ def partner_id(reference: str) -> UUID:
     return _derive(ROOT, "partner", reference)
 
 
+@lru_cache(maxsize=_KEPT)
 def agreement_id(program: UUID, partner: UUID) -> UUID:
     """The agreement between a partner and a program."""
     return _derive(program, "agreement", str(partner))
@@ -53,6 +57,7 @@ def referral_code_id(code: str) -> UUID:
     return _derive(ROOT, "referral_code", code)
 
 
+@lru_cache(maxsize=_KEPT)
 def customer_id(program: UUID, customer: str) -> UUID:
     """The customer of a program that other services call `customer`."""
     return _derive(program, "customer", customer)
@@ -78,6 +83,7 @@ def reward_id(conversion: UUID, partner: UUID, number: int) -> UUID:
     return _derive(conversion, "reward", str(partner), str(number))
 
 
+@lru_cache(maxsize=_KEPT)
 def account_id(program: UUID, partner: UUID, currency: str) -> UUID:
     """A partner's money account in a program."""
     return _derive(program, "account", str(partner), currency)

@@ -24,6 +24,7 @@ class Directory:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._kept: OrderedDict[UUID, Any] = OrderedDict()
+        self._terms: dict[tuple[UUID, int], Terms] = {}  # a version never changes
 
     def forget(self, stream_ids: Sequence[UUID]) -> None:
         """New facts of these streams were read: load them anew."""
@@ -45,8 +46,13 @@ class Directory:
 
     def terms(self, program_id: UUID, version: int) -> Terms:
         """A version of a program's terms."""
-        the_program = self._program(program_id)
-        return load_stored(the_program.terms_versions[version - 1].terms)
+        found = self._terms.get((program_id, version))
+        if found is None:
+            if len(self._terms) >= KEPT_MAX:
+                self._terms.clear()
+            document = self._program(program_id).terms_versions[version - 1].terms
+            found = self._terms[program_id, version] = load_stored(document)
+        return found
 
     def attribution_at(self, program_id: UUID, when: datetime) -> Attribution | None:
         """The attribution rule in force: of the newest version for everybody, else for any group."""

@@ -1,11 +1,15 @@
 """What the engine remembers between batches, written in the transaction of its facts. A fold of the log."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+
+from ledger.store import arrays
+from ledger.store.database import driver
 
 metadata: Final = sa.MetaData()
 
@@ -95,26 +99,55 @@ def from_us(microseconds: int) -> datetime:
 
 
 def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows, replacing those whose primary key exists."""
+    """Insert rows, replacing those whose primary key exists. The keys of the rows are all different."""
     if not rows:
         return
-    keys = [column.name for column in table.primary_key]
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table)
-    others = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys}
-    if others:
-        statement = statement.on_conflict_do_update(index_elements=keys, set_=others)
+    columns = list(table.columns)
+    values = [[row[column.name] for row in rows] for column in columns]
+    raw = driver(connection)
+    if connection.dialect.name == "postgresql":
+        packed = [_PACKED[type(c.type)](of) for c, of in zip(columns, values, strict=True)]
+        source = f"SELECT * FROM unnest({', '.join(['%b'] * len(columns))})"
+        raw.cursor(binary=True).execute(_upserting(table, source), packed)
     else:
-        statement = statement.on_conflict_do_nothing(index_elements=keys)
-    connection.execute(statement, list(rows))
+        hexed = [
+            [each.hex for each in of] if isinstance(c.type, sa.Uuid) else of
+            for c, of in zip(columns, values, strict=True)
+        ]
+        source = f"VALUES ({', '.join('?' * len(columns))})"
+        raw.executemany(_upserting(table, source), zip(*hexed, strict=True))
+
+
+def _upserting(table: sa.Table, source: str) -> str:
+    keys = [column.name for column in table.primary_key]
+    others = [c.name for c in table.columns if c.name not in keys]
+    change = (
+        f"UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in others)}" if others else "NOTHING"
+    )
+    listed = ", ".join(c.name for c in table.columns)
+    return f"INSERT INTO {table.name} ({listed}) {source} ON CONFLICT ({', '.join(keys)}) DO {change}"
+
+
+_PACKED: Final[dict[type[Any], Callable[[Sequence[Any]], Any]]] = {
+    sa.Uuid: arrays.uuids,
+    sa.BigInteger: arrays.bigints,
+    sa.Text: arrays.texts,
+    sa.LargeBinary: arrays.byteas,
+}
+"""How a column's values go to PostgreSQL at once."""
 
 
 def select_in(
-    connection: sa.Connection, table: sa.Table, column: str, values: Iterable[Any]
+    connection: sa.Connection, table: sa.Table, column: str, values: Iterable[UUID]
 ) -> list[sa.Row[Any]]:
-    """The rows whose column is one of many values."""
-    found: list[sa.Row[Any]] = []
+    """The rows whose column is one of many ids."""
     wanted = list(values)
+    if not wanted:
+        return []
+    if connection.dialect.name == "postgresql":
+        asked = sa.func.any(sa.bindparam("ids", arrays.uuids(wanted), sa.types.NullType()))
+        return list(connection.execute(sa.select(table).where(table.c[column] == asked)).all())
+    found: list[sa.Row[Any]] = []
     for start in range(0, len(wanted), 500):
         chunk = wanted[start : start + 500]
         found += connection.execute(sa.select(table).where(table.c[column].in_(chunk))).all()

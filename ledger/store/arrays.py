@@ -15,6 +15,7 @@ from psycopg.pq import Format
 
 _HEAD: Final = Struct(">iiIii")
 _LENGTH: Final = Struct(">i").pack
+_NULL: Final = _LENGTH(-1)
 _BIGINT: Final = Struct(">iq").pack
 _UUID_LENGTH: Final = _LENGTH(16)
 
@@ -48,10 +49,10 @@ def uuids(values: Sequence[UUID]) -> Uuids:
     return Uuids(_array("uuid", [_UUID_LENGTH + value.int.to_bytes(16, "big") for value in values]))
 
 
-def bigints(values: Sequence[int]) -> Bigints:
-    """A bigint[]. Raises struct.error beyond 64 bits."""
-    made = {value: _BIGINT(8, value) for value in set(values)}
-    return Bigints(_array("int8", [made[value] for value in values]))
+def bigints(values: Sequence[int | None]) -> Bigints:
+    """A bigint[]; None is NULL. Raises struct.error beyond 64 bits."""
+    made = {value: _NULL if value is None else _BIGINT(8, value) for value in set(values)}
+    return Bigints(_array("int8", [made[value] for value in values], nulls=None in made))
 
 
 def texts(values: Sequence[str]) -> Texts:
@@ -69,9 +70,9 @@ def _prefixed(value: bytes) -> bytes:
     return _LENGTH(len(value)) + value
 
 
-def _array(element: str, elements: list[bytes]) -> bytes:
+def _array(element: str, elements: list[bytes], *, nulls: bool = False) -> bytes:
     kind = psycopg.postgres.types[element].oid
-    return _HEAD.pack(1, 0, kind, len(elements), 1) + b"".join(elements)
+    return _HEAD.pack(1, nulls, kind, len(elements), 1) + b"".join(elements)
 
 
 class _Packed(Dumper):
