@@ -11,7 +11,9 @@ from ledger.commands import IssueApiKey
 from ledger.engine import RewardEngine
 from ledger.store.application import Ledger
 from ledger.store.database import Database
+from payouts.gateway import StripeGateway
 from projections.runner import Runner
+from tests.support.in_process_stripe import ADDRESS, InProcessStripe
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 SOON = "2026-05-30T09:00:00Z"
@@ -39,12 +41,14 @@ class Clock:
 
 
 class House:
-    """An installation on a database, its doors opened by a test client."""
+    """An installation on a database, its doors opened by a test client; its Stripe is a stand-in within."""
 
     def __init__(self, database_url: str) -> None:
         self.clock = Clock()
         self.ledger = Ledger(Database(database_url), group_commit=True, clock=self.clock)
-        self.services = make_services(self.ledger)
+        self.stripe = InProcessStripe(clock=lambda: int(self.clock.now.timestamp()))
+        provider = StripeGateway("sk_test_in_process", ADDRESS, http_client=self.stripe.http_client())
+        self.services = make_services(self.ledger, provider=provider)
         self.client = TestClient(create_app(self.services))
         self.engine = RewardEngine(self.ledger)
         self.views = Runner(self.ledger)

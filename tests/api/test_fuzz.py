@@ -1,6 +1,5 @@
 """Schemathesis sends what the document allows and what it does not: no answer is a fault of ours."""
 
-import time
 from typing import Any
 
 import schemathesis
@@ -17,7 +16,6 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.api.house import House, sale
 
-SECONDS_MAX = 60
 EXAMPLES = 4
 LEFT_OUT = ("/metrics",)  # Its counters belong to the process, not to this installation.
 CHECKS = [
@@ -53,19 +51,18 @@ def known(house: House) -> dict[str, str]:
 
 
 def test_generated_requests_find_no_fault(sqlite_house):
-    """Each route, with a fixed seed and for a bounded time: no 500, and answers as the document says."""
+    """Each route, a few times with a fixed seed: no 500, and answers as the document says."""
     ids = known(sqlite_house)
     schema = schemathesis.openapi.from_wsgi("/openapi.json", sqlite_house.client.app)
     headers = {"Authorization": f"Bearer {sqlite_house.admin}"}
     operations = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
-    deadline = time.monotonic() + SECONDS_MAX
     asked: dict[str, int] = {}
 
     for operation in operations:
         if operation.path in LEFT_OUT:
             continue
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
-            _try(operation, mode, ids, headers, deadline, asked)
+            _try(operation, mode, ids, headers, asked)
 
     assert len(asked) > 45
     assert sum(asked.values()) > 200
@@ -76,7 +73,6 @@ def _try(
     mode: GenerationMode,
     ids: dict[str, str],
     headers: dict[str, str],
-    deadline: float,
     asked: dict[str, int],
 ) -> None:
     @seed(20260601)
@@ -89,8 +85,6 @@ def _try(
     )
     @given(case=operation.as_strategy(generation_mode=mode), real=st.integers(0, 3))
     def run(case: Any, real: int) -> None:
-        if time.monotonic() > deadline:
-            return
         if real and case.path_parameters:
             for name in case.path_parameters:
                 case.path_parameters[name] = ids.get(name, case.path_parameters[name])

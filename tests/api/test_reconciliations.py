@@ -10,7 +10,6 @@ from falcon.testing import TestClient
 from api.app import create_app
 from payouts.gateway import StripeGateway
 from tests.api.house import House, problem
-from tests.support.in_process_stripe import ADDRESS, InProcessStripe
 from tests.support.transfers import intent
 
 PATH = "/v1/reconciliations"
@@ -18,13 +17,9 @@ PATH = "/v1/reconciliations"
 
 @pytest.fixture
 def stripe(house: House):
-    """A stand-in on the house's clock, which its API reaches."""
-    standin = InProcessStripe(clock=lambda: int(house.clock.now.timestamp()))
-    gateway = StripeGateway("sk_test_in_process", ADDRESS, http_client=standin.http_client())
-    house.services = replace(house.services, provider=gateway)
-    house.client = TestClient(create_app(house.services))
+    """The gateway to the house's stand-in, two hours after its opening balance was paid in."""
     house.clock.forward(hours=2)
-    return gateway
+    return house.services.provider
 
 
 def test_a_run_is_made_listed_and_read_by_pages_and_as_csv(house, stripe):
