@@ -69,22 +69,7 @@ def routes(services: Services) -> dict[str, object]:
         "/v1/rewards": rewards.Rewards(services),
         "/v1/rewards/{reward_id:uuid}": rewards.Reward(services),
         "/v1/journal": balances.Journal(services),
-        "/v1/payout-batches": payouts.PayoutBatches(services),
-        "/v1/payout-batches/{batch_id:uuid}": payouts.PayoutBatch(services),
-        "/v1/payout-batches/{batch_id:uuid}/approve": payouts.PayoutBatchApproval(services),
-        "/v1/payout-batches/{batch_id:uuid}/cancel": payouts.PayoutBatchCancellation(services),
-        "/v1/payouts": payouts.Payouts(services),
-        "/v1/payouts/{payout_id:uuid}": payouts.Payout(services),
-        "/v1/payouts/{payout_id:uuid}/resolve": payouts.PayoutResolution(services),
-        "/v1/webhook-events": webhooks.WebhookEvents(services),
-        "/v1/webhook-events/{event_id}": webhooks.WebhookEvent(services),
-        "/v1/webhook-events/{event_id}/retry": webhooks.WebhookRetry(services),
-        "/v1/webhook-events/{event_id}/dismiss": webhooks.WebhookDismissal(services),
-        "/webhooks/stripe": webhooks.StripeWebhooks(services),
-        "/v1/reconciliations": reconciliations.Reconciliations(services),
-        "/v1/reconciliations/differences/resolve": reconciliations.DifferenceResolution(services),
-        "/v1/reconciliations/{reconciliation_id:uuid}": reconciliations.Reconciliation(services),
-        "/v1/reconciliations/{reconciliation_id:uuid}/items": reconciliations.ReconciliationItems(services),
+        **_payout_routes(services),
         "/v1/keys": keys.Keys(services),
         "/v1/keys/{key_id:uuid}": keys.Key(services),
         "/v1/keys/{key_id:uuid}/revoke": keys.KeyRevocation(services),
@@ -99,6 +84,29 @@ def routes(services: Services) -> dict[str, object]:
             f"/static/{address}": documentation.StaticFile(name)
             for address, name in documentation.FILES.items()
         },
+    }
+
+
+def _payout_routes(services: Services) -> dict[str, object]:
+    """The doors to the money that leaves, and to what the provider says of it."""
+    return {
+        "/v1/payout-batches": payouts.PayoutBatches(services),
+        "/v1/payout-batches/{batch_id:uuid}": payouts.PayoutBatch(services),
+        "/v1/payout-batches/{batch_id:uuid}/approve": payouts.PayoutBatchApproval(services),
+        "/v1/payout-batches/{batch_id:uuid}/cancel": payouts.PayoutBatchCancellation(services),
+        "/v1/payout-batches/{batch_id:uuid}/outlook": payouts.PayoutBatchOutlook(services),
+        "/v1/payouts": payouts.Payouts(services),
+        "/v1/payouts/{payout_id:uuid}": payouts.Payout(services),
+        "/v1/payouts/{payout_id:uuid}/resolve": payouts.PayoutResolution(services),
+        "/v1/webhook-events": webhooks.WebhookEvents(services),
+        "/v1/webhook-events/{event_id}": webhooks.WebhookEvent(services),
+        "/v1/webhook-events/{event_id}/retry": webhooks.WebhookRetry(services),
+        "/v1/webhook-events/{event_id}/dismiss": webhooks.WebhookDismissal(services),
+        "/webhooks/stripe": webhooks.StripeWebhooks(services),
+        "/v1/reconciliations": reconciliations.Reconciliations(services),
+        "/v1/reconciliations/differences/resolve": reconciliations.DifferenceResolution(services),
+        "/v1/reconciliations/{reconciliation_id:uuid}": reconciliations.Reconciliation(services),
+        "/v1/reconciliations/{reconciliation_id:uuid}/items": reconciliations.ReconciliationItems(services),
     }
 
 

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import sqlalchemy as sa
 import structlog
@@ -21,6 +21,9 @@ from api.cli.terminal import EXIT_USAGE, fail
 from api.settings import InvalidSettings, Settings, read_settings
 from ledger.store.application import Ledger
 from ledger.store.database import Database, DatabaseUnavailable
+
+if TYPE_CHECKING:
+    from payouts.worker import PayoutWorker
 
 LIVE_PREFIXES: Final = ("sk_live_", "rk_live_")
 STANDIN_OPENING_BALANCE: Final = ("gbp=1000000000", "eur=1000000000", "usd=1000000000")
@@ -160,11 +163,31 @@ def simulator() -> None:
 def work(live: Live = False) -> None:
     """Run the payout worker alone: it drafts what the calendars ask for, and sends what was approved."""
     end_with_supervisor()
+    stop = stop_on_signal()
+    from payouts.schedule import PayoutScheduler
+
+    with _worker(live=live) as (ledger, worker):
+        _log_start("payouts")
+        scheduler = threading.Thread(target=PayoutScheduler(ledger).run, args=(stop,), name="schedule")
+        scheduler.start()
+        try:
+            worker.run(stop)
+        finally:
+            stop.set()
+            scheduler.join()
+
+
+def send_once(*, live: bool) -> int:
+    """One turn of a payout worker: how many payouts got on."""
+    with _worker(live=live) as (_, worker):
+        return worker.step()
+
+
+@contextmanager
+def _worker(*, live: bool) -> Iterator[tuple[Ledger, "PayoutWorker"]]:
     of = settings()
     guard_live_key(of, live=live)
-    stop = stop_on_signal()
     from payouts.gateway import LiveKeyRefused, StripeGateway
-    from payouts.schedule import PayoutScheduler
     from payouts.worker import PayoutWorker
 
     try:
@@ -172,14 +195,7 @@ def work(live: Live = False) -> None:
     except LiveKeyRefused as error:
         fail(str(error), code=EXIT_USAGE)
     with open_ledger(of) as ledger:
-        _log_start("payouts")
-        scheduler = threading.Thread(target=PayoutScheduler(ledger).run, args=(stop,), name="schedule")
-        scheduler.start()
-        try:
-            PayoutWorker(ledger, gateway).run(stop)
-        finally:
-            stop.set()
-            scheduler.join()
+        yield ledger, PayoutWorker(ledger, gateway)
 
 
 def _log_start(name: str) -> None:

@@ -6,15 +6,16 @@ from uuid import uuid4
 
 import typer
 
-from api.cli.client import Client, Refused, Unreachable
+from api.cli import payout_settings
+from api.cli.asking import Key, Url, asked, client_of
+from api.cli.client import Client
 from api.cli.importer import program_id_of
-from api.cli.parts import settings, work
+from api.cli.parts import Live, send_once, work
 from api.cli.terminal import EXIT_USAGE, fail, out, say
 from api.cli.terminal import table as new_table
 from ledger.money import Money
 
 BATCHES: Final = "/v1/payout-batches"
-_PATIENCE_S: Final = 30
 _AMOUNTS: Final = ("amount_minor", "withheld_minor", "net_minor")
 
 
@@ -24,11 +25,6 @@ class Outcome(StrEnum):
     confirmed = "confirmed"
     absent = "absent"
 
-
-Url = Annotated[str | None, typer.Option(envvar="REVSHARE_URL", help="Default: the local server.")]
-Key = Annotated[
-    str, typer.Option(envvar="REVSHARE_API_KEY", help="Your API key: it says who drafts and who approves.")
-]
 
 payouts = typer.Typer(help="Payouts: draft, approve, look, send.", no_args_is_help=True)
 
@@ -54,8 +50,8 @@ def draft(
     key: Key = "",
 ) -> None:
     """Draft a batch of everything that is payable. Somebody else approves it."""
-    client = _client(url, key)
-    batch = _asked(lambda: draft_batch(client, str(program_id_of(program))))
+    client = client_of(url, key)
+    batch = asked(lambda: draft_batch(client, str(program_id_of(program))))
     _show(batch)
     say(f"look at it, then, with another key: revshare payouts approve {batch['batch_id']}")
 
@@ -63,16 +59,16 @@ def draft(
 @payouts.command()
 def approve(batch_id: str, url: Url = None, key: Key = "") -> None:
     """Approve a batch as it stands now; the worker sends its payouts."""
-    client = _client(url, key)
-    batch = _asked(lambda: client.want("GET", f"{BATCHES}/{batch_id}"))
-    _show(_asked(lambda: approve_batch(client, batch)))
+    client = client_of(url, key)
+    batch = asked(lambda: client.want("GET", f"{BATCHES}/{batch_id}"))
+    _show(asked(lambda: approve_batch(client, batch)))
 
 
 @payouts.command()
 def status(batch_id: str, url: Url = None, key: Key = "") -> None:
     """Show a batch and each of its payouts."""
-    client = _client(url, key)
-    _show(_asked(lambda: client.want("GET", f"{BATCHES}/{batch_id}")))
+    client = client_of(url, key)
+    _show(asked(lambda: client.want("GET", f"{BATCHES}/{batch_id}")))
 
 
 @payouts.command("list")
@@ -82,9 +78,9 @@ def list_batches(
     key: Key = "",
 ) -> None:
     """Show the batches, the latest first."""
-    client = _client(url, key)
+    client = client_of(url, key)
     program_id = None if program is None else str(program_id_of(program))
-    found = _asked(lambda: client.want("GET", BATCHES, program_id=program_id, limit=100))
+    found = asked(lambda: client.want("GET", BATCHES, program_id=program_id, limit=100))
     table = new_table("batch", "status", "total", "made by", "approved by")
     for batch in found["items"]:
         total = str(Money(batch["total_minor"], batch["currency"]))
@@ -102,27 +98,58 @@ def resolve(
     key: Key = "",
 ) -> None:
     """Say how a payout stands that is unknown or held: docs/payout-states.md tells when and how."""
-    client = _client(url, key)
+    client = client_of(url, key)
     word = {"outcome": outcome.value, "transfer_id": transfer, "reason": reason}
-    payout = _asked(lambda: client.want("POST", f"/v1/payouts/{payout_id}/resolve", word))
+    payout = asked(lambda: client.want("POST", f"/v1/payouts/{payout_id}/resolve", word))
     out.print(f"payout {payout['payout_id']}: {payout['status']}, {payout['transfer_id'] or 'no transfer'}")
 
 
+@payouts.command()
+def send(
+    batch_id: Annotated[str | None, typer.Argument(help="With --dry-run: the batch to look at.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent.")] = False,
+    live: Live = False,
+    url: Url = None,
+    key: Key = "",
+) -> None:
+    """Send what was approved, in one turn of the worker on this machine; or say what would be sent.
+
+    Where `revshare up` or `payouts work` runs, that does it anyway: several workers share the payouts.
+    """
+    if dry_run:
+        if batch_id is None:
+            fail("say which batch: revshare payouts send BATCH --dry-run", code=EXIT_USAGE)
+        client = client_of(url, key)
+        _show_outlook(asked(lambda: client.want("GET", f"{BATCHES}/{batch_id}/outlook")))
+        return
+    if batch_id is not None:
+        fail(
+            "a turn takes all that is approved, not one batch",
+            code=EXIT_USAGE,
+            hint="leave it out, or --dry-run",
+        )
+    done = send_once(live=live)
+    out.print(f"{done} payouts got on")
+
+
+payouts.command()(payout_settings.settings)
+payouts.command()(payout_settings.withhold)
 payouts.command()(work)
 
 
-def _client(url: str | None, key: str) -> Client:
-    if not key:
-        fail("no API key", code=EXIT_USAGE, hint="set REVSHARE_API_KEY, or make one: revshare keys issue")
-    return Client(url or settings().base_url, key, patience_s=_PATIENCE_S)
-
-
-def _asked(ask: Any) -> dict[str, Any]:
-    try:
-        answer: dict[str, Any] = ask()
-    except (Refused, Unreachable) as error:
-        fail(str(error))
-    return answer
+def _show_outlook(of: dict[str, Any]) -> None:
+    table = new_table("payout", "partner", "status", "sent", "next", "waits for")
+    for payout in of["payouts"]:
+        table.add_row(
+            payout["payout_id"],
+            payout["partner_id"],
+            payout["status"],
+            str(Money(payout["net_minor"], payout["currency"])),
+            payout["next"].replace("_", " "),
+            payout["waits_for"] or "",
+        )
+    out.print(table)
+    out.print(f"{of['to_send']} payouts, {Money(of['to_send_minor'], of['currency'])}, would be sent")
 
 
 def _show(batch: dict[str, Any]) -> None:
@@ -137,7 +164,21 @@ def _show(batch: dict[str, Any]) -> None:
             payout["transfer_id"] or "",
         )
     out.print(table)
-    total = Money(batch["total_minor"], batch["currency"])
-    out.print(f"batch {batch['batch_id']}: {batch['status']}, {total}, made by {batch['made_by']}")
+    total, withheld = (Money(batch[name], batch["currency"]) for name in ("total_minor", "withheld_minor"))
+    out.print(f"batch {batch['batch_id']}: {batch['status']}, {total}, made by {_who(batch, 'made_by')}")
+    if withheld.minor:
+        out.print(f"of it withheld: {withheld}")
+    given, needed = len(batch["approvals"]), batch["approvals_needed"]
+    if batch["status"] == "draft" and needed > 1:
+        out.print(f"approvals: {given} of {needed}")
+    for approval in batch["approvals"]:
+        out.print(f"approved by {approval['person'] or approval['by']}")
+    if batch.get("paused_reason"):
+        out.print(f"paused: {batch['paused_reason']}")
     for left_out in batch.get("skipped", ()):
         out.print(f"left out: partner {left_out['partner_id']}: {left_out['reason']}")
+
+
+def _who(batch: dict[str, Any], name: str) -> str:
+    """A person where the key names one."""
+    return str(batch[f"{name}_person"] or batch[name])

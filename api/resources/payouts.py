@@ -14,6 +14,7 @@ from api.schemas.partners import ReasonSchema
 from api.schemas.payouts import (
     ApprovalSchema,
     ApprovalShownSchema,
+    BatchOutlookSchema,
     BatchQuery,
     BatchSchema,
     LineSchema,
@@ -28,7 +29,7 @@ from api.services import Resource
 from ledger import ids
 from ledger.commands import ApprovePayouts, CancelPayouts, DraftPayouts, ResolvePayout
 from ledger.refusals import NotFound
-from payouts import batches, resolving
+from payouts import batches, outlook, resolving
 from projections import queries
 
 BATCH = BatchSchema()
@@ -137,6 +138,15 @@ class PayoutBatchCancellation(Resource):
         """What it would have paid stays available."""
         command = CancelPayouts(batch_id=batch_id, **body)
         send(resp, show_batch(batches.cancel(self.ledger, command, by=req.context.caller.by)))
+
+
+class PayoutBatchOutlook(Resource):
+    """What is sent of a batch next."""
+
+    @operation("Say what would be sent of a batch", scopes=READ, answer=BatchOutlookSchema())
+    def on_get(self, _req: falcon.Request, resp: falcon.Response, batch_id: UUID) -> None:
+        """By the payout worker, without being asked: the API itself never moves money."""
+        send(resp, outlook.of_batch(self.ledger, batch_id))
 
 
 class Payouts(Resource):

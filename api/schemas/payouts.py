@@ -1,8 +1,11 @@
 """Schemas of payout batches and payouts."""
 
+from typing import get_args
+
 from marshmallow import fields, validate
 
 from api.schemas.fields import Id, PageQuery, Strict, Text, Time, Whole, amount, choice, text
+from payouts.outlook import Next
 
 
 class NewBatchSchema(Strict):
@@ -88,6 +91,30 @@ class BatchSchema(Strict):
     )
     payouts = fields.List(fields.Nested(PayoutSchema()), metadata={"description": "Told of one batch."})
     skipped = fields.List(fields.Nested(SkippedSchema()), metadata={"description": "Told by the draft."})
+
+
+class OutlookSchema(Strict):
+    """A payout's next step: it is sent, asked for again, waits for something, or is done."""
+
+    payout_id = Id(required=True)
+    partner_id = Id(required=True)
+    status = Text(required=True)
+    net_minor = Whole(required=True)
+    currency = Text(required=True)
+    provider = Text(required=True)
+    next = choice(*get_args(Next), required=True)
+    waits_for = Text(required=True, allow_none=True)
+
+
+class BatchOutlookSchema(Strict):
+    """What the worker sends of a batch when it looks at it next."""
+
+    batch_id = Id(required=True)
+    status = Text(required=True)
+    to_send = Whole(required=True)
+    to_send_minor = Whole(required=True)
+    currency = Text(required=True)
+    payouts = fields.List(fields.Nested(OutlookSchema()), required=True)
 
 
 class BatchQuery(PageQuery):

@@ -216,3 +216,32 @@ def test_payout_settings_with_mistakes_are_refused(house, due):
     assert (problem(refused), pointers(refused)) == ((422, "invalid-field"), ["/schedule/time_zone"])
     nobody = "/v1/programs/00000000-0000-0000-0000-000000000001/payout-settings"
     assert problem(house.get(nobody)) == problem(house.post(nobody, {})) == (404, "unknown-program")
+
+
+def test_what_would_be_sent_is_told_with_what_waits(house, due):
+    """Nothing before the approvals; then all of it, unless the partner is held or the money is out."""
+    batch = house.post("/v1/payout-batches", {"program_id": due}).json
+    path = f"/v1/payout-batches/{batch['batch_id']}"
+    [payout] = batch["payouts"]
+    partner = f"/v1/partners/{payout['partner_id']}"
+
+    def outlook():
+        said = house.get(f"{path}/outlook").json
+        return said["to_send_minor"], said["payouts"][0]["next"], said["payouts"][0]["waits_for"]
+
+    draft = outlook()
+    house.post(f"{path}/approve", {"content_hash": batch["content_hash"]}, house.key("finance:approve"))
+    approved = outlook()
+    house.post(f"{partner}/payout-hold", {"reason": "address under review"})
+    held = outlook()
+    house.post(f"{partner}/payout-resume", {})
+    house.catch_up()
+    PayoutWorker(house.ledger, Script(Unknown("cut off"))).step()
+    unknown = outlook()
+
+    assert draft == (0, "wait", "approval: 0 of 1 given")
+    assert approved == (2_000, "send", None)
+    assert held == (0, "wait", "address under review (finance)")
+    assert unknown == (0, "ask_again", "the outcome of what may have been sent")
+    nobody = "00000000-0000-0000-0000-000000000001"
+    assert problem(house.get(f"/v1/payout-batches/{nobody}/outlook")) == (404, "not-found")
