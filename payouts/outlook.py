@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from ledger import payout
-from ledger.desk import PARTNER
+from ledger.desk import PARTNER, PROGRAM
 from ledger.events.payout import PayoutDrafted
 from ledger.partner import PartnerState
 from ledger.payout import PayoutState
@@ -47,10 +47,14 @@ def of_batch(ledger: Ledger, batch_id: UUID) -> BatchOutlook:
     batch = batches.load(ledger, batch_id)
     states = ledger.load_many([each.payout_id for each in batch.payouts], batches.PAYOUT)
     partners = ledger.load_many(list({each.partner_id for each in batch.payouts}), PARTNER)
+    program = ledger.load(batch.program_id, PROGRAM).state
+    us_source = program is not None and program.payouts.us_source
     found = []
     for each in batch.payouts:
         state = states[each.payout_id].state
-        step, waits_for = _next(state, batch, partners[each.partner_id].state, ledger.clock())
+        partner = partners[each.partner_id].state
+        reasons = _obstacles(partner, each.provider, ledger.clock(), us_source=us_source)
+        step, waits_for = _next(state, batch, reasons)
         found.append(
             Outlook(
                 payout_id=each.payout_id,
@@ -74,9 +78,7 @@ def of_batch(ledger: Ledger, batch_id: UUID) -> BatchOutlook:
     )
 
 
-def _next(
-    state: PayoutState, batch: batches.Batch, partner: PartnerState | None, now: datetime
-) -> tuple[Next, str | None]:
+def _next(state: PayoutState, batch: batches.Batch, reasons: str | None) -> tuple[Next, str | None]:
     match state.status:
         case "none" | "canceled" | "confirmed" | "paid" | "returned" | "reversed":
             return "done", None
@@ -88,7 +90,7 @@ def _next(
         case "intent" | "sent" | "unknown":
             return "ask_again", "the outcome of what may have been sent"
         case "approved" | "absent" | "rejected":
-            waits_for = _before_sending(payout.drafted(state), batch, partner, now)
+            waits_for = _before_sending(payout.drafted(state), batch, reasons)
             if state.status == "rejected" and waits_for is None:
                 waits_for = f"what it was rejected for: {state.reason}"
             return ("send", None) if waits_for is None else ("wait", waits_for)
@@ -96,15 +98,18 @@ def _next(
             assert_never(state.status)
 
 
-def _before_sending(
-    draft: PayoutDrafted, batch: batches.Batch, partner: PartnerState | None, now: datetime
-) -> str | None:
+def _before_sending(draft: PayoutDrafted, batch: batches.Batch, reasons: str | None) -> str | None:
     """What holds up a payout that may be sent; None: nothing does."""
     if draft.provider != "stripe":
         return "the file for the bank"
     if batch.paused_reason is not None:
         return f"the batch is paused: {batch.paused_reason}"
-    if partner is None:
+    return reasons
+
+
+def _obstacles(of: PartnerState | None, provider: str, now: datetime, *, us_source: bool) -> str | None:
+    """Why the partner can't be paid now. An account that nobody has looked at is no reason."""
+    if of is None:
         return "the partner is unknown"
-    found = [each for each in obstacles(partner, draft.provider, now=now) if each.code != "account_not_seen"]
-    return "; ".join(each.detail for each in found) or None
+    found = obstacles(of, provider, now=now, us_source=us_source)
+    return "; ".join(each.detail for each in found if each.code != "account_not_seen") or None

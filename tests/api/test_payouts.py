@@ -235,6 +235,10 @@ def test_what_would_be_sent_is_told_with_what_waits(house, due):
     house.post(f"{partner}/payout-hold", {"reason": "address under review"})
     held = outlook()
     house.post(f"{partner}/payout-resume", {})
+    settings = f"/v1/programs/{due}/payout-settings"
+    house.post(settings, {"us_source": True})
+    without_form = outlook()
+    house.post(settings, {"us_source": False})
     house.catch_up()
     PayoutWorker(house.ledger, Script(Unknown("cut off"))).step()
     unknown = outlook()
@@ -242,6 +246,7 @@ def test_what_would_be_sent_is_told_with_what_waits(house, due):
     assert draft == (0, "wait", "approval: 0 of 1 given")
     assert approved == (2_000, "send", None)
     assert held == (0, "wait", "address under review (finance)")
+    assert without_form == (0, "wait", "there is no W-8 on file")
     assert unknown == (0, "ask_again", "the outcome of what may have been sent")
     nobody = "00000000-0000-0000-0000-000000000001"
     assert problem(house.get(f"/v1/payout-batches/{nobody}/outlook")) == (404, "not-found")
