@@ -15,6 +15,7 @@ from rich.table import Table
 from api.cli.importer import program_id_of
 from api.cli.parts import open_ledger, settings
 from api.cli.terminal import EXIT_USAGE, fail, out
+from ledger.money import Money
 from projections import tables
 from projections.queries.money import Balance, balances_as_of
 from projections.queries.money import balances as current_balances
@@ -45,8 +46,11 @@ def balances(
         if not _exists(connection, program_id):
             fail(f"there is no program {program}")
         rows = rows_of(connection, program_id, as_of=time)
+        withheld = withheld_of(connection, program_id, as_of=time)
     if format_ is Format.table:
         out.print(as_table(rows))
+        for partner, tax in withheld:
+            out.print(f"withheld from {partner} as tax: {tax}")
     else:
         out.print(as_csv(rows) if format_ is Format.csv else as_json(rows), end="", markup=False)
 
@@ -55,10 +59,7 @@ def rows_of(
     connection: sa.Connection, program_id: UUID, *, as_of: datetime | None = None
 ) -> list[dict[str, Any]]:
     """One row for each currency of each partner; who agreed and earned nothing yet is there, with zeros."""
-    if as_of is None:
-        found = current_balances(connection, program_id)
-    else:
-        found = balances_as_of(connection, program_id, recorded_as_of=as_of)
+    found = _balances(connection, program_id, as_of)
     names = _names(connection, program_id, {balance.partner_id for balance in found})
     currency = connection.execute(
         sa.select(tables.programs.c.currency).where(tables.programs.c.program_id == program_id)
@@ -70,6 +71,24 @@ def rows_of(
         for partner in silent
     ]
     return sorted(rows, key=lambda row: (row["partner"], row["currency"]))
+
+
+def withheld_of(
+    connection: sa.Connection, program_id: UUID, *, as_of: datetime | None = None
+) -> list[tuple[str, Money]]:
+    """The partners from whose payouts tax was withheld, with how much: it left their accounts with these."""
+    found = [each for each in _balances(connection, program_id, as_of) if each.withheld_minor]
+    names = _names(connection, program_id, {each.partner_id for each in found})
+    return sorted(
+        ((names[each.partner_id], Money(each.withheld_minor, each.currency)) for each in found),
+        key=lambda row: (row[0], row[1].currency),
+    )
+
+
+def _balances(connection: sa.Connection, program_id: UUID, as_of: datetime | None) -> list[Balance]:
+    if as_of is None:
+        return current_balances(connection, program_id)
+    return balances_as_of(connection, program_id, recorded_as_of=as_of)
 
 
 def _names(connection: sa.Connection, program_id: UUID, others: set[UUID]) -> dict[UUID, str]:

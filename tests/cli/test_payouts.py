@@ -146,6 +146,8 @@ def test_a_batch_from_draft_to_transfer_by_command(office, stripe_address):
     sent = office.says("second", "send")
     office.house.catch_up()
     status = office.says("second", "status", batch["batch_id"])
+    balances = invoke(office.environment, "balances", "--program", "acme").stdout
+    as_csv = invoke(office.environment, "balances", "--program", "acme", "--format", "csv").stdout
 
     assert "15% is withheld" in withheld
     assert "of it withheld: 3.00 GBP" in drafted
@@ -159,6 +161,8 @@ def test_a_batch_from_draft_to_transfer_by_command(office, stripe_address):
     assert sent == "1 payouts got on"
     assert "confirmed" in status
     assert "17.00 GBP" in status
+    assert "withheld from brightside as tax: 3.00 GBP" in balances
+    assert as_csv.splitlines()[1:] == ["brightside,GBP,2000,0,0,0,1700,0"]
 
 
 def test_what_makes_no_sense_is_refused(office):
