@@ -7,6 +7,9 @@ import pytest
 from payouts.gateway import StripeGateway
 from tests.support.finance import Finance
 from tests.support.stripe_process import running_stripe
+from tests.support.stripe_watch import every_call_fits_stripes_types, stripe_is_watched
+
+__all__ = ["every_call_fits_stripes_types", "stripe_is_watched"]
 
 
 @pytest.fixture(scope="module")

@@ -10,15 +10,19 @@ from urllib.parse import parse_qsl
 import jsonschema_rs
 import requests
 
+from tests.support.stripe_drift import RECORDED as SDK_TYPES
+from tests.support.stripe_drift import installed
+
 DATA = Path(__file__).resolve().parents[1] / "data" / "stripe"
-SDK_TYPES = DATA / "stripe-sdk-16.1.0.subset.json"
 PUBLISHED = DATA / "stripe-spec3-2023-08-16.subset.json"
+INSTALLED = Path("the installed SDK")
+"""Stands for the types of whichever SDK is installed, read at test time (stripe_drift.py)."""
 
 
 @cache
 def document(path: Path, *, closed: bool) -> dict[str, Any]:
     """An OpenAPI 3.0 document as plain JSON Schema; closed: no member that is not written there."""
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    content = installed() if path is INSTALLED else json.loads(path.read_text(encoding="utf-8"))
     plain: dict[str, Any] = _plain(content, closed=closed)
     return plain
 
@@ -60,10 +64,21 @@ def answer_mistakes(response: requests.Response) -> list[str]:
     content = response.json()
     if response.status_code != 200:
         return mistakes(PUBLISHED, "error", content, closed=False)
-    operation = _operation(str(response.request.method).lower(), str(response.request.path_url).split("?")[0])
-    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
-    found = validator(SDK_TYPES, json.dumps(schema), closed=True).iter_errors(_typed(content))
-    return [f"{response.request.path_url} {list(error.instance_path)}: {error.message}" for error in found]
+    method, path = str(response.request.method).lower(), str(response.request.path_url).split("?")[0]
+    answer, wrong = _typed(content), []
+    for types in (SDK_TYPES, INSTALLED):
+        schema = _answer_schema(types, method, _template(method, path))
+        wrong += [
+            f"{method.upper()} {path} by {types.name} {list(error.instance_path)}: {error.message}"
+            for error in validator(types, schema, closed=True).iter_errors(answer)
+        ]
+    return wrong
+
+
+@cache
+def _answer_schema(types: Path, method: str, template: str) -> str:
+    operation = document(types, closed=True)["paths"][template][method]
+    return json.dumps(operation["responses"]["200"]["content"]["application/json"]["schema"])
 
 
 def _typed(content: Any) -> Any:
@@ -78,24 +93,40 @@ def _typed(content: Any) -> Any:
 def request_mistakes(request: requests.PreparedRequest) -> list[str]:
     """What is wrong with parameters and body, by the SDK's types for the address."""
     path, _, query = str(request.path_url).partition("?")
-    operation = _operation(str(request.method).lower(), path)
+    method = str(request.method).lower()
+    template = _template(method, path)
+    operation = document(SDK_TYPES, closed=True)["paths"][template][method]
     body: Any = request.body or ""
     sent: str = body.decode() if isinstance(body, bytes) else body
+    form = _form_of(operation, method)
     if request.method == "POST":
-        content = operation.get("requestBody", {}).get("content", {})
-        form: dict[str, Any] = next((one["schema"] for one in content.values()), {"type": "object"})
         given = json.loads(sent or "{}") if path.startswith("/v2/") else _as_typed(_nested(sent), form)
     else:
-        parameters = [one for one in operation["parameters"] if one["in"] == "query"]
-        form = {
-            "type": "object",
-            "properties": {one["name"]: one["schema"] for one in parameters},
-            "additionalProperties": False,
-        }
         # The next page of API v2 is an address that the SDK follows as it is.
         given = {name: value for name, value in _as_typed(_nested(query), form).items() if name != "page"}
-    found = validator(SDK_TYPES, json.dumps(form), closed=True).iter_errors(given)
-    return [f"{request.method} {path} {list(error.instance_path)}: {error.message}" for error in found]
+    wrong = []
+    for types in (SDK_TYPES, INSTALLED):
+        schema = _request_schema(types, method, template)
+        wrong += [
+            f"{request.method} {path} takes, by {types.name}, {list(error.instance_path)}: {error.message}"
+            for error in validator(types, schema, closed=True).iter_errors(given)
+        ]
+    return wrong
+
+
+@cache
+def _request_schema(types: Path, method: str, template: str) -> str:
+    return json.dumps(_form_of(document(types, closed=True)["paths"][template][method], method))
+
+
+def _form_of(operation: dict[str, Any], method: str) -> dict[str, Any]:
+    """What an operation takes, as one object."""
+    if method == "post":
+        content = operation.get("requestBody", {}).get("content", {})
+        return next((one["schema"] for one in content.values()), {"type": "object"})
+    parameters = [one for one in operation["parameters"] if one["in"] == "query"]
+    properties = {one["name"]: one["schema"] for one in parameters}
+    return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
 def _nested(encoded: str) -> dict[str, Any]:
@@ -131,12 +162,11 @@ def _as_typed(value: Any, schema: dict[str, Any]) -> Any:
     return value
 
 
-def _operation(method: str, path: str) -> dict[str, Any]:
-    """The operation of the document that an address belongs to. Raises LookupError when there is none."""
+def _template(method: str, path: str) -> str:
+    """The path of the document that an address belongs to. Raises LookupError when there is none."""
     for template, operations in document(SDK_TYPES, closed=True)["paths"].items():
         if re.fullmatch(re.sub(r"\{[^}]*\}", "[^/]+", template), path) and method in operations:
-            operation: dict[str, Any] = operations[method]
-            return operation
+            return str(template)
     raise LookupError(f"the SDK has no {method} {path}")
 
 
