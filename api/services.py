@@ -39,7 +39,9 @@ def make_services(
     of = settings or Settings()
     desk = Desk(ledger)
     # Live or not: no door sends a transfer, and what they ask for moves no money.
-    asked = provider or StripeGateway(of.stripe_api_key, of.stripe_base, live=True)
+    asked = provider or StripeGateway(
+        of.stripe_api_key, of.stripe_base, live=True, accounts_api=of.stripe_accounts_api
+    )
     return Services(
         ledger=ledger,
         desk=desk,

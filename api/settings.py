@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast, get_args
 
 from environs import Env, EnvValidationError
 from marshmallow import ValidationError
-from marshmallow.validate import Length, Range
+from marshmallow.validate import Length, OneOf, Range
 
 from ledger.store.database import engine_url
+from payouts.connected import AccountsApi
 
 STANDIN_KEY: Final = "sk_test_standin"
 """Stands for a Stripe key where none is given: the key of the stand-in that `revshare up` starts."""
@@ -37,6 +38,7 @@ class Settings:
     stripe_api_key: str = STANDIN_KEY
     stripe_api_base: str | None = None
     stripe_webhook_secrets: tuple[str, ...] = ()
+    stripe_accounts_api: AccountsApi = "auto"
     simulator_port: int = 12111
     var: Path = Path("var")
 
@@ -80,6 +82,12 @@ def read_settings() -> Settings:
         stripe_api_key=env.str("STRIPE_API_KEY", standard.stripe_api_key, validate=_stripe_key),
         stripe_api_base=env.str("STRIPE_API_BASE", None, validate=_web_address),
         stripe_webhook_secrets=_secrets(env.str("STRIPE_WEBHOOK_SECRET", "", validate=_webhook_secrets)),
+        stripe_accounts_api=cast(
+            AccountsApi,
+            env.str(
+                "STRIPE_ACCOUNTS_API", standard.stripe_accounts_api, validate=OneOf(get_args(AccountsApi))
+            ),
+        ),
         simulator_port=env.int("SIMULATOR_PORT", standard.simulator_port, validate=port),
         var=env.path("VAR_DIR", standard.var),
     )

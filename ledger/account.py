@@ -269,3 +269,30 @@ def write_off(
             effective_at=effective_at,
         )
     ]
+
+
+def take_back(
+    state: AccountState,
+    holder: Holder,
+    *,
+    payout_id: UUID,
+    reference: str,
+    amount_minor: int,
+    effective_at: datetime,
+) -> list[Fact]:
+    """Money of a transfer came back to us: it is payable again, less what the partner owes us by now.
+
+    Whoever calls appends it together with the payout's PayoutReversed, which counts each reference once.
+    """
+    credited: list[Fact] = [
+        TransferReversalCredited(
+            payout_id=payout_id,
+            reference=reference,
+            program_id=holder.program_id,
+            partner_id=holder.partner_id,
+            amount_minor=amount_minor,
+            currency=holder.currency,
+            effective_at=effective_at,
+        )
+    ]
+    return credited + _offset(state, holder, amount_minor, effective_at, payout_id=payout_id)

@@ -1,11 +1,13 @@
 """Where to look: accounts and payouts that the views name. Whoever asks decides upon the streams."""
 
 from collections.abc import Collection
+from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from projections.tables import balances, payouts, programs
+from projections.tables import balances, partners, payouts, programs
+from projections.tables import payout_holds as holds
 
 
 def partners_with_available(connection: sa.Connection, program_id: UUID, currency: str) -> list[UUID]:
@@ -42,6 +44,53 @@ def payouts_in(connection: sa.Connection, states: Collection[str], *, limit: int
         sa.select(payouts.c.payout_id)
         .where(payouts.c.state.in_(sorted(states)))
         .order_by(payouts.c.position, payouts.c.payout_id)
+        .limit(limit)
+    )
+    return list(connection.execute(statement).scalars())
+
+
+def partners_paid_to(connection: sa.Connection, destination: str) -> list[UUID]:
+    """The partners whose money goes to an account, by id."""
+    statement = sa.select(partners.c.partner_id).where(partners.c.destination == destination)
+    return list(connection.execute(statement.order_by(partners.c.partner_id)).scalars())
+
+
+def oldest_open_payout(
+    connection: sa.Connection, destination: str, *, final_before: datetime
+) -> datetime | None:
+    """When the oldest payout to an account was confirmed that has not reached the bank for good yet."""
+    c = payouts.c
+    unfinished = c.state.in_(("confirmed", "returned")) | ((c.state == "paid") & (c.paid_at >= final_before))
+    statement = (
+        sa.select(c.confirmed_at)
+        .where(c.destination == destination, unfinished, c.confirmed_at.is_not(None))
+        .order_by(c.confirmed_at)
+        .limit(1)
+    )
+    found: datetime | None = connection.execute(statement).scalar()
+    return found
+
+
+def accounts_on_hold(connection: sa.Connection, causes: Collection[str], *, limit: int) -> list[str]:
+    """The accounts of partners that are held for these causes."""
+    held = sa.select(holds.c.partner_id).where(holds.c.cause.in_(sorted(causes)), holds.c.reason.is_not(None))
+    statement = (
+        sa.select(partners.c.destination)
+        .where(partners.c.partner_id.in_(held), partners.c.destination.is_not(None))
+        .order_by(partners.c.destination)
+        .limit(limit)
+    )
+    return list(connection.execute(statement).scalars())
+
+
+def accounts_with_undelivered(connection: sa.Connection, provider: str, *, limit: int) -> list[str]:
+    """The accounts to which transfers went that have not been seen at the bank yet."""
+    c = payouts.c
+    statement = (
+        sa.select(c.destination)
+        .distinct()
+        .where(c.state.in_(("confirmed", "returned")), c.provider == provider)
+        .order_by(c.destination)
         .limit(limit)
     )
     return list(connection.execute(statement).scalars())

@@ -8,8 +8,11 @@ import msgspec
 import requests
 import stripe
 
+from payouts.connected import AccountsApi
 from payouts.currencies import from_stripe_minor, to_stripe_minor
-from payouts.gateway_books import PAGE, BooksReader
+from payouts.gateway_accounts import AccountsKeeper
+from payouts.gateway_books import PAGE
+from payouts.gateway_deliveries import DeliveriesReader
 from payouts.gateway_events import EventsReader
 from payouts.outcomes import (
     API_VERSION,
@@ -76,7 +79,7 @@ class StandInOnly(Exception):
     """Something that makes sense only against the stand-in was asked of Stripe itself."""
 
 
-class StripeGateway(BooksReader, EventsReader):
+class StripeGateway(DeliveriesReader, EventsReader, AccountsKeeper):
     """Stripe, or with `base_address` its stand-in, for one key. Can be shared between threads.
 
     Raises LiveKeyRefused for a key that is no test key unless `live` is said.
@@ -88,10 +91,12 @@ class StripeGateway(BooksReader, EventsReader):
         base_address: str | None = None,
         *,
         live: bool = False,
+        accounts_api: AccountsApi = "v1",
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
         read_timeout_s: float = READ_TIMEOUT_S,
         http_client: stripe.HTTPClient | None = None,
     ) -> None:
+        self.accounts_api = accounts_api
         self._live = not api_key.startswith(_TEST_KEYS)
         self.address = (base_address or STRIPE_ADDRESS).rstrip("/")
         if self._live and not live:
@@ -109,6 +114,11 @@ class StripeGateway(BooksReader, EventsReader):
             max_network_retries=0,
             http_client=http_client or _http_client(self.address, (connect_timeout_s, read_timeout_s)),
         )
+
+    @property
+    def livemode(self) -> bool:
+        """Whether what is asked here is about real money."""
+        return self._live
 
     def create_transfer(self, intent: TransferIntent) -> Outcome:
         """Send the intent once and say what is known then. Raises UnsendableIntent before anything is sent.
@@ -162,26 +172,6 @@ class StripeGateway(BooksReader, EventsReader):
                 _read_transfer(found) for found in self._client.v1.transfers.list(params).auto_paging_iter()
             ]
         )
-
-    def create_account(self, reference: str, country: str, email: str, idempotency_key: str) -> str:
-        """Make an Express account that can receive transfers: its id. Our `reference` goes into its metadata.
-
-        The same key gives the same account. Raises GatewayError.
-        """
-        params: stripe.params.AccountCreateParams = {
-            "type": "express",
-            "country": country,
-            "email": email,
-            "capabilities": {"transfers": {"requested": True}},
-            "metadata": {"reference": reference},
-        }
-        return self._ask(
-            lambda: self._client.v1.accounts.create(params, {"idempotency_key": idempotency_key}).id
-        )
-
-    def account(self, account_id: str) -> Account:
-        """How a connected account stands. Raises GatewayError, with Rejected for one not ours."""
-        return self._ask(lambda: _read_account(self._client.v1.accounts.retrieve(account_id)))
 
     def platform_balance(self) -> dict[str, int]:
         """What the platform has available: Stripe's minor units by currency in lower case.
@@ -260,20 +250,6 @@ def _differences(body: TransferBody, amount_minor: int, transfer: Transfer, live
         "livemode": (live, transfer.livemode),
     }
     return [name for name, (sent, got) in pairs.items() if sent != got]
-
-
-def _read_account(answer: stripe.Account) -> Account:
-    content: dict[str, Any] = answer.to_dict()
-    requirements = content.get("requirements") or {}
-    return Account(
-        account_id=content["id"],
-        country=content.get("country"),
-        default_currency=content.get("default_currency"),
-        transfers_active=(content.get("capabilities") or {}).get("transfers") == "active",
-        payouts_enabled=bool(content.get("payouts_enabled")),
-        disabled_reason=requirements.get("disabled_reason"),
-        currently_due=tuple(requirements.get("currently_due") or ()),
-    )
 
 
 def _available(balance: stripe.Balance) -> dict[str, int]:

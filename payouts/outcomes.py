@@ -96,7 +96,10 @@ class Transfer(msgspec.Struct, frozen=True):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """A connected account: whether it can be paid, and what Stripe still wants from its owner."""
+    """A connected account: whether it can be paid, and what Stripe still wants from its owner.
+
+    `reference` is what we wrote into its metadata when we made it.
+    """
 
     account_id: str
     country: str | None
@@ -105,6 +108,7 @@ class Account(msgspec.Struct, frozen=True):
     payouts_enabled: bool
     disabled_reason: str | None
     currently_due: tuple[str, ...]
+    reference: str | None = None
 
 
 class Health(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ from ledger.store.application import Ledger
 from ledger.store.database import Database, DatabaseUnavailable
 from ledger.store.migrations import pending_revisions
 from payouts.gateway import GatewayError, LiveKeyRefused, StripeGateway
+from payouts.webhooks import inbox
 from projections.lag import lag
 from projections.queries.checks import zero_sum
 
@@ -92,7 +93,12 @@ def _database(of: Settings, ledger: Ledger) -> Iterator[Finding]:
     yield Finding("migrations", not pending, missing if pending else "up to date", "revshare migrate")
     if pending:
         return
-    checks: tuple[Callable[[Ledger, sa.Connection], Iterator[Finding]], ...] = (_triggers, _lag, _books)
+    checks: tuple[Callable[[Ledger, sa.Connection], Iterator[Finding]], ...] = (
+        _triggers,
+        _lag,
+        _books,
+        _webhooks,
+    )
     for check in checks:
         with ledger.database.read() as connection:
             yield from check(ledger, connection)
@@ -138,6 +144,20 @@ def _books(_ledger: Ledger, connection: sa.Connection) -> Iterator[Finding]:
     detail = "; ".join(f"{found.rule}: {found.place} {found.detail}" for found in wrong[:3])
     advice = "stop the payout worker; `revshare rebuild` says whether the views are at fault"
     yield Finding("zero-sum", not wrong, detail or "every entry and every currency sums to zero", advice)
+
+
+def _webhooks(ledger: Ledger, connection: sa.Connection) -> Iterator[Finding]:
+    held = inbox.count(connection, "held")
+    reasons = inbox.listed(connection, status="held", after=None, limit=3).rows
+    shown = "; ".join(f"{row['event_id']}: {row['reason']}" for row in reasons)
+    advice = "look at GET /v1/webhook-events?status=held, mend the cause, then retry or dismiss each"
+    detail = f"{held} were left to a human: {shown}" if held else "none was left to a human"
+    yield Finding("webhooks", not held, detail, advice)
+    oldest = inbox.oldest_due(connection, ledger.clock())
+    waits_s = 0 if oldest is None else int((ledger.clock() - oldest).total_seconds())
+    advice = "is it running? start everything with `revshare up`, or it alone with `revshare payouts work`"
+    detail = f"the oldest has been due for {waits_s} s" if oldest else "all that is due was worked on"
+    yield Finding("webhook worker", waits_s <= LAG_S_MAX, detail, advice)
 
 
 def _api(of: Settings) -> Finding:

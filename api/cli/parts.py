@@ -6,7 +6,7 @@ What only one part needs is imported where it starts: each of them is a process 
 import runpy
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -23,6 +23,7 @@ from ledger.store.application import Ledger
 from ledger.store.database import Database, DatabaseUnavailable
 
 if TYPE_CHECKING:
+    from payouts.gateway import StripeGateway
     from payouts.worker import PayoutWorker
 
 LIVE_PREFIXES: Final = ("sk_live_", "rk_live_")
@@ -99,6 +100,7 @@ def environment_of(of: Settings) -> dict[str, str]:
     }
     if of.stripe_api_base is not None:
         environment["STRIPE_API_BASE"] = of.stripe_api_base
+    environment["STRIPE_ACCOUNTS_API"] = of.stripe_accounts_api
     if of.stripe_webhook_secrets:
         environment["STRIPE_WEBHOOK_SECRET"] = ",".join(of.stripe_webhook_secrets)
     return environment
@@ -161,41 +163,68 @@ def simulator() -> None:
 
 
 def work(live: Live = False) -> None:
-    """Run the payout worker alone: it drafts what the calendars ask for, and sends what was approved."""
+    """Run the payout worker alone: it drafts by the calendars, sends what was approved, heeds webhooks."""
     end_with_supervisor()
     stop = stop_on_signal()
     from payouts.schedule import PayoutScheduler
+    from payouts.webhooks.worker import WebhookWorker
 
-    with _worker(live=live) as (ledger, worker):
+    with _worker(live=live) as (ledger, worker, gateway):
         _log_start("payouts")
-        scheduler = threading.Thread(target=PayoutScheduler(ledger).run, args=(stop,), name="schedule")
-        scheduler.start()
+        loops = {"schedule": PayoutScheduler(ledger).run, "webhooks": WebhookWorker(ledger, gateway).run}
+        beside = [_Beside(name, loop, stop) for name, loop in loops.items()]
         try:
             worker.run(stop)
         finally:
             stop.set()
-            scheduler.join()
+            for one in beside:
+                one.end()
 
 
 def send_once(*, live: bool) -> int:
     """One turn of a payout worker: how many payouts got on."""
-    with _worker(live=live) as (_, worker):
+    with _worker(live=live) as (_, worker, _):
         return worker.step()
 
 
 @contextmanager
-def _worker(*, live: bool) -> Iterator[tuple[Ledger, "PayoutWorker"]]:
+def _worker(*, live: bool) -> Iterator[tuple[Ledger, "PayoutWorker", "StripeGateway"]]:
     of = settings()
     guard_live_key(of, live=live)
     from payouts.gateway import LiveKeyRefused, StripeGateway
     from payouts.worker import PayoutWorker
 
     try:
-        gateway = StripeGateway(of.stripe_api_key, of.stripe_base, live=live)
+        gateway = StripeGateway(
+            of.stripe_api_key, of.stripe_base, live=live, accounts_api=of.stripe_accounts_api
+        )
     except LiveKeyRefused as error:
         fail(str(error), code=EXIT_USAGE)
     with open_ledger(of) as ledger:
-        yield ledger, PayoutWorker(ledger, gateway)
+        yield ledger, PayoutWorker(ledger, gateway), gateway
+
+
+class _Beside:
+    """Another loop in the same process. What ends it against its will ends the part."""
+
+    def __init__(self, name: str, loop: Callable[[threading.Event], None], stop: threading.Event) -> None:
+        self._loop, self._stop = loop, stop
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=name)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._loop(self._stop)
+        except BaseException as error:
+            self._error = error
+            self._stop.set()
+
+    def end(self) -> None:
+        """Wait until it has ended; raise what ended it."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
 
 
 def _log_start(name: str) -> None:

@@ -84,3 +84,26 @@ def _thin(event: _Thin) -> ProviderEvent:
     about = event.related_object.id if event.related_object is not None else None
     created_at = event.created.astimezone(UTC)
     return ProviderEvent(event.id, event.type, "thin", about, event.context, event.livemode, created_at)
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """What an event is a hint to look at: an account, its payouts to the bank, or a transfer, by its id."""
+
+    kind: Literal["account", "deliveries", "transfer"]
+    id: str
+
+
+_OF_ACCOUNTS: Final = ("account.", "capability.", "person.", "v2.core.account")
+
+
+def subject(event: ProviderEvent) -> Subject | None:
+    """What to look at after an event; None: nothing of ours. Thin events of v1 things are named `v1.…`."""
+    kind = event.kind.removeprefix("v1.")
+    if kind.startswith(_OF_ACCOUNTS):
+        named = [one for one in (event.account, event.object_id) if one and one.startswith("acct_")]
+        return Subject("account", named[0]) if named else None
+    if kind.startswith("payout.") and event.account is not None:
+        return Subject("deliveries", event.account)
+    if kind.startswith("transfer.") and event.object_id is not None:
+        return Subject("transfer", event.object_id)
+    return None

@@ -6,10 +6,11 @@ from typing import Any, Final, Literal
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger.refusals import IllegalTransition, NotFound
 from ledger.store.database import Database
-from payouts.webhooks.events import ProviderEvent
+from payouts.webhooks.events import ProviderEvent, Subject
 from payouts.webhooks.tables import webhook_events as table
 from projections.queries.paging import Page, filtered, page
 
@@ -19,6 +20,9 @@ FINISHED: Final[tuple[Status, ...]] = ("done", "noted", "dismissed")
 KEPT_FOR: Final = timedelta(days=30)
 """A provider sends an event again for three days; its events can be asked for for thirty."""
 CLEARED_AT_ONCE: Final = 200
+ADDED_AT_ONCE: Final = 500
+REMINDER: Final = "ours-"
+"""How the ids of reminders begin, which no provider sent."""
 REASON_LENGTH_MAX: Final = 500
 _c: Final = table.c
 _SHOWN: Final = [column for column in table.columns if column.name not in ("body", "signature")]
@@ -36,30 +40,50 @@ class Taken(msgspec.Struct, frozen=True):
 class Inbox:
     """The table `webhook_events`. Several processes may use it."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, clock: Callable[[], datetime], *, livemode: bool = False) -> None:
         self._database = database
+        self.livemode = livemode
         self._clock = clock
 
     def store(self, event: ProviderEvent, raw: bytes, signature: str) -> bool:
         """Store an event durably; False: it was there. On return it is committed."""
+        return self._add([{**self._row(event), "body": raw, "signature": signature}]) == 1
+
+    def remind(self, reminders: Sequence[tuple[Subject, str]]) -> int:
+        """Store reminders of our own to look at things, each once by its name; how many are new.
+
+        They are gone once they were heeded.
+        """
+        return self._add(
+            [{**self._row(self._reminder(*one)), "body": b"", "signature": ""} for one in reminders]
+        )
+
+    def _reminder(self, subject: Subject, name: str) -> ProviderEvent:
+        kinds = {"account": "account", "deliveries": "payout", "transfer": "transfer"}
+        return ProviderEvent(
+            event_id=f"{REMINDER}{name}-{subject.id}",
+            kind=f"{kinds[subject.kind]}.{name.partition('.')[0]}",
+            style="snapshot",
+            object_id=subject.id,
+            account=None if subject.kind == "transfer" else subject.id,
+            livemode=self.livemode,
+            created_at=self._clock(),
+        )
+
+    def _row(self, event: ProviderEvent) -> dict[str, Any]:
         now = self._clock()
-        row = {
-            **msgspec.structs.asdict(event),
-            "received_at": now,
-            "signature": signature,
-            "body": raw,
-            "status": "waiting",
-            "attempts": 0,
-            "postponed": 0,
-            "next_try_at": now,
-        }
+        begun = {"status": "waiting", "attempts": 0, "postponed": 0}
+        return {**msgspec.structs.asdict(event), "received_at": now, "next_try_at": now, **begun}
+
+    def _add(self, new: Sequence[dict[str, Any]]) -> int:
+        insert = postgresql.insert if self._database.is_postgresql else sqlite.insert
+        added = 0
         with self._database.write() as connection:
-            if connection.dialect.name == "postgresql":
-                from sqlalchemy.dialects.postgresql import insert
-            else:
-                from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
-            added = insert(table).values(row).on_conflict_do_nothing(index_elements=["event_id"])
-            return connection.execute(added.returning(_c.event_id)).first() is not None
+            for start in range(0, len(new), ADDED_AT_ONCE):
+                some = insert(table).values(new[start : start + ADDED_AT_ONCE])
+                statement = some.on_conflict_do_nothing(index_elements=["event_id"]).returning(_c.event_id)
+                added += len(connection.execute(statement).all())
+        return added
 
     def take(self, limit: int, lease: timedelta) -> list[Taken]:
         """The events that are due, longest waiting first; nobody else gets them before the lease ends."""
@@ -69,10 +93,12 @@ class Inbox:
             .where(_c.status == "waiting", _c.next_try_at <= now)
             .order_by(_c.next_try_at, _c.event_id)
             .limit(limit)
-            .with_for_update(skip_locked=True)
         )
+        with self._database.read() as connection:  # an idle worker takes no lock
+            if connection.execute(due.limit(1)).first() is None:
+                return []
         with self._database.write() as connection:
-            ids = list(connection.execute(due).scalars())
+            ids = list(connection.execute(due.with_for_update(skip_locked=True)).scalars())
             if not ids:
                 return []
             taken = table.update().where(_c.event_id.in_(ids))
@@ -81,7 +107,11 @@ class Inbox:
             return [_taken(row) for row in connection.execute(found).mappings()]
 
     def finish(self, taken: Taken, status: Status, reason: str | None = None) -> None:
-        """It was worked on, and that is what came of it."""
+        """It was worked on, and that is what came of it. A reminder that was heeded is forgotten."""
+        if taken.event.event_id.startswith(REMINDER) and status in FINISHED:
+            with self._database.write() as connection:
+                connection.execute(table.delete().where(*_mine(taken)))
+            return
         self._update(taken, status=status, reason=_short(reason), finished_at=self._clock())
 
     def try_again(self, taken: Taken, after: timedelta, reason: str, *, postponed: bool) -> None:
@@ -95,9 +125,8 @@ class Inbox:
         )
 
     def _update(self, taken: Taken, **values: Any) -> None:
-        mine = (_c.event_id == taken.event.event_id, _c.status == "waiting", _c.attempts == taken.attempts)
         with self._database.write() as connection:
-            connection.execute(table.update().where(*mine).values(**values))
+            connection.execute(table.update().where(*_mine(taken)).values(**values))
 
     def clear(self) -> int:
         """Forget some of what was finished long ago: how many."""
@@ -150,11 +179,16 @@ def count(connection: sa.Connection, status: Status) -> int:
     return int(connection.execute(counted).scalar_one())
 
 
-def oldest_waiting(connection: sa.Connection) -> datetime | None:
-    """When the event that waits longest came; None: none waits."""
-    oldest = sa.select(sa.func.min(_c.received_at)).where(_c.status == "waiting")
-    found: datetime | None = connection.execute(oldest).scalar()
+def oldest_due(connection: sa.Connection, now: datetime) -> datetime | None:
+    """Since when the event that is due longest is due; None: none is."""
+    oldest = sa.select(_c.next_try_at).where(_c.status == "waiting", _c.next_try_at <= now)
+    found: datetime | None = connection.execute(oldest.order_by(_c.next_try_at).limit(1)).scalar()
     return found
+
+
+def _mine(taken: Taken) -> tuple[sa.ColumnElement[bool], ...]:
+    """Only while nobody else has taken it since."""
+    return (_c.event_id == taken.event.event_id, _c.status == "waiting", _c.attempts == taken.attempts)
 
 
 def _taken(row: Any) -> Taken:

@@ -3,12 +3,15 @@
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from ledger.commands import CreateProgram, IssueApiKey
 from ledger.desk import Desk
 from ledger.store.application import Ledger
 from ledger.store.database import Database
+from payouts.webhooks.events import ProviderEvent
+from payouts.webhooks.inbox import Inbox
 from tests.support.commands import invoke
 from tests.support.house import answers, environment, started, wait_for
 
@@ -121,6 +124,25 @@ def test_books_that_do_not_balance_are_noticed(sqlite_env):
 
     assert "zero-sum" in failed(done)
     assert "GBP" in done.stdout
+
+
+def test_webhooks_left_to_a_human_are_named(sqlite_env):
+    """With their reason; and one that nobody works on."""
+    ledger = Ledger(Database(sqlite_env["DATABASE_URL"]))
+    inbox = Inbox(ledger.database, ledger.clock)
+    event = ProviderEvent("evt_7", "transfer.created", "snapshot", "tr_7", None, False, ledger.clock())
+    inbox.store(event, b"{}", "t=1")
+    [taken] = inbox.take(1, timedelta(0))
+    inbox.finish(taken, "held", "paid twice?")
+    slow = Inbox(ledger.database, lambda: datetime.now(UTC) - timedelta(minutes=5))
+    slow.store(msgspec.structs.replace(event, event_id="evt_8"), b"{}", "t=1")
+    ledger.close()
+
+    done = invoke(sqlite_env, "doctor")
+
+    assert {"webhooks", "webhook worker"} <= failed(done)
+    assert "evt_7: paid twice?" in done.stdout
+    assert "revshare payouts work" in done.stdout
 
 
 def test_wrong_settings_are_named(sqlite_env):

@@ -1,0 +1,445 @@
+"""The webhook worker: looks before anything changes; any order, doubled, late or about nothing of ours."""
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from ledger.desk import PARTNER
+from ledger.events.payout import PayoutPaid, PayoutReversed
+from ledger.postings import postings
+from payouts import eligibility
+from payouts.connected import Contents
+from payouts.outcomes import GatewayError, NotSent, Rejected, RetryLater, Unknown
+from payouts.webhooks.tables import webhook_events
+from payouts.webhooks.worker import ATTEMPTS_MAX, WebhookWorker
+from tests.support.connected import Connected
+
+
+@pytest.fixture
+def connected(database_url: str) -> Iterator[Connected]:
+    """A world with connected accounts on each database."""
+    made = Connected(database_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def quick(sqlite_database_url: str) -> Iterator[Connected]:
+    """The same, where one database says it all."""
+    made = Connected(sqlite_database_url)
+    yield made
+    made.close()
+
+
+def ends(connected: Connected) -> dict[str, tuple[str, Any]]:
+    """Event → what came of it."""
+    columns = (webhook_events.c.event_id, webhook_events.c.status, webhook_events.c.reason)
+    with connected.ledger.database.read() as connection:
+        return {row[0]: (row[1], row[2]) for row in connection.execute(sa.select(*columns))}
+
+
+def holds(connected: Connected, partner_id: Any) -> list[str]:
+    """The causes that hold a partner's payouts."""
+    state = connected.ledger.load(partner_id, PARTNER).state
+    assert state is not None
+    return sorted(state.payout_holds)
+
+
+# Accounts
+
+
+@pytest.mark.parametrize(
+    ("kind", "about"),
+    [
+        ("account.updated", ("acct_1", "acct_1")),
+        ("capability.updated", ("transfers", "acct_1")),
+        ("account.external_account.deleted", ("ba_1", "acct_1")),
+        ("v1.account.updated", ("acct_1", None)),
+        ("v2.core.account.updated", ("acct_1", None)),
+        ("v2.core.account[requirements].updated", ("acct_1", "acct_1")),
+        ("v2.core.account[configuration.recipient].capability_status_updated", ("acct_1", None)),
+    ],
+)
+def test_a_word_about_an_account_lets_us_look_at_it(quick, kind, about):
+    """v1 and v2: how it stands is asked, whatever the event held."""
+    acme = quick.partner()
+    quick.provider.stands("acct_1")
+    quick.event(kind, *about)
+
+    assert quick.work() == 1
+    state = quick.ledger.load(acme, PARTNER).state
+    assert state.account_seen("stripe").transfers_active
+    assert eligibility.obstacles(state, "stripe", now=quick.world.now) == ()
+
+
+def test_an_account_pauses_and_resumes_its_partner(connected):
+    """Restricted, active again, closed, gone from our hands."""
+    acme = connected.partner()
+    told = []
+    for change in (
+        {"active": False, "disabled_reason": "requirements.past_due", "currently_due": ("owners.email",)},
+        {"active": True},
+        {"active": False, "disabled_reason": "rejected.fraud"},
+        {"active": True},
+        None,
+    ):
+        connected.later(timedelta(minutes=10))
+        if change is None:
+            del connected.provider.accounts["acct_1"]
+        else:
+            connected.provider.stands("acct_1", **change)
+        connected.event("account.updated", "acct_1", "acct_1")
+        connected.work()
+        told.append(holds(connected, acme))
+
+    assert told == [["account_restricted"], [], ["account_closed"], [], ["account_closed"]]
+
+
+def test_the_reason_of_a_hold_names_what_is_due(quick):
+    """For the partner and whoever helps it."""
+    acme = quick.partner()
+    quick.provider.stands("acct_1", active=False, currently_due=("owners.email",))
+    quick.event("account.updated", "acct_1", "acct_1")
+    quick.work()
+
+    state = quick.ledger.load(acme, PARTNER).state
+    assert state.payout_holds == {
+        "account_restricted": "transfers are not active: onboarding is not finished; still due: owners.email"
+    }
+
+
+def test_an_account_is_found_by_what_we_wrote_into_it(quick):
+    """Before the view knows whom it was linked to."""
+    acme = quick.world.partner("acme")
+    quick.provider.stands("acct_9", reference=str(acme))
+    quick.event("account.updated", "acct_9", "acct_9")
+    assert quick.work() == 0
+    quick.partner("acct_9")
+    quick.later(timedelta(minutes=1))
+
+    assert quick.work() == 1
+    assert quick.ledger.load(acme, PARTNER).state.account_seen("stripe") is not None
+
+
+def test_an_account_of_nobody_is_kept_and_noted(quick):
+    """After a moment in which the view may still learn of it."""
+    quick.provider.stands("acct_7")
+    quick.event("account.updated", "acct_7", "acct_7", event_id="evt_7")
+    quick.work()
+    assert ends(quick)["evt_7"][0] == "waiting"
+    quick.later(timedelta(minutes=5))
+    quick.work()
+
+    assert ends(quick)["evt_7"] == ("noted", "no partner has the account acct_7")
+
+
+def test_a_held_account_is_looked_at_every_hour_though_no_event_comes(quick):
+    """Webhooks get lost: what is restricted resumes all the same. What was heeded of ours is not kept."""
+    acme = quick.partner()
+    quick.provider.stands("acct_1", active=False)
+    quick.event("account.updated", "acct_1", "acct_1", event_id="evt_1")
+    quick.work()
+    quick.provider.stands("acct_1")
+    assert holds(quick, acme) == ["account_restricted"]
+    quick.later(timedelta(hours=1))
+    quick.work()
+
+    assert holds(quick, acme) == []
+    assert list(ends(quick)) == ["evt_1"]
+
+
+# Payouts to the bank
+
+
+def test_a_payout_that_arrives_is_paid_and_one_that_fails_later_returned(connected):
+    """And never sent again: it is still with the partner, in its account there."""
+    acme = connected.partner()
+    payout_id = connected.transferred(acme, 1_000)
+    told = []
+    for status in ("pending", "paid", "paid", "failed"):
+        connected.later(timedelta(days=1))
+        connected.provider.pays_out("po_1", "acct_1", 1_000, status, connected.seconds, Contents({"py_1"}))
+        connected.event(f"payout.{status}", "po_1", "acct_1")
+        connected.work()
+        told.append(connected.status(payout_id))
+
+    assert told == ["confirmed", "paid", "paid", "returned"]
+    assert connected.payable_minor(acme) == 0
+    connected.provider.pays_out("po_2", "acct_1", 1_000, "paid", connected.seconds, Contents((), {"po_1"}))
+    connected.event("payout.paid", "po_2", "acct_1")
+    connected.work()
+    assert connected.status(payout_id) == "paid"
+
+
+def test_news_of_an_earlier_payout_that_comes_late_undoes_nothing(quick):
+    """Three days late, the failure of the first payout is old news: the second one arrived."""
+    payout_id = quick.transferred(quick.partner(), 1_000)
+    at = quick.seconds
+    quick.provider.pays_out("po_1", "acct_1", 1_000, "failed", at + 10, Contents({"py_1"}))
+    quick.provider.pays_out("po_2", "acct_1", 1_000, "paid", at + 20, Contents((), {"po_1"}))
+    quick.later(timedelta(days=1))
+    quick.event("payout.paid", "po_2", "acct_1")
+    quick.work()
+    quick.later(timedelta(days=3))
+    quick.event("payout.failed", "po_1", "acct_1")
+    quick.work()
+
+    assert quick.status(payout_id) == "paid"
+
+
+def test_where_the_first_payout_s_failure_was_lost_both_are_told(quick):
+    """Paid by one payout, then by another: in between the money had come back."""
+    payout_id = quick.transferred(quick.partner(), 1_000)
+    for number, before in ((1, ()), (2, ("po_1",))):
+        quick.later(timedelta(days=1))
+        contents = Contents(() if before else {"py_1"}, before)
+        for failed in before:
+            quick.provider.pays_out(failed, "acct_1", 1_000, "failed", quick.seconds - 9, Contents({"py_1"}))
+        quick.provider.pays_out(f"po_{number}", "acct_1", 1_000, "paid", quick.seconds, contents)
+        quick.event("payout.paid", f"po_{number}", "acct_1")
+        quick.work()
+
+    names = [type(one.fact).__name__ for one in quick.ledger.history(payout_id)]
+    assert names[-3:] == ["PayoutPaid", "PayoutReturned", "PayoutPaid"]
+    paid = [one.fact.reference for one in quick.ledger.history(payout_id) if isinstance(one.fact, PayoutPaid)]
+    assert paid == ["po_1", "po_2"]
+
+
+def test_a_payout_not_seen_at_the_bank_is_looked_for_every_day(quick):
+    """Though every event about it was lost."""
+    payout_id = quick.transferred(quick.partner(), 1_000)
+    quick.provider.pays_out("po_1", "acct_1", 1_000, "paid", quick.seconds + 60)
+    quick.later(timedelta(days=1))
+    quick.worker.step()
+    quick.work()
+
+    assert quick.status(payout_id) == "paid"
+
+
+def test_our_own_payouts_to_our_bank_are_noted(quick):
+    """They are about no partner."""
+    quick.event("payout.paid", "po_1", None, event_id="evt_1")
+    quick.work()
+
+    assert ends(quick)["evt_1"][0] == "noted"
+    assert quick.provider.asked == []
+
+
+# Transfers that come back
+
+
+def test_reversals_are_recorded_and_payable_again_once_each(connected):
+    """Partial ones, by whomever: the account is credited what came back, and the books stay balanced."""
+    acme = connected.partner()
+    payout_id = connected.transferred(acme, 1_000)
+    connected.provider.reverses("trr_1", "tr_1", 300, connected.seconds)
+    for _ in range(2):
+        connected.event("transfer.reversed", "tr_1")
+        connected.work()
+    connected.provider.reverses("trr_2", "tr_1", 700, connected.seconds)
+    connected.event("transfer.updated", "tr_1")
+    connected.work()
+
+    back = [one.fact for one in connected.ledger.history(payout_id) if isinstance(one.fact, PayoutReversed)]
+    assert [(one.reference, one.amount_minor, one.origin) for one in back] == [
+        ("trr_1", 300, "provider"),
+        ("trr_2", 700, "provider"),
+    ]
+    assert connected.payable_minor(acme) == 1_000
+    assert sum(leg.amount_minor for one in connected.world.log() for leg in postings(one.fact)) == 0
+
+
+def test_a_transfer_that_our_worker_has_not_heard_of_yet_is_waited_for(quick):
+    """A webhook may overtake the answer to the request that caused it."""
+    payout_id = quick.transferred(quick.partner(), 1_000, confirmed=False)
+    quick.provider.reverses("trr_1", "tr_1", 1_000, quick.seconds)
+    quick.event("transfer.created", "tr_1", event_id="evt_1")
+    assert quick.work() == 0
+    quick.confirm(payout_id, "tr_1")
+    quick.later(timedelta(minutes=1))
+    quick.work()
+
+    assert ends(quick)["evt_1"] == ("done", None)
+    assert quick.status(payout_id) == "reversed"
+
+
+def test_a_payout_that_never_settles_ends_with_a_human(quick):
+    """After four days, a day longer than its key and than Stripe's tries."""
+    quick.transferred(quick.partner(), 1_000, confirmed=False)
+    quick.event("transfer.created", "tr_1", event_id="evt_1")
+    for _ in range(60):
+        quick.work()
+        quick.later(timedelta(hours=2))
+
+    status, reason = ends(quick)["evt_1"]
+    assert status == "held"
+    assert "not confirmed yet" in reason
+
+
+def test_what_a_program_may_not_decide_is_left_to_a_human(quick):
+    """A second transfer of a payout; a payout that the ledger never heard of, as after a restore."""
+    acme = quick.partner()
+    quick.transferred(acme, 1_000)
+    twin = quick.provider.transfers["tr_1"]
+    quick.provider.transfers["tr_8"] = type(twin)(
+        "tr_8", "py_8", "acct_1", twin.payout_id, 1_000, 0, "GBP", twin.created
+    )
+    stranger = "9e0c2b1c-5a1f-5d0e-8b3a-0f6f0f6b2a11"
+    quick.provider.transfers["tr_9"] = type(twin)(
+        "tr_9", "py_9", "acct_1", stranger, 1_000, 0, "GBP", twin.created
+    )
+    quick.event("transfer.created", "tr_8", event_id="evt_8")
+    quick.event("transfer.created", "tr_9", event_id="evt_9")
+    quick.work()
+
+    found = ends(quick)
+    assert found["evt_8"][0] == found["evt_9"][0] == "held"
+    assert "paid twice?" in found["evt_8"][1]
+    assert "does not know" in found["evt_9"][1]
+
+
+@pytest.mark.parametrize("metadata", [None, "", "order-7"])
+def test_transfers_of_others_are_noted(quick, metadata):
+    """The platform may send money for other reasons; and a transfer may be of another mode."""
+    twin = quick.transferred(quick.partner(), 1_000) and quick.provider.transfers["tr_1"]
+    quick.provider.transfers["tr_5"] = type(twin)("tr_5", "py_5", "acct_1", metadata, 1, 0, "GBP", 1)
+    quick.event("transfer.created", "tr_5", event_id="evt_5")
+    quick.event("transfer.created", "tr_404", event_id="evt_404")
+    quick.event("charge.succeeded", "ch_1", event_id="evt_ch")
+    quick.work()
+
+    found = ends(quick)
+    assert found["evt_5"] == found["evt_404"] == ("noted", "no transfer of ours")
+    assert found["evt_ch"][0] == "noted"
+
+
+# The worker itself
+
+
+def test_several_events_about_one_thing_are_one_look(quick):
+    """In a batch."""
+    quick.partner()
+    quick.provider.stands("acct_1")
+    for _ in range(10):
+        quick.event("account.updated", "acct_1", "acct_1")
+
+    assert quick.work() == 10
+    assert quick.provider.asked == ["account acct_1"]
+
+
+@pytest.mark.parametrize(
+    "outcome", [Unknown(reason="connection"), NotSent(reason="AuthenticationError"), RetryLater(after_s=30)]
+)
+def test_a_provider_that_is_away_costs_no_attempt(quick, outcome):
+    """However long: an event is never given up for it, and the questions become fewer."""
+    quick.partner()
+    quick.provider.stands("acct_1")
+    away = [True]
+
+    def before(_question: str) -> None:
+        if away[0]:
+            raise GatewayError(outcome)
+
+    quick.provider.before = before
+    quick.event("account.updated", "acct_1", "acct_1", event_id="evt_1")
+    for _ in range(80):
+        quick.work()
+        quick.later(timedelta(minutes=15))
+    assert ends(quick)["evt_1"][0] == "waiting"
+    assert 20 < len(quick.provider.asked) < 40
+    away[0] = False
+    quick.later(timedelta(hours=2))
+
+    assert quick.work() == 1
+
+
+def test_a_provider_that_is_too_busy_is_left_alone(quick):
+    """The rest of the batch is not even tried."""
+    for number in (1, 2, 3):
+        quick.provider.stands(f"acct_{number}")
+        quick.event("account.updated", f"acct_{number}", f"acct_{number}")
+
+    def before(_question: str) -> None:
+        raise GatewayError(RetryLater(after_s=60))
+
+    quick.provider.before = before
+    assert quick.work() == 0
+    assert len(quick.provider.asked) == 1
+    quick.later(timedelta(seconds=59))
+    assert quick.work() == 0
+    assert len(quick.provider.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "error", [GatewayError(Rejected("parameter_invalid", "No.")), ZeroDivisionError("x")]
+)
+def test_what_goes_wrong_with_us_ends_with_a_human(quick, error):
+    """After some tries with longer and longer pauses, with its reason; the others go on."""
+    quick.partner()
+    quick.provider.stands("acct_1")
+
+    def before(question: str) -> None:
+        if question.startswith("transfer "):
+            raise error
+
+    quick.provider.before = before
+    quick.event("transfer.updated", "tr_1", event_id="evt_poison")
+    quick.event("account.updated", "acct_1", "acct_1", event_id="evt_good")
+    for _ in range(ATTEMPTS_MAX + 2):
+        quick.work()
+        quick.later(timedelta(hours=1))
+
+    status, reason = ends(quick)["evt_poison"]
+    assert status == "held"
+    assert f"{ATTEMPTS_MAX} attempts failed" in reason
+    assert type(error).__name__ in reason
+    assert ends(quick)["evt_good"] == ("done", None)
+    assert len([one for one in quick.provider.asked if one == "transfer tr_1"]) == ATTEMPTS_MAX
+
+
+def test_an_event_whose_worker_died_is_taken_up_by_another(quick):
+    """After its lease; that counts as an attempt, so that one that kills workers ends, too."""
+    quick.partner()
+    quick.provider.stands("acct_1")
+    quick.event("account.updated", "acct_1", "acct_1", event_id="evt_1")
+
+    def before(_question: str) -> None:
+        raise KeyboardInterrupt
+
+    quick.provider.before = before
+    with pytest.raises(KeyboardInterrupt):
+        quick.work()
+    quick.provider.before = lambda _question: None
+    other = WebhookWorker(quick.ledger, quick.provider)
+    assert other.step() == 0
+    quick.later(timedelta(minutes=6))
+
+    assert other.step() == 1
+    assert ends(quick)["evt_1"] == ("done", None)
+
+
+def test_events_of_the_other_mode_change_nothing(quick):
+    """A test event at a live installation, or the other way round."""
+    quick.provider.livemode = True
+    quick.partner()
+    quick.event("account.updated", "acct_1", "acct_1", event_id="evt_1")
+    quick.work()
+
+    assert ends(quick)["evt_1"][0] == "noted"
+    assert quick.provider.asked == []
+
+
+def test_a_stop_leaves_the_rest_for_the_next_start(quick):
+    """Nothing waits for a lease to end."""
+    quick.provider.stands("acct_1")
+    quick.partner()
+    quick.event("account.updated", "acct_1", "acct_1")
+    stop = threading.Event()
+    stop.set()
+
+    assert quick.worker.step(stop) == 0
+    assert quick.work() == 1
