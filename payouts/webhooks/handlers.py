@@ -15,8 +15,9 @@ from ledger.payout import PayoutState
 from ledger.refusals import LostRace
 from ledger.store.application import ATTEMPTS_MAX, Change, Decider, Ledger
 from payouts import accounts, candidates
-from payouts.batches import PAYOUT, PROVIDER
+from payouts.batches import PAYOUT
 from payouts.connected import BankPayout, Contents, Reversal, SentTransfer
+from payouts.eligibility import STRIPE as PROVIDER
 from payouts.gateway_accounts import closed_account, is_closed_to_us
 from payouts.outcomes import Account, GatewayError
 from payouts.webhooks.delivery import Delivery, deliveries

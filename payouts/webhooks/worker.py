@@ -15,8 +15,8 @@ from ledger.refusals import LostRace
 from ledger.store.application import Ledger
 from ledger.store.database import DatabaseUnavailable
 from payouts import candidates
-from payouts.batches import PROVIDER
 from payouts.eligibility import ACCOUNT_HOLDS
+from payouts.eligibility import STRIPE as PROVIDER
 from payouts.outcomes import GatewayError, NotSent, Rejected, RetryLater
 from payouts.webhooks.events import Subject, subject
 from payouts.webhooks.handlers import ForHuman, Handlers, Provider, Result, TooEarly
