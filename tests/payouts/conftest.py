@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from payouts.gateway import StripeGateway
+from tests.support.connected import Connected
 from tests.support.finance import Finance
 from tests.support.stripe_process import running_stripe
 from tests.support.stripe_watch import every_call_fits_stripes_types, stripe_is_watched
@@ -25,3 +26,19 @@ def finance(database_url: str, stripe_gateway: StripeGateway) -> Iterator[Financ
     department = Finance(database_url, stripe_gateway)
     yield department
     department.close()
+
+
+@pytest.fixture
+def connected(database_url: str) -> Iterator[Connected]:
+    """A world with connected accounts on each database."""
+    made = Connected(database_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def quick(sqlite_database_url: str) -> Iterator[Connected]:
+    """The same, where one database says it all."""
+    made = Connected(sqlite_database_url)
+    yield made
+    made.close()

@@ -1,45 +1,16 @@
 """The webhook worker: looks before anything changes; any order, doubled, late or about nothing of ours."""
 
-import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from ledger.desk import PARTNER
 from ledger.events.payout import PayoutPaid, PayoutReversed
 from ledger.postings import postings
 from payouts import eligibility
 from payouts.connected import Contents
-from payouts.outcomes import GatewayError, NotSent, Rejected, RetryLater, Unknown
-from payouts.webhooks.tables import webhook_events
-from payouts.webhooks.worker import ATTEMPTS_MAX, WebhookWorker
 from tests.support.connected import Connected
-
-
-@pytest.fixture
-def connected(database_url: str) -> Iterator[Connected]:
-    """A world with connected accounts on each database."""
-    made = Connected(database_url)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def quick(sqlite_database_url: str) -> Iterator[Connected]:
-    """The same, where one database says it all."""
-    made = Connected(sqlite_database_url)
-    yield made
-    made.close()
-
-
-def ends(connected: Connected) -> dict[str, tuple[str, Any]]:
-    """Event → what came of it."""
-    columns = (webhook_events.c.event_id, webhook_events.c.status, webhook_events.c.reason)
-    with connected.ledger.database.read() as connection:
-        return {row[0]: (row[1], row[2]) for row in connection.execute(sa.select(*columns))}
 
 
 def holds(connected: Connected, partner_id: Any) -> list[str]:
@@ -130,11 +101,11 @@ def test_an_account_of_nobody_is_kept_and_noted(quick):
     quick.provider.stands("acct_7")
     quick.event("account.updated", "acct_7", "acct_7", event_id="evt_7")
     quick.work()
-    assert ends(quick)["evt_7"][0] == "waiting"
+    assert quick.ends()["evt_7"][0] == "waiting"
     quick.later(timedelta(minutes=5))
     quick.work()
 
-    assert ends(quick)["evt_7"] == ("noted", "no partner has the account acct_7")
+    assert quick.ends()["evt_7"] == ("noted", "no partner has the account acct_7")
 
 
 def test_a_held_account_is_looked_at_every_hour_though_no_event_comes(quick):
@@ -149,7 +120,7 @@ def test_a_held_account_is_looked_at_every_hour_though_no_event_comes(quick):
     quick.work()
 
     assert holds(quick, acme) == []
-    assert list(ends(quick)) == ["evt_1"]
+    assert list(quick.ends()) == ["evt_1"]
 
 
 # Payouts to the bank
@@ -225,7 +196,7 @@ def test_our_own_payouts_to_our_bank_are_noted(quick):
     quick.event("payout.paid", "po_1", None, event_id="evt_1")
     quick.work()
 
-    assert ends(quick)["evt_1"][0] == "noted"
+    assert quick.ends()["evt_1"][0] == "noted"
     assert quick.provider.asked == []
 
 
@@ -263,7 +234,7 @@ def test_a_transfer_that_our_worker_has_not_heard_of_yet_is_waited_for(quick):
     quick.later(timedelta(minutes=1))
     quick.work()
 
-    assert ends(quick)["evt_1"] == ("done", None)
+    assert quick.ends()["evt_1"] == ("done", None)
     assert quick.status(payout_id) == "reversed"
 
 
@@ -275,7 +246,7 @@ def test_a_payout_that_never_settles_ends_with_a_human(quick):
         quick.work()
         quick.later(timedelta(hours=2))
 
-    status, reason = ends(quick)["evt_1"]
+    status, reason = quick.ends()["evt_1"]
     assert status == "held"
     assert "not confirmed yet" in reason
 
@@ -296,7 +267,7 @@ def test_what_a_program_may_not_decide_is_left_to_a_human(quick):
     quick.event("transfer.created", "tr_9", event_id="evt_9")
     quick.work()
 
-    found = ends(quick)
+    found = quick.ends()
     assert found["evt_8"][0] == found["evt_9"][0] == "held"
     assert "paid twice?" in found["evt_8"][1]
     assert "does not know" in found["evt_9"][1]
@@ -312,134 +283,6 @@ def test_transfers_of_others_are_noted(quick, metadata):
     quick.event("charge.succeeded", "ch_1", event_id="evt_ch")
     quick.work()
 
-    found = ends(quick)
+    found = quick.ends()
     assert found["evt_5"] == found["evt_404"] == ("noted", "no transfer of ours")
     assert found["evt_ch"][0] == "noted"
-
-
-# The worker itself
-
-
-def test_several_events_about_one_thing_are_one_look(quick):
-    """In a batch."""
-    quick.partner()
-    quick.provider.stands("acct_1")
-    for _ in range(10):
-        quick.event("account.updated", "acct_1", "acct_1")
-
-    assert quick.work() == 10
-    assert quick.provider.asked == ["account acct_1"]
-
-
-@pytest.mark.parametrize(
-    "outcome", [Unknown(reason="connection"), NotSent(reason="AuthenticationError"), RetryLater(after_s=30)]
-)
-def test_a_provider_that_is_away_costs_no_attempt(quick, outcome):
-    """However long: an event is never given up for it, and the questions become fewer."""
-    quick.partner()
-    quick.provider.stands("acct_1")
-    away = [True]
-
-    def before(_question: str) -> None:
-        if away[0]:
-            raise GatewayError(outcome)
-
-    quick.provider.before = before
-    quick.event("account.updated", "acct_1", "acct_1", event_id="evt_1")
-    for _ in range(80):
-        quick.work()
-        quick.later(timedelta(minutes=15))
-    assert ends(quick)["evt_1"][0] == "waiting"
-    assert 20 < len(quick.provider.asked) < 40
-    away[0] = False
-    quick.later(timedelta(hours=2))
-
-    assert quick.work() == 1
-
-
-def test_a_provider_that_is_too_busy_is_left_alone(quick):
-    """The rest of the batch is not even tried."""
-    for number in (1, 2, 3):
-        quick.provider.stands(f"acct_{number}")
-        quick.event("account.updated", f"acct_{number}", f"acct_{number}")
-
-    def before(_question: str) -> None:
-        raise GatewayError(RetryLater(after_s=60))
-
-    quick.provider.before = before
-    assert quick.work() == 0
-    assert len(quick.provider.asked) == 1
-    quick.later(timedelta(seconds=59))
-    assert quick.work() == 0
-    assert len(quick.provider.asked) == 1
-
-
-@pytest.mark.parametrize(
-    "error", [GatewayError(Rejected("parameter_invalid", "No.")), ZeroDivisionError("x")]
-)
-def test_what_goes_wrong_with_us_ends_with_a_human(quick, error):
-    """After some tries with longer and longer pauses, with its reason; the others go on."""
-    quick.partner()
-    quick.provider.stands("acct_1")
-
-    def before(question: str) -> None:
-        if question.startswith("transfer "):
-            raise error
-
-    quick.provider.before = before
-    quick.event("transfer.updated", "tr_1", event_id="evt_poison")
-    quick.event("account.updated", "acct_1", "acct_1", event_id="evt_good")
-    for _ in range(ATTEMPTS_MAX + 2):
-        quick.work()
-        quick.later(timedelta(hours=1))
-
-    status, reason = ends(quick)["evt_poison"]
-    assert status == "held"
-    assert f"{ATTEMPTS_MAX} attempts failed" in reason
-    assert type(error).__name__ in reason
-    assert ends(quick)["evt_good"] == ("done", None)
-    assert len([one for one in quick.provider.asked if one == "transfer tr_1"]) == ATTEMPTS_MAX
-
-
-def test_an_event_whose_worker_died_is_taken_up_by_another(quick):
-    """After its lease; that counts as an attempt, so that one that kills workers ends, too."""
-    quick.partner()
-    quick.provider.stands("acct_1")
-    quick.event("account.updated", "acct_1", "acct_1", event_id="evt_1")
-
-    def before(_question: str) -> None:
-        raise KeyboardInterrupt
-
-    quick.provider.before = before
-    with pytest.raises(KeyboardInterrupt):
-        quick.work()
-    quick.provider.before = lambda _question: None
-    other = WebhookWorker(quick.ledger, quick.provider)
-    assert other.step() == 0
-    quick.later(timedelta(minutes=6))
-
-    assert other.step() == 1
-    assert ends(quick)["evt_1"] == ("done", None)
-
-
-def test_events_of_the_other_mode_change_nothing(quick):
-    """A test event at a live installation, or the other way round."""
-    quick.provider.livemode = True
-    quick.partner()
-    quick.event("account.updated", "acct_1", "acct_1", event_id="evt_1")
-    quick.work()
-
-    assert ends(quick)["evt_1"][0] == "noted"
-    assert quick.provider.asked == []
-
-
-def test_a_stop_leaves_the_rest_for_the_next_start(quick):
-    """Nothing waits for a lease to end."""
-    quick.provider.stands("acct_1")
-    quick.partner()
-    quick.event("account.updated", "acct_1", "acct_1")
-    stop = threading.Event()
-    stop.set()
-
-    assert quick.worker.step(stop) == 0
-    assert quick.work() == 1

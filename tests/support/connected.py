@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
+import sqlalchemy as sa
 
 from ledger import account, ids, payout
 from ledger.commands import LinkPayoutAccount
@@ -17,6 +18,7 @@ from payouts.connected import BankPayout, BankPayoutStatus, Contents, Reversal, 
 from payouts.outcomes import Account, GatewayError, Rejected
 from payouts.webhooks.events import ProviderEvent
 from payouts.webhooks.inbox import Inbox
+from payouts.webhooks.tables import webhook_events
 from payouts.webhooks.worker import WebhookWorker
 from projections.runner import Runner
 from tests.support.world import World
@@ -251,6 +253,12 @@ class Connected:
         if done:
             self.views.catch_up()
         return done
+
+    def ends(self) -> dict[str, tuple[str, Any]]:
+        """Event → what came of it."""
+        columns = (webhook_events.c.event_id, webhook_events.c.status, webhook_events.c.reason)
+        with self.ledger.database.read() as connection:
+            return {row[0]: (row[1], row[2]) for row in connection.execute(sa.select(*columns))}
 
     def status(self, payout_id: UUID) -> str:
         """Where a payout stands."""
