@@ -1,4 +1,4 @@
-"""The webhook worker itself: batches, a provider that is away, what goes wrong with us, its death and its stop."""
+"""The webhook worker itself: batches, a provider that is away, what goes wrong, its death and its stop."""
 
 import threading
 from datetime import timedelta
