@@ -11,7 +11,8 @@ from payouts.gateway import GatewayError, StripeGateway
 from payouts.gateway_accounts import read_v2_account
 from payouts.outcomes import Unknown
 from tests.support.scripted_server import answer, error, scripted
-from tests.support.stripe_schemas import SDK_TYPES, fixtures, mistakes
+from tests.support.stripe_drift import RECORDED as SDK_TYPES
+from tests.support.stripe_schemas import fixtures, mistakes
 
 KEY = "sk_test_accounts"
 NEW = NewAccount("partner-1", "Acme Ltd", "hi@acme.example", "US")
