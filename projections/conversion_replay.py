@@ -36,7 +36,7 @@ _FEW: Final = ("program_id", "partner_id", "kind", "source", "currency")
 def _shared(table: sa.Table, kind: type[Fact]) -> tuple[str, ...]:
     """The columns that a fact fills with its own fields, as they are."""
     names = [column.name for column in table.columns if column.name in kind.__struct_fields__]
-    return tuple(name for name in names if name != "caps")
+    return tuple(str(name) for name in names if name != "caps")
 
 
 _CONVERSION: Final = _shared(tables.conversions, ConversionRecorded)

@@ -170,17 +170,18 @@ def form_of(*, postgresql: bool) -> Form:
 
 
 def stored_struct(kind: type[Fact], names: Sequence[str], form: Form) -> type[Any]:
-    """What a stored fact is decoded as: its time, and these of its fields as the form has them."""
+    """What a stored fact is decoded as: its time, and these fields; those that it lacks are None."""
+    known = {field.name: field for field in msgspec.structs.fields(kind)}
     fields: list[Any] = []
-    for field in msgspec.structs.fields(kind):
-        if field.name in names:
-            slim = _slim_type(field.type, form)
-            if field.required:
-                fields.append((field.name, slim))
-            else:
-                fields.append(
-                    (field.name, slim, msgspec.Raw(b"[]") if field.default == () else field.default)
-                )
+    for name in names:
+        field = known.get(name)
+        if field is None:
+            fields.append((name, None, None))
+        elif field.required:
+            fields.append((name, _slim_type(field.type, form)))
+        else:
+            default = msgspec.Raw(b"[]") if field.default == () else field.default
+            fields.append((name, _slim_type(field.type, form), default))
     fact = msgspec.defstruct(f"Slim{kind.__name__}", fields, kw_only=True, gc=False)
     return msgspec.defstruct("Stored", [("recorded_at", form.time_type), ("fact", fact)], gc=False)
 

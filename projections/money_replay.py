@@ -6,7 +6,6 @@ the ledger, and each rebuild compares what this made with what the live views wr
 
 import struct
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -21,19 +20,22 @@ from ledger.store.database import driver
 from ledger.store.mapper import topic_of
 from projections import bulk, tables
 from projections.balances import ACCOUNT_COLUMNS, EARNED, POSITION, Balances, Totals
-from projections.columns import time_to_text
+from projections.forms import Memo, form_of, packed_text, stored_struct
 from projections.view import Names, View
 
 Row = tuple[str, bytes, int, Any]
 """topic, state, position, and the stream's id where a leg needs it."""
 Holder = tuple[str, str, str]
 """Program, partner, currency, as the log's JSON has them."""
+Entry = Sequence[tuple[str, int]]
+"""Accounts and signed amounts."""
 
 _COLUMNS: Final = tuple(column.name for column in tables.journal.columns)
-_SUBJECTS: Final = ("reward_id", "payout_id", "conversion_id")
-_KEPT: Final = ("program_id", "partner_id", "currency", "effective_at")
-_POSTGRES_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
+_NEEDED: Final = (
+    *("program_id", "partner_id", "currency", "effective_at"),
+    *("reward_id", "payout_id", "conversion_id"),
+)
+"""What legs need of a fact besides its amounts."""
 
 
 class Folded(NamedTuple):
@@ -43,19 +45,8 @@ class Folded(NamedTuple):
     totals: Totals
 
 
-def _slim(kind: type[Fact]) -> type[Any]:
-    """A struct with only what legs need of a fact: its amounts, and ids that stay text."""
-    fields: list[Any] = []
-    for field in msgspec.structs.fields(kind):
-        if field.name == "effective_at":
-            fields.append((field.name, datetime))
-        elif field.name in _KEPT:
-            fields.append((field.name, str))
-        elif field.type is int:
-            fields.append((field.name, int))
-    fields += [(name, str | None, None) for name in _SUBJECTS]
-    slim = msgspec.defstruct(f"Slim{kind.__name__}", fields, kw_only=True, gc=False)
-    return msgspec.defstruct("Stored", [("recorded_at", datetime), ("fact", slim)], gc=False)
+def _needed(kind: type[Fact]) -> list[str]:
+    return [*_NEEDED, *(field.name for field in msgspec.structs.fields(kind) if field.type is int)]
 
 
 class MoneyReplay:
@@ -65,18 +56,23 @@ class MoneyReplay:
         self.views = tuple(views)
         self._topics = list(topics)
         self._ledger = ledger
-        self._stored = {topic_of(kind): _slim(kind) for kind in MONEY_FACTS}
+        self._postgresql = ledger.database.is_postgresql
+        self._form = form_of(postgresql=self._postgresql)
+        self._stored = {
+            topic_of(kind): stored_struct(kind, _needed(kind), self._form) for kind in MONEY_FACTS
+        }
         self._decode = {topic: msgspec.json.Decoder(stored).decode for topic, stored in self._stored.items()}
         self._rule = {topic_of(kind): entry_rule(kind) for kind in MONEY_FACTS}
-        self._postgresql = ledger.database.is_postgresql
         self._with_journal = any(view.name == "journal" for view in views)
-        self._holders: dict[Holder, bytes] = {}
+        self._with_balances = any(view.name == "balances" for view in views)
+        self._about = Memo(self._packed_holder if self._postgresql else self._listed_holder)
+        self._recorded = Memo(self._form.time)
 
     def read(self, connection: sa.Connection, *, after: int, limit: int, stop: int) -> list[Row]:
         """The facts of money behind a position, up to another."""
         # Only a transfer's leg is about the stream that its fact stands in.
         columns = f"topic, state, notification_id, CASE WHEN topic LIKE '{TransferConfirmed.__name__}@%'"
-        columns += " THEN originator_id END"
+        columns += f" THEN {self._form.stream_column} END"
         if self._postgresql:
             cursor = driver(connection).cursor(binary=True)
             statement = (
@@ -102,24 +98,26 @@ class MoneyReplay:
         sums: dict[Holder, dict[str, int]] = {}
         last: dict[Holder, int] = {}
         legs: list[Any] = []
-        tail_of = self._tail if self._postgresql else self._columns
-        add = _pack if self._postgresql else _list
+        add = self._pack if self._postgresql else self._list
+        decoders, rules = self._decode, self._rule
         for topic, state, position, stream in rows:
-            decode = self._decode.get(topic)
+            decode = decoders.get(topic)
             stored = decode(state) if decode is not None else self._older(topic, state, position)
             fact = stored.fact
             holder = (fact.program_id, fact.partner_id, fact.currency)
-            entry = [leg for leg in self._rules(topic)(fact) if leg[1]]
+            rule = rules.get(topic) or self._rule_of_older(topic)
+            entry = [leg for leg in rule(fact) if leg[1]]
             if not entry:
                 continue
             if self._with_journal:
-                add(legs, position, entry, tail_of(holder, stored, stream))
-            total = sums.get(holder)
-            if total is None:
-                total = sums[holder] = {}
-            for account, amount in entry:
-                total[account] = total.get(account, 0) + amount
-            last[holder] = position
+                add(legs, position, entry, self._about[holder], self._tail(stored, stream))
+            if self._with_balances:
+                total = sums.get(holder)
+                if total is None:
+                    total = sums[holder] = {}
+                for account, amount in entry:
+                    total[account] = total.get(account, 0) + amount
+                last[holder] = position
         return Folded(b"".join(legs) if self._postgresql else legs, _totals(sums, last))
 
     def write(self, connection: sa.Connection, folded: Folded, names: Names) -> None:
@@ -132,41 +130,54 @@ class MoneyReplay:
             else:
                 bulk.insert_stored(connection, names["journal"], _COLUMNS, folded.legs)
 
-    def _rules(self, topic: str) -> Callable[[Any], Sequence[tuple[str, int]]]:
-        rule = self._rule.get(topic)
-        if rule is None:  # an older version: its upcast fact goes by the rule of today's
-            name = topic.partition("@")[0]
-            rule = self._rule[topic] = next(entry_rule(k) for k in MONEY_FACTS if k.__name__ == name)
+    def _rule_of_older(self, topic: str) -> Callable[[Any], Entry]:
+        """A fact of an older version, once upcast, goes by the rule of today's."""
+        name = topic.partition("@")[0]
+        rule = self._rule[topic] = next(entry_rule(kind) for kind in MONEY_FACTS if kind.__name__ == name)
         return rule
 
     def _older(self, topic: str, state: bytes, position: int) -> Any:
         """A fact of an older version: decoded and upcast by the ledger, then cut down to what legs need."""
         recorded = self._ledger.decode((UUID(int=0), 1, topic, state, position))
-        whole = {"recorded_at": recorded.recorded_at, "fact": msgspec.to_builtins(recorded.fact)}
+        whole = msgspec.to_builtins({"recorded_at": recorded.recorded_at, "fact": recorded.fact})
         return msgspec.convert(whole, self._stored[topic_of(type(recorded.fact))])
 
-    def _tail(self, holder: Holder, stored: Any, stream: UUID | None) -> bytes:
-        """What all legs of an entry end with, packed."""
-        about, fact = self._holders.get(holder), stored.fact
-        if about is None:
-            about = self._holders[holder] = _packed_holder(holder)
-        times = _TIMES(
-            8,
-            (fact.effective_at - _POSTGRES_EPOCH) // _MICROSECOND,
-            8,
-            (stored.recorded_at - _POSTGRES_EPOCH) // _MICROSECOND,
+    def _tail(self, stored: Any, stream: Any) -> tuple[Any, ...]:
+        """What all legs of an entry end with: its times, and what it is about."""
+        form, fact = self._form, stored.fact
+        payout = form.uuid(fact.payout_id) if stream is None else form.stream(stream)
+        return (
+            form.time(fact.effective_at),
+            self._recorded[stored.recorded_at],
+            form.uuid(fact.reward_id),
+            payout,
+            form.uuid(fact.conversion_id),
         )
-        payout = str(stream) if stream is not None else fact.payout_id
-        return about + times + _uuid(fact.reward_id) + _uuid(payout) + _uuid(fact.conversion_id)
 
-    def _columns(self, holder: Holder, stored: Any, stream: str | None) -> tuple[Any, ...]:
-        """What all legs of an entry end with, as SQLite stores it."""
-        fact = stored.fact
+    # Legs in the order of the journal's columns: bytes for COPY, or SQLite's values
+
+    def _packed_holder(self, holder: Holder) -> bytes:
+        return b"".join(self._listed_holder(holder))
+
+    def _listed_holder(self, holder: Holder) -> tuple[Any, ...]:
         program, partner, currency = holder
-        times = time_to_text(fact.effective_at), time_to_text(stored.recorded_at)
-        payout = stream if stream is not None else _hex(fact.payout_id)
-        subjects = (_hex(fact.reward_id), payout, _hex(fact.conversion_id))
-        return (currency, _hex(program), _hex(partner), POSTING_VERSION, *times, *subjects)
+        form = self._form
+        ids = form.uuid(program), form.uuid(partner)
+        return (form.text(currency), *ids, form.whole(POSTING_VERSION))
+
+    @staticmethod
+    def _pack(legs: list[Any], position: int, entry: Entry, about: bytes, tail: tuple[bytes, ...]) -> None:
+        end = about + b"".join(tail)
+        for number, (account, amount) in enumerate(entry, start=1):
+            pack, name = _LEGS[account]
+            legs += (pack(_WIDTH, 8, position, 8, number, name, 8, amount), end)
+
+    @staticmethod
+    def _list(
+        legs: list[Any], position: int, entry: Entry, about: tuple[Any, ...], tail: tuple[Any, ...]
+    ) -> None:
+        for number, (account, amount) in enumerate(entry, start=1):
+            legs.append((position, number, account, amount, *about, *tail))
 
 
 def _totals(sums: dict[Holder, dict[str, int]], last: dict[Holder, int]) -> Totals:
@@ -182,47 +193,14 @@ def _totals(sums: dict[Holder, dict[str, int]], last: dict[Holder, int]) -> Tota
     return totals
 
 
-# Rows of the journal in COPY's binary format: each value is its length, then its bytes
+# How a leg begins in COPY's binary format: each value is its length, then its bytes
 
-_WIDTH: Final = len(tables.journal.columns)
-_HEAD: Final = struct.Struct(">hiqiq").pack
-_AMOUNT: Final = struct.Struct(">iq").pack
-_TIMES: Final = struct.Struct(">iqiq").pack
-_NULL: Final = b"\xff\xff\xff\xff"
+_WIDTH: Final = len(_COLUMNS)
 
 
-def _text(value: str) -> bytes:
-    encoded = value.encode()
-    return len(encoded).to_bytes(4, "big") + encoded
+def _leg(account: str) -> tuple[Callable[..., bytes], bytes]:
+    name = packed_text(account)
+    return struct.Struct(f">hiqiq{len(name)}siq").pack, name
 
 
-def _uuid(value: str | None) -> bytes:
-    return _NULL if value is None else b"\0\0\0\x10" + bytes.fromhex(value.replace("-", ""))
-
-
-def _packed_holder(holder: Holder) -> bytes:
-    program, partner, currency = holder
-    return _text(currency) + _uuid(program) + _uuid(partner) + _AMOUNT(8, POSTING_VERSION)
-
-
-class _Texts(dict[str, bytes]):
-    def __missing__(self, value: str) -> bytes:
-        packed = self[value] = _text(value)
-        return packed
-
-
-_ACCOUNTS: Final = _Texts()
-
-
-def _pack(legs: list[Any], position: int, entry: Sequence[tuple[str, int]], tail: Any) -> None:
-    for number, (account, amount) in enumerate(entry, start=1):
-        legs += (_HEAD(_WIDTH, 8, position, 8, number), _ACCOUNTS[account], _AMOUNT(8, amount), tail)
-
-
-def _list(legs: list[Any], position: int, entry: Sequence[tuple[str, int]], tail: Any) -> None:
-    for number, (account, amount) in enumerate(entry, start=1):
-        legs.append((position, number, account, amount, *tail))
-
-
-def _hex(value: str | None) -> str | None:
-    return None if value is None else value.replace("-", "")
+_LEGS: Final = Memo(_leg)

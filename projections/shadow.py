@@ -7,7 +7,8 @@ the live one's name, so that the schema after a rebuild is the schema before it.
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
@@ -112,12 +113,13 @@ class Shadows:
             _lock_all(connection, names)
             self._run(connection, lambda table, described, **_: catalog.swap(table, described))
             return
-        for table in self.tables:
-            others = _sqlite_ddl(connection, table, "index") + _sqlite_ddl(connection, table, "trigger")
-            connection.exec_driver_sql(f"DROP TABLE {table.name}")
-            connection.exec_driver_sql(f"ALTER TABLE {shadow_name(table)} RENAME TO {table.name}")
-            for statement in others:
-                connection.exec_driver_sql(statement)
+        with _no_overwriting(driver(connection)):
+            for table in self.tables:
+                others = _sqlite_ddl(connection, table, "index") + _sqlite_ddl(connection, table, "trigger")
+                connection.exec_driver_sql(f"DROP TABLE {table.name}")
+                connection.exec_driver_sql(f"ALTER TABLE {shadow_name(table)} RENAME TO {table.name}")
+                for statement in others:
+                    connection.exec_driver_sql(statement)
 
     def _run(
         self,
@@ -251,6 +253,17 @@ def _lock_all(connection: sa.Connection, names: Sequence[str]) -> None:
 
 
 # SQLite keeps the statements themselves
+
+
+@contextmanager
+def _no_overwriting(raw: Any) -> Iterator[None]:
+    """Let SQLite drop tables without writing zeros over their pages: the same rows stand in the new ones."""
+    (before,) = raw.execute("PRAGMA secure_delete").fetchone()
+    raw.execute("PRAGMA secure_delete = OFF")
+    try:
+        yield
+    finally:
+        raw.execute(f"PRAGMA secure_delete = {before}")
 
 
 def _sqlite_ddl(connection: sa.Connection, table: sa.Table, kind: str) -> list[str]:
