@@ -39,6 +39,8 @@ TABLE: Final[dict[type[Exception], str]] = {
     refusals.InsufficientBalance: "insufficient-balance",
     refusals.NothingToPay: "nothing-to-pay",
     refusals.PayoutDestinationMissing: "payout-destination-missing",
+    refusals.PayoutsAreFrozen: "payouts-frozen",
+    refusals.DatabaseOlderThanProvider: "database-older-than-provider",
     refusals.ProviderUnavailable: "provider-unavailable",
     refusals.Refusal: "refused",
     TooManyItems: "too-many-items",

@@ -100,6 +100,12 @@ TYPES: Final[dict[str, ProblemType]] = {
         409, "Nobody is due a payout", "`detail` and `skipped` say who was left out and why."
     ),
     "payout-destination-missing": _type(409, "The partner has no payout account", "Link one first."),
+    "payouts-frozen": _type(409, "Payouts are frozen", "`detail` says why. Thaw them first."),
+    "database-older-than-provider": _type(
+        409,
+        "The ledger is older than what was sent",
+        "Was the database restored? Take in or resolve each transfer that `detail` is about.",
+    ),
     "refused": _type(422, "A rule refused this", "`detail` says which."),
     # Our side
     "internal-error": _type(500, "Something went wrong here", "It was logged under the request's id."),

@@ -112,3 +112,8 @@ def total_id(account: UUID, kind: str, name: str) -> UUID:
 def difference_id(provider: str, reference: str) -> UUID:
     """What a human said about a difference between the provider's books and ours, by its reference."""
     return _derive(ROOT, "difference", provider, reference)
+
+
+def payout_gate_id() -> UUID:
+    """The one stream that says whether payouts may be sent at all."""
+    return _derive(ROOT, "payout_gate")

@@ -97,6 +97,14 @@ class PayoutDestinationMissing(Refusal):
     """The partner has no account that money could be sent to."""
 
 
+class PayoutsAreFrozen(Refusal):
+    """Somebody stopped all payouts."""
+
+
+class DatabaseOlderThanProvider(Refusal):
+    """The provider holds transfers of ours that the ledger does not know: it was restored from a backup."""
+
+
 class ProviderUnavailable(Refusal):
     """The payment provider gave no answer, or none that could be used."""
 

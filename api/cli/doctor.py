@@ -15,6 +15,7 @@ from ledger.store.application import Ledger
 from ledger.store.database import Database, DatabaseUnavailable
 from ledger.store.migrations import pending_revisions
 from payouts.gateway import GatewayError, LiveKeyRefused, StripeGateway
+from payouts.restore_check import gate, look_from, unknown_transfers
 from payouts.webhooks import inbox
 from projections.lag import lag
 from projections.queries.checks import zero_sum
@@ -102,6 +103,7 @@ def _database(of: Settings, ledger: Ledger) -> Iterator[Finding]:
     for check in checks:
         with ledger.database.read() as connection:
             yield from check(ledger, connection)
+    yield _payouts(of, ledger)
 
 
 def _triggers(ledger: Ledger, connection: sa.Connection) -> Iterator[Finding]:
@@ -158,6 +160,21 @@ def _webhooks(ledger: Ledger, connection: sa.Connection) -> Iterator[Finding]:
     advice = "is it running? start everything with `revshare up`, or it alone with `revshare payouts work`"
     detail = f"the oldest has been due for {waits_s} s" if oldest else "all that is due was worked on"
     yield Finding("webhook worker", waits_s <= LAG_S_MAX, detail, advice)
+
+
+def _payouts(of: Settings, ledger: Ledger) -> Finding:
+    """Whether payouts are sent: nobody froze them, and Stripe holds no transfer that the ledger lost."""
+    frozen = gate(ledger).frozen
+    if frozen is not None:
+        return Finding("payouts", False, f"frozen: {frozen}", "revshare payouts thaw, once it is cleared")
+    try:
+        gateway = StripeGateway(of.stripe_api_key, of.stripe_base, live=True)
+        unknown = unknown_transfers(ledger, gateway, look_from(ledger))
+    except (GatewayError, LiveKeyRefused):
+        return Finding("payouts", True, "not frozen; Stripe could not be asked what it holds")
+    detail = f"Stripe holds {len(unknown)} transfers that the ledger does not know: {', '.join(unknown[:3])}"
+    advice = "was the database restored? docs/operations.md, Restoring; then revshare reconcile"
+    return Finding("payouts", not unknown, detail if unknown else "may be sent", advice)
 
 
 def _api(of: Settings) -> Finding:

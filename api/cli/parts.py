@@ -3,6 +3,7 @@
 What only one part needs is imported where it starts: each of them is a process of its own.
 """
 
+import hashlib
 import runpy
 import sys
 import threading
@@ -82,8 +83,14 @@ def first_line(error: Exception) -> str:
 
 
 def standin_database(of: Settings) -> Path:
-    """Where the stand-in keeps its books."""
-    return of.var / "stripe-simulator.db"
+    """Where the stand-in keeps its books: each database has its own.
+
+    Else payouts of one would find the other's transfers there, and refuse to start as after a restore.
+    """
+    if of.database_url == Settings().database_url:
+        return of.var / "stripe-simulator.db"
+    address = sa.make_url(of.database_url).render_as_string(hide_password=True)
+    return of.var / f"stripe-simulator-{hashlib.sha256(address.encode()).hexdigest()[:8]}.db"
 
 
 def environment_of(of: Settings) -> dict[str, str]:
@@ -166,6 +173,7 @@ def work(live: Live = False) -> None:
     """Run the payout worker alone: it drafts by the calendars, sends what was approved, heeds webhooks."""
     end_with_supervisor()
     stop = stop_on_signal()
+    from payouts.gate import Gate
     from payouts.schedule import PayoutScheduler
     from payouts.webhooks.worker import WebhookWorker
 
@@ -174,7 +182,7 @@ def work(live: Live = False) -> None:
         loops = {"schedule": PayoutScheduler(ledger).run, "webhooks": WebhookWorker(ledger, gateway).run}
         beside = [_Beside(name, loop, stop) for name, loop in loops.items()]
         try:
-            worker.run(stop)
+            Gate(ledger, gateway, worker).run(stop)
         finally:
             stop.set()
             for one in beside:
@@ -182,8 +190,17 @@ def work(live: Live = False) -> None:
 
 
 def send_once(*, live: bool) -> int:
-    """One turn of a payout worker: how many payouts got on."""
-    with _worker(live=live) as (_, worker, _):
+    """One turn of a payout worker: how many payouts got on. Ends the command where the gate is closed."""
+    from payouts.gate import Gate
+    from payouts.outcomes import GatewayError
+
+    with _worker(live=live) as (ledger, worker, gateway):
+        try:
+            refusal = Gate(ledger, gateway, worker).closed()
+        except GatewayError as error:
+            fail(f"Stripe could not be asked what it holds, so nothing was sent: {error.outcome}")
+        if refusal is not None:
+            fail(f"{type(refusal).__name__}: {refusal}", hint="docs/operations.md, Restoring")
         return worker.step()
 
 

@@ -28,3 +28,50 @@ class DifferenceResolved(Fact, frozen=True, kw_only=True):
     reference: str
     reason: str
     effective_at: AwareTime
+
+
+class UnknownTransfersFound(Fact, frozen=True, kw_only=True):
+    """The provider holds transfers of ours that the ledger does not know: it is older than what was sent.
+
+    `looked_from`: since when was looked. Until all of them are explained, nothing is sent.
+    """
+
+    provider: str
+    looked_from: AwareTime
+    transfer_ids: tuple[str, ...]
+    effective_at: AwareTime
+
+
+class UnknownTransfersExplained(Fact, frozen=True, kw_only=True):
+    """Each transfer of ours that the provider holds is known to the ledger again, or has a human's reason."""
+
+    provider: str
+    looked_from: AwareTime
+    effective_at: AwareTime
+
+
+class TransferTakenIn(Fact, frozen=True, kw_only=True):
+    """A transfer that the ledger had lost was recorded as its payout's own, by a human with a reason.
+
+    `content_hash` and `sent_attempt` are what the transfer itself says of what was once approved and sent.
+    """
+
+    transfer_id: str
+    sent_attempt: str
+    content_hash: str
+    reason: str
+    effective_at: AwareTime
+
+
+class PayoutsFrozen(Fact, frozen=True, kw_only=True):
+    """From here on nothing is sent, by anybody."""
+
+    reason: str
+    effective_at: AwareTime
+
+
+class PayoutsThawed(Fact, frozen=True, kw_only=True):
+    """Payouts may be sent again."""
+
+    reason: str
+    effective_at: AwareTime

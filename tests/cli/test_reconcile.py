@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from uuid import uuid4
 
 import pytest
 
@@ -46,3 +47,25 @@ def test_it_ends_with_0_3_or_1(sqlite_database_url, address):
     rows = list(csv.DictReader(io.StringIO(after.stdout)))
     assert [r["resolution"] for r in rows if r["kind"] == "transfer"] == ["Sent by hand."]
     assert invoke(env, "reconcile", "--from", "yesterday").exit_code == 2
+
+
+def test_the_brake_and_what_doctor_says_of_it(sqlite_database_url, address):
+    """Freeze and thaw need no API; a transfer that the ledger does not know is named, and what to do."""
+    env = {"DATABASE_URL": sqlite_database_url, "STRIPE_API_KEY": KEY, "STRIPE_API_BASE": address}
+    gateway = StripeGateway(KEY, address)
+
+    frozen = invoke(env, "payouts", "freeze", "--reason", "Odd traffic.")
+    said = invoke(env, "doctor").stdout
+    thawed = invoke(env, "payouts", "thaw", "--reason", "All is well.")
+    account = gateway.create_account("y", "GB", "y@example.com", "k-2")
+    made = gateway.create_transfer(intent(account, metadata={"payout_id": str(uuid4()), "attempt": "1"}))
+    assert isinstance(made, Confirmed)
+    lost = invoke(env, "doctor").stdout
+    refused = invoke(env, "payouts", "take-in", made.transfer_id, "--reason", "Restored.")
+
+    assert (frozen.exit_code, thawed.exit_code) == (0, 0)
+    assert "frozen: Odd traffic." in said
+    assert made.transfer_id in lost
+    assert "restored" in lost
+    assert refused.exit_code == 1
+    assert "draft its batch again" in " ".join(refused.stderr.split())

@@ -35,6 +35,7 @@ SAMPLES: dict[str, Any] = {
     "expires_at": datetime(2030, 1, 1, tzinfo=UTC),
     "idempotency_key": "payout-1-1",
     "landing_url": "https://shop.example/welcome",
+    "looked_from": datetime(2026, 2, 27, 12, tzinfo=UTC),
     "matures_at": datetime(2026, 3, 30, 23, 59, 59, tzinfo=UTC),
     "name": "Café Zürich & Söhne",
     "period": "2026-02",

@@ -1,0 +1,101 @@
+"""The gate before all payouts: stop them, let them go on, take in what a restored ledger lost."""
+
+import falcon
+import msgspec
+
+from api.answers import send
+from api.listings import Row, shown_as
+from api.operations import operation
+from api.schemas.partners import ReasonSchema
+from api.schemas.payout_gate import PayoutGateSchema, TakeInSchema
+from api.schemas.payouts import PayoutSchema
+from api.services import Resource
+from ledger.payout_gate import GateState
+from ledger.refusals import ProviderUnavailable
+from payouts import restore_check, taking_in
+from payouts.outcomes import GatewayError
+
+GATE = PayoutGateSchema()
+PAYOUT = PayoutSchema()
+_show_payout = shown_as(PAYOUT)
+
+
+def show_gate(state: GateState) -> Row:
+    """The gate as it is answered."""
+    return {
+        "is_open": state.frozen is None and state.suspect_from is None,
+        "frozen_reason": state.frozen,
+        "frozen_at": state.frozen_at,
+        "unknown_since": state.suspect_from,
+        "unknown_transfers": state.unknown_transfers,
+    }
+
+
+class PayoutGate(Resource):
+    """The gate."""
+
+    @operation(
+        "Are payouts sent at all?", tag="payouts", scopes=("finance:read", "finance:approve"), answer=GATE
+    )
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Frozen by hand, or held because the provider holds transfers that the ledger does not know."""
+        send(resp, show_gate(restore_check.gate(self.ledger)))
+
+
+class PayoutFreeze(Resource):
+    """The brake."""
+
+    @operation(
+        "Freeze all payouts",
+        tag="payouts",
+        scopes=("finance:approve",),
+        body=ReasonSchema(),
+        answer=GATE,
+        example={"reason": "A bank account changed that nobody asked for."},
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response, body: Row) -> None:
+        """Within seconds no worker sends anything more. What is on its way at this moment may arrive."""
+        send(resp, show_gate(restore_check.freeze(self.ledger, body["reason"], by=req.context.caller.by)))
+
+
+class PayoutThaw(Resource):
+    """The end of a freeze."""
+
+    @operation(
+        "Let payouts go on",
+        tag="payouts",
+        scopes=("finance:approve",),
+        body=ReasonSchema(),
+        answer=GATE,
+        example={"reason": "It was the partner's own wish."},
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response, body: Row) -> None:
+        """It explains no unknown transfer: those are taken in or resolved."""
+        send(resp, show_gate(restore_check.thaw(self.ledger, body["reason"], by=req.context.caller.by)))
+
+
+class TransferTakeIn(Resource):
+    """A transfer that the ledger lost."""
+
+    @operation(
+        "Take in a transfer that the ledger lost",
+        tag="payouts",
+        scopes=("finance:approve",),
+        body=TakeInSchema(),
+        answer=PAYOUT,
+        problems=(
+            "not-found",
+            "content-changed",
+            "illegal-transition",
+            "insufficient-balance",
+            "provider-unavailable",
+        ),
+        example={"transfer_id": "tr_1Ab", "reason": "Restored from the backup of 3 May."},
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response, body: Row) -> None:
+        """After a restore: the transfer is its approved payout's again: intent, money, confirmation."""
+        try:
+            taken = taking_in.take_in(self.ledger, self.services.provider, **body, by=req.context.caller.by)
+        except GatewayError as error:
+            raise ProviderUnavailable(f"Stripe gave no answer: {type(error.outcome).__name__}") from error
+        send(resp, _show_payout(msgspec.structs.asdict(taken)))

@@ -1,0 +1,80 @@
+"""Whether payouts may be sent at all: stopped by hand, or the provider knows more than we do. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from ledger import checks
+from ledger.events.base import Fact
+from ledger.events.reconciliation import (
+    PayoutsFrozen,
+    PayoutsThawed,
+    UnknownTransfersExplained,
+    UnknownTransfersFound,
+)
+
+NAMED_MAX: Final = 20
+"""Transfers that a fact names; the reconciliation has them all."""
+
+
+class GateState(msgspec.Struct, frozen=True):
+    """`frozen`: the reason of whoever stopped payouts. `suspect_from`: since when transfers are not known."""
+
+    frozen: str | None = None
+    frozen_at: datetime | None = None
+    suspect_from: datetime | None = None
+    unknown_transfers: tuple[str, ...] = ()
+
+
+OPEN: Final = GateState()
+
+
+def evolve(state: GateState, fact: Fact) -> GateState:
+    """The gate after a fact."""
+    match fact:
+        case PayoutsFrozen():
+            return msgspec.structs.replace(state, frozen=fact.reason, frozen_at=fact.effective_at)
+        case PayoutsThawed():
+            return msgspec.structs.replace(state, frozen=None, frozen_at=None)
+        case UnknownTransfersFound():
+            return msgspec.structs.replace(
+                state, suspect_from=fact.looked_from, unknown_transfers=fact.transfer_ids
+            )
+        case UnknownTransfersExplained():
+            return msgspec.structs.replace(state, suspect_from=None, unknown_transfers=())
+        case _:
+            return state
+
+
+def freeze(state: GateState, *, reason: str, now: datetime) -> list[Fact]:
+    """Stop all payouts; nothing new while they are stopped for that reason."""
+    checks.note(reason, "/reason")
+    return [] if state.frozen == reason else [PayoutsFrozen(reason=reason, effective_at=now)]
+
+
+def thaw(state: GateState, *, reason: str, now: datetime) -> list[Fact]:
+    """Let payouts go on; nothing new when nobody stopped them. It explains no unknown transfer."""
+    checks.note(reason, "/reason")
+    return [] if state.frozen is None else [PayoutsThawed(reason=reason, effective_at=now)]
+
+
+def looked(
+    state: GateState, *, provider: str, looked_from: datetime, unknown: Sequence[str], now: datetime
+) -> list[Fact]:
+    """What a look at the provider's transfers found; nothing new when it is as before."""
+    if unknown and state.suspect_from is None:
+        return [
+            UnknownTransfersFound(
+                provider=provider,
+                looked_from=looked_from,
+                transfer_ids=tuple(unknown[:NAMED_MAX]),
+                effective_at=now,
+            )
+        ]
+    if not unknown and state.suspect_from is not None:
+        return [
+            UnknownTransfersExplained(provider=provider, looked_from=state.suspect_from, effective_at=now)
+        ]
+    return []

@@ -1,0 +1,94 @@
+"""The gate before the payout worker: it works while nobody stopped payouts, after a restore check."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import structlog
+
+from ledger.refusals import DatabaseOlderThanProvider, PayoutsAreFrozen, Refusal
+from ledger.store.application import Ledger
+from ledger.store.database import DatabaseUnavailable
+from payouts.outcomes import GatewayError
+from payouts.restore_check import Transfers, gate, refuse_after_restore, refuse_when_frozen
+
+_log = structlog.get_logger(__name__)
+
+WAIT_S: Final = 10.0
+"""How long a closed gate waits before it looks again."""
+AWAY_S: Final = 1.0
+"""How long it waits for a provider or a database that does not answer."""
+LOOK_S: Final = 1.0
+"""How often a working worker looks whether somebody stopped payouts."""
+
+
+class Worker(Protocol):
+    """What stands behind the gate."""
+
+    def step(self, stop: threading.Event | None = None) -> int:
+        """Work a little; end early when told to stop."""
+        ...
+
+
+class Gate:
+    """Lets a worker work, or says why not. The provider is looked at until nothing is unknown."""
+
+    def __init__(self, ledger: Ledger, provider: Transfers, worker: Worker) -> None:
+        self._ledger, self._provider, self._worker = ledger, provider, worker
+        self._is_checked = False
+        self.refusal: Refusal | None = None
+
+    def closed(self) -> Refusal | None:
+        """Why nothing may be sent now. Raises GatewayError where the provider could not be asked."""
+        try:
+            refuse_when_frozen(self._ledger)
+            if not self._is_checked:
+                refuse_after_restore(self._ledger, self._provider)
+        except (PayoutsAreFrozen, DatabaseOlderThanProvider) as refusal:
+            if str(refusal) != str(self.refusal):
+                _log.error("payouts refuse to start", refusal=type(refusal).__name__, reason=str(refusal))
+            self.refusal = refusal
+            return refusal
+        if self.refusal is not None:
+            _log.info("payouts go on")
+        self._is_checked, self.refusal = True, None
+        return None
+
+    def run(self, stop: threading.Event, *, idle_s: float = 0.5) -> None:
+        """Work until told to stop, while the gate is open."""
+        guarded = _StopOrFreeze(stop, lambda: gate(self._ledger).frozen is not None)
+        while not stop.is_set():
+            wait_s = self._turn(guarded, idle_s)
+            if wait_s:
+                stop.wait(wait_s)
+
+    def _turn(self, guarded: threading.Event, idle_s: float) -> float:
+        """One look and one step: how long to wait after it."""
+        try:
+            if self.closed() is not None:
+                return WAIT_S
+            return 0 if self._worker.step(guarded) else idle_s
+        except DatabaseUnavailable as error:
+            _log.warning("database unavailable", error=str(error))
+        except GatewayError as error:
+            _log.warning("provider not asked: nothing is sent before", outcome=repr(error.outcome))
+        return AWAY_S
+
+
+class _StopOrFreeze(threading.Event):
+    """Set when the process is to stop, and while payouts are frozen: a long step ends early then."""
+
+    def __init__(self, stop: threading.Event, is_frozen: Callable[[], bool]) -> None:
+        super().__init__()
+        self._stop, self._is_frozen = stop, is_frozen
+        self._frozen, self._looked_s = False, 0.0
+
+    def is_set(self) -> bool:
+        """Whether to end what is under way."""
+        if self._stop.is_set():
+            return True
+        now_s = time.monotonic()
+        if now_s - self._looked_s >= LOOK_S:
+            self._frozen, self._looked_s = self._is_frozen(), now_s
+        return self._frozen

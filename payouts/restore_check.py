@@ -1,0 +1,147 @@
+"""The restore check: does the provider hold transfers of ours that the ledger does not know?
+
+Then the database is older than what was sent: it was restored from a backup. Sending on would pay again what
+the lost facts had paid, so the worker refuses to start until each of these transfers is taken in, or has a
+human's reason.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Final, Protocol
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from ledger import ids, payout_gate
+from ledger.events.base import Fact
+from ledger.payout import DELIVERED, UNSETTLED, PayoutState
+from ledger.payout_gate import GateState
+from ledger.refusals import DatabaseOlderThanProvider, PayoutsAreFrozen
+from ledger.store.application import Decider, Ledger
+from payouts.batches import PAYOUT
+from payouts.gateway_books import payout_id_of
+from payouts.outcomes import Transfer
+from payouts.reconciliations import PROVIDER, reasons
+from projections.tables import payout_attempts, payouts
+
+GATE: Final = Decider(payout_gate.OPEN, payout_gate.evolve)
+MARGIN: Final = timedelta(hours=1)
+"""How much earlier than the last intent we begin to look: clocks differ, and lists lag."""
+LOOK_BACK: Final = timedelta(days=90)
+"""How far back we look where the ledger has no intent at all: it may have lost them all."""
+KNOWN_ENOUGH: Final = 500
+"""Transfers of ours, the newest first, after which we stop when the ledger knows each of them.
+
+What a restored ledger lacks are the newest ones.
+"""
+UNKNOWN_ENOUGH: Final = 100
+"""Unknown transfers after which we stop: one is reason enough, and the reconciliation finds all."""
+_AT_ONCE: Final = 100
+BY: Final = "payouts"
+
+
+class Transfers(Protocol):
+    """What is asked of the provider. Raises the gateway's GatewayError."""
+
+    def transfers_since(self, created_from: datetime) -> Iterator[Transfer]:
+        """The transfers from a time on, the newest first."""
+        ...
+
+
+def gate(ledger: Ledger) -> GateState:
+    """Whether payouts may be sent, as far as the ledger knows."""
+    return ledger.load(ids.payout_gate_id(), GATE).state
+
+
+def refuse_when_frozen(ledger: Ledger) -> None:
+    """Refuses with PayoutsAreFrozen where somebody stopped all payouts."""
+    state = gate(ledger)
+    if state.frozen is not None:
+        raise PayoutsAreFrozen(f"payouts are frozen: {state.frozen}")
+
+
+def refuse_after_restore(ledger: Ledger, provider: Transfers, *, by: str = BY) -> None:
+    """Look at the provider's newest transfers, record what is found. Refuses with DatabaseOlderThanProvider.
+
+    Once something was unknown, every look goes back as far as that one did, until all of it is explained.
+    """
+    looked_from = look_from(ledger)
+    unknown = unknown_transfers(ledger, provider, looked_from)
+    now = ledger.clock()
+    _change(
+        ledger,
+        lambda state: payout_gate.looked(
+            state, provider=PROVIDER, looked_from=looked_from, unknown=unknown, now=now
+        ),
+        by,
+    )
+    if unknown:
+        raise DatabaseOlderThanProvider(
+            f"{PROVIDER} holds transfers that this ledger does not know ({len(unknown)} seen, the newest is"
+            f" {unknown[0]}): was the database restored? Nothing is sent until each is taken in or resolved",
+            transfer_ids=list(unknown),
+        )
+
+
+def look_from(ledger: Ledger) -> datetime:
+    """Since when the provider's transfers are looked at: a little before the last intent that we know."""
+    suspect_from = gate(ledger).suspect_from
+    if suspect_from is not None:
+        return suspect_from
+    joined = payout_attempts.join(payouts, payouts.c.payout_id == payout_attempts.c.payout_id)
+    last = (
+        sa.select(payout_attempts.c.intent_at)
+        .select_from(joined)
+        .where(payouts.c.provider == PROVIDER)
+        .order_by(payout_attempts.c.intent_at.desc())
+        .limit(1)
+    )
+    with ledger.database.read() as connection:
+        found: datetime | None = connection.execute(last).scalar()
+    return ledger.clock() - LOOK_BACK if found is None else found - MARGIN
+
+
+def unknown_transfers(ledger: Ledger, provider: Transfers, looked_from: datetime) -> list[str]:
+    """The transfers of ours since a time that the ledger does not know, the newest first."""
+    named = ((t, payout_id) for t in provider.transfers_since(looked_from) if (payout_id := payout_id_of(t)))
+    unknown: list[str] = []
+    known = 0
+    # While something was unknown before, the known ones among them say nothing about the older ones.
+    suspected = gate(ledger).suspect_from is not None
+    while chunk := list(islice(named, _AT_ONCE)):
+        lost = _lost(ledger, chunk)
+        unknown += lost
+        known += len(chunk) - len(lost)
+        if len(unknown) >= UNKNOWN_ENOUGH or (not unknown and not suspected and known >= KNOWN_ENOUGH):
+            break
+    return unknown
+
+
+def _lost(ledger: Ledger, found: Sequence[tuple[Transfer, UUID]]) -> list[str]:
+    states = ledger.load_many([payout_id for _, payout_id in found], PAYOUT)
+    lost = [t.id for t, payout_id in found if not is_known(states[payout_id].state, t)]
+    explained = reasons(ledger, lost)
+    return [transfer_id for transfer_id in lost if transfer_id not in explained]
+
+
+def is_known(state: PayoutState, transfer: Transfer) -> bool:
+    """Whether the ledger has the transfer, or an intent whose outcome it is still about to learn."""
+    if state.status in DELIVERED:
+        return state.transfer_id == transfer.id
+    attempt = transfer.metadata.get("attempt", "")
+    return state.status in UNSETTLED and attempt == str(state.attempt)
+
+
+def freeze(ledger: Ledger, reason: str, *, by: str) -> GateState:
+    """Stop all payouts until they are thawed: the gate after it."""
+    return _change(ledger, lambda state: payout_gate.freeze(state, reason=reason, now=ledger.clock()), by)
+
+
+def thaw(ledger: Ledger, reason: str, *, by: str) -> GateState:
+    """Let payouts go on that were stopped by hand: the gate after it."""
+    return _change(ledger, lambda state: payout_gate.thaw(state, reason=reason, now=ledger.clock()), by)
+
+
+def _change(ledger: Ledger, decide: Callable[[GateState], list[Fact]], by: str) -> GateState:
+    return ledger.execute(ids.payout_gate_id(), GATE, decide, by=by)[0].state

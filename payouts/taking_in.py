@@ -1,0 +1,115 @@
+"""Taking in: a transfer that the provider holds becomes its payout's again, after a restore."""
+
+from datetime import UTC, datetime
+from typing import Final, Protocol
+from uuid import UUID
+
+from ledger import account, checks, payout, payout_lines
+from ledger.events.payout import PayoutDrafted
+from ledger.events.reconciliation import TransferTakenIn
+from ledger.payout import PayoutState
+from ledger.refusals import ContentChanged, LostRace, NotFound
+from ledger.store.application import ATTEMPTS_MAX, Change, Ledger
+from payouts.batches import PAYOUT, Payout, load_payout
+from payouts.gateway_books import payout_id_of
+from payouts.outcomes import API_VERSION, Transfer
+from payouts.worker import transfer_body
+
+UNSAID: Final = "not said"
+
+
+class Transfers(Protocol):
+    """What is asked of the provider. Raises the gateway's GatewayError."""
+
+    def transfer(self, transfer_id: str) -> Transfer | None:
+        """A transfer by its id; None: there is none."""
+        ...
+
+
+def take_in(ledger: Ledger, provider: Transfers, transfer_id: str, reason: str, *, by: str) -> Payout:
+    """Record a transfer as its payout's: the intent that made it, its money and its confirmation, at once.
+
+    The payout must be approved (again, where the approval was lost, too) and be what was sent: same payout,
+    amount, currency, destination, group. What is recorded anew as intent is made from the frozen draft, so it
+    has the bytes that were sent. The same again changes nothing. Refuses with NotFound (no such transfer,
+    none of ours, a payout that the ledger lost), ContentChanged, IllegalTransition, InsufficientBalance.
+    """
+    checks.note(reason, "/reason")
+    transfer = provider.transfer(transfer_id)
+    payout_id = None if transfer is None else payout_id_of(transfer)
+    if transfer is None or payout_id is None:
+        raise NotFound(f"the provider has no transfer {transfer_id} of ours", pointer="/transfer_id")
+    for _ in range(ATTEMPTS_MAX):
+        state, version = ledger.load(payout_id, PAYOUT)
+        if state.draft is None:
+            raise NotFound(
+                f"the ledger lost payout {payout_id} ({transfer.transfer_group}): draft its batch again under"
+                " the same id, or resolve the difference with a reason",
+                pointer="/transfer_id",
+            )
+        if state.transfer_id == transfer.id:
+            return load_payout(ledger, payout_id)
+        changes = _changes(ledger, payout_id, state, version, transfer, reason)
+        if ledger.append(changes, by=by) is not None:
+            return load_payout(ledger, payout_id)
+    raise LostRace(f"payout {payout_id} was changed by others {ATTEMPTS_MAX} times in a row")
+
+
+def _changes(
+    ledger: Ledger, payout_id: UUID, state: PayoutState, version: int, transfer: Transfer, reason: str
+) -> list[Change]:
+    draft = payout.drafted(state)
+    _check(draft, transfer)
+    now, sent_at = ledger.clock(), datetime.fromtimestamp(transfer.created, UTC)
+    intent = payout.record_intent(
+        payout_id,
+        state,
+        body=transfer_body(payout_id, state.attempt + 1, draft),
+        api_version=API_VERSION,
+        now=sent_at,
+    )
+    taken = TransferTakenIn(
+        transfer_id=transfer.id,
+        sent_attempt=transfer.metadata.get("attempt", UNSAID),
+        content_hash=transfer.metadata.get("content_hash", UNSAID),
+        reason=reason,
+        effective_at=now,
+    )
+    for fact in intent:
+        state = payout.evolve(state, fact)
+    confirmed = payout.confirm(
+        state, attempt=state.attempt, transfer_id=transfer.id, sent_at=sent_at, now=sent_at
+    )
+    history = ledger.history(draft.account_id)
+    payout_lines.check_lines(history, payout_id, draft)
+    money = account.EMPTY
+    for recorded in history:
+        money = account.evolve(money, recorded.fact)
+    reserved = account.reserve(
+        money,
+        payout.holder(draft),
+        payout_id=payout_id,
+        attempt=state.attempt,
+        net_minor=draft.net_minor,
+        withheld_minor=draft.withheld_minor,
+        effective_at=now,
+    )
+    return [
+        Change(payout_id, version, [*intent, taken, *confirmed]),
+        Change(draft.account_id, len(history), reserved),
+    ]
+
+
+def _check(draft: PayoutDrafted, transfer: Transfer) -> None:
+    """That the transfer is what the draft says. The lines behind it may differ: the fact has both hashes."""
+    pairs: dict[str, tuple[object, object]] = {
+        "amount": (draft.net_minor, transfer.amount),
+        "currency": (draft.currency, transfer.currency.upper()),
+        "destination": (draft.destination, transfer.destination),
+        "transfer_group": (f"batch-{draft.batch_id}", transfer.transfer_group),
+    }
+    wrong = [name for name, (ours, theirs) in pairs.items() if ours != theirs]
+    if wrong:
+        raise ContentChanged(
+            f"{transfer.id} is not what was approved: {', '.join(wrong)}", pointer="/transfer_id"
+        )
