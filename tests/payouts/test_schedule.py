@@ -140,5 +140,7 @@ def test_schedulers_at_once_draft_one_batch(scheduled):
     for thread in threads:
         thread.join()
 
-    assert steps == [1, 1, 1]
+    # Whoever looks between another's append and the views that show it waits for its next look.
+    assert sorted(steps)[-1] == 1
+    assert set(steps) <= {0, 1}
     assert dates(scheduled) == [("PayoutBatchDrafted", "2024-01-31")]
