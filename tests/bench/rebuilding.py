@@ -9,7 +9,7 @@ from tests.bench.harness import Ratio, alternate, timed
 from tests.bench.place import Place
 from tests.bench.scan import head, scan
 
-QUICK_SALES = 20_000
+QUICK_SALES = 10_000
 FULL_SALES = 300_000
 VIEWS: dict[str, tuple[str, ...]] = {
     "rebuild-vs-scan": ("balances",),

@@ -61,7 +61,11 @@ def linked(destination: str = "acct_1") -> PayoutAccountLinked:
 
 def seen(account: Account, at: datetime = NOW) -> PayoutAccountChanged:
     """The fact of a look at an account."""
-    fields = {name: value for name, value in msgspec.structs.asdict(account).items() if name not in ("account_id", "reference")}
+    fields = {
+        name: value
+        for name, value in msgspec.structs.asdict(account).items()
+        if name not in ("account_id", "reference")
+    }
     return PayoutAccountChanged(provider="stripe", destination=account.account_id, effective_at=at, **fields)
 
 
