@@ -24,10 +24,10 @@ class _Quiet(WSGIRequestHandler):
         """Say nothing."""
 
 
-@pytest.fixture(scope="module")
-def stripe_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A stand-in that holds test money."""
-    with running_stripe(tmp_path_factory.mktemp("stripe")) as address:
+@pytest.fixture
+def stripe_address(tmp_path) -> Iterator[str]:
+    """A stand-in that holds test money. Its own: transfers of another database look like a restore."""
+    with running_stripe(tmp_path / "stripe") as address:
         yield address
 
 
