@@ -42,6 +42,7 @@ TABLE: Final[dict[type[Exception], str]] = {
     refusals.PayoutsAreFrozen: "payouts-frozen",
     refusals.DatabaseOlderThanProvider: "database-older-than-provider",
     refusals.ProviderUnavailable: "provider-unavailable",
+    refusals.ProviderRefused: "provider-refused",
     refusals.Refusal: "refused",
     TooManyItems: "too-many-items",
     Unreadable: "unreadable-body",
@@ -85,7 +86,10 @@ def item_problem(problem: Problem) -> HttpProblem:
 
 def again(name: str) -> dict[str, str]:
     """The header of a refusal that the same request need not meet again."""
-    return {"Retry-After": "1"} if name == LOST_RACE else {}
+    return {
+        LOST_RACE: {"Retry-After": "1"},
+        TABLE[refusals.ProviderUnavailable]: {"Retry-After": "5"},
+    }.get(name, {})
 
 
 def to_problem(error: Exception, path_fields: frozenset[str] = frozenset()) -> HttpProblem:

@@ -106,6 +106,9 @@ TYPES: Final[dict[str, ProblemType]] = {
         "The ledger is older than what was sent",
         "Was the database restored? Take in or resolve each transfer that `detail` is about.",
     ),
+    "provider-refused": _type(
+        422, "The payment provider said no", "`detail` has its words. Mend what they name first."
+    ),
     "refused": _type(422, "A rule refused this", "`detail` says which."),
     # Our side
     "internal-error": _type(500, "Something went wrong here", "It was logged under the request's id."),

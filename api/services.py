@@ -1,6 +1,8 @@
 """What the doors need of the rooms behind them, made once in each process."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from api.auth import Gate
 from api.idempotency import IdempotencyKeys
@@ -10,6 +12,7 @@ from ledger.intake import Intake
 from ledger.store.application import Ledger
 from ledger.store.database import Database
 from payouts.gateway import StripeGateway
+from payouts.onboarding import Onboarding
 from payouts.webhooks.inbox import Inbox
 
 
@@ -25,6 +28,12 @@ class Services:
     provider: StripeGateway
     inbox: Inbox
     webhook_secrets: tuple[str, ...]
+    onboarding: Onboarding
+    return_url: str | None
+
+    def pages(self, asked: Mapping[str, Any]) -> dict[str, str | None]:
+        """Where a partner is led after its visit to the provider: as asked, else as the settings say."""
+        return {"return_url": asked["return_url"] or self.return_url, "refresh_url": asked["refresh_url"]}
 
     @property
     def database(self) -> Database:
@@ -42,6 +51,7 @@ def make_services(
     asked = provider or StripeGateway(
         of.stripe_api_key, of.stripe_base, live=True, accounts_api=of.stripe_accounts_api
     )
+    inbox = Inbox(ledger.database, ledger.clock, livemode=asked.livemode)
     return Services(
         ledger=ledger,
         desk=desk,
@@ -49,8 +59,10 @@ def make_services(
         gate=Gate(desk.authenticate),
         idempotency_keys=IdempotencyKeys(ledger.database),
         provider=asked,
-        inbox=Inbox(ledger.database, ledger.clock),
+        inbox=inbox,
         webhook_secrets=of.webhook_secrets,
+        onboarding=Onboarding(ledger, asked, inbox),
+        return_url=of.onboarding_return_url,
     )
 
 

@@ -39,6 +39,7 @@ class Settings:
     stripe_api_base: str | None = None
     stripe_webhook_secrets: tuple[str, ...] = ()
     stripe_accounts_api: AccountsApi = "auto"
+    onboarding_return_url: str | None = None
     simulator_port: int = 12111
     var: Path = Path("var")
 
@@ -88,6 +89,7 @@ def read_settings() -> Settings:
                 "STRIPE_ACCOUNTS_API", standard.stripe_accounts_api, validate=OneOf(get_args(AccountsApi))
             ),
         ),
+        onboarding_return_url=env.str("ONBOARDING_RETURN_URL", None, validate=_web_address),
         simulator_port=env.int("SIMULATOR_PORT", standard.simulator_port, validate=port),
         var=env.path("VAR_DIR", standard.var),
     )

@@ -111,3 +111,7 @@ class ProviderUnavailable(Refusal):
 
 class LostRace(Refusal):
     """Somebody else changed the same thing at the same time, more often than we retry."""
+
+
+class ProviderRefused(Refusal):
+    """The payment provider said no, and would say it again."""

@@ -98,6 +98,12 @@ def link(ledger: Ledger, partner_id: UUID, account: Account, *, seen_at: datetim
     return bool(recorded)
 
 
+def link_unseen(ledger: Ledger, partner_id: UUID, destination: str, *, by: str) -> None:
+    """Link an account that nobody could look at yet."""
+    wish = LinkPayoutAccount(partner_id=partner_id, destination=destination, provider=PROVIDER)
+    ledger.execute(partner_id, PARTNER, lambda state: partner.decide(wish, state, now=ledger.clock()), by=by)
+
+
 def see(ledger: Ledger, partner_id: UUID, account: Account, *, seen_at: datetime, by: str) -> bool:
     """Record how a partner's account stands; whether anything of that is new."""
     _, recorded = ledger.execute(

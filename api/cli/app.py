@@ -10,6 +10,7 @@ from api.cli.demo import demo
 from api.cli.doctor import doctor
 from api.cli.importer import import_file
 from api.cli.keys import keys
+from api.cli.partners import partners
 from api.cli.payouts import payouts
 from api.cli.rebuild import rebuild
 from api.cli.reconcile import reconcile
@@ -50,6 +51,7 @@ app.command()(migrate)
 app.command("import")(import_file)
 app.command()(balances)
 app.add_typer(keys, name="keys")
+app.add_typer(partners, name="partners")
 app.add_typer(payouts, name="payouts")
 app.add_typer(reconcile, name="reconcile")
 app.command()(rebuild)

@@ -108,6 +108,8 @@ def environment_of(of: Settings) -> dict[str, str]:
     if of.stripe_api_base is not None:
         environment["STRIPE_API_BASE"] = of.stripe_api_base
     environment["STRIPE_ACCOUNTS_API"] = of.stripe_accounts_api
+    if of.onboarding_return_url is not None:
+        environment["ONBOARDING_RETURN_URL"] = of.onboarding_return_url
     if of.stripe_webhook_secrets:
         environment["STRIPE_WEBHOOK_SECRET"] = ",".join(of.stripe_webhook_secrets)
     return environment

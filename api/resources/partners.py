@@ -16,7 +16,6 @@ from api.schemas.partners import (
     NoteSchema,
     PartnerQuery,
     PartnerSchema,
-    PayoutAccountSchema,
     ReasonSchema,
     ResumedSchema,
 )
@@ -27,7 +26,6 @@ from ledger.commands import (
     ApprovePartner,
     AssignPartnerGroup,
     DeclinePartner,
-    LinkPayoutAccount,
     PausePartnerPayouts,
     ReinstatePartner,
     ResumePartnerPayouts,
@@ -181,24 +179,6 @@ class PartnerMembership(_PartnerStep):
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response, partner_id: UUID, body: Row) -> None:
         """Or out of it, with null."""
-        self.step(req, resp, partner_id, body)
-
-
-class PartnerPayoutAccount(_PartnerStep):
-    """Where a partner's money goes."""
-
-    command = LinkPayoutAccount
-
-    @operation(
-        "Link a payout account",
-        body=PayoutAccountSchema(),
-        example={"provider": "stripe", "destination": "acct_1Brightside"},
-        answer=PARTNER,
-        scopes=("finance:approve",),
-        problems=("unknown-partner",),
-    )
-    def on_post(self, req: falcon.Request, resp: falcon.Response, partner_id: UUID, body: Row) -> None:
-        """Later payouts go there; drafted ones keep the account that they were drafted with."""
         self.step(req, resp, partner_id, body)
 
 

@@ -4,9 +4,10 @@ from typing import get_args
 
 from marshmallow import fields, validate
 
-from api.schemas.fields import Id, PageQuery, Strict, Text, Time, Whole, choice, reference, text
-from ledger.events.partner import PayoutHoldCause
+from api.schemas.fields import Id, PageQuery, QueryWhole, Strict, Text, Time, Whole, choice, reference, text
+from ledger.events.partner import PayoutHoldCause, TaxForm
 from ledger.partner import PartnerStatus
+from payouts.eligibility import ObstacleCode
 
 STATUSES = get_args(PartnerStatus)
 HOLD_CAUSES = get_args(PayoutHoldCause)
@@ -26,6 +27,101 @@ class PayoutAccountSchema(Strict):
 
     provider = Text(load_default="stripe")
     destination = text(200, required=True)
+
+
+class OnboardingSchema(Strict):
+    """An account to link (`destination`), or none: then one is made, and its owner gets a link."""
+
+    provider = choice("stripe", load_default="stripe")
+    destination = text(200, load_default=None, allow_none=True)
+    return_url = text(
+        2_000,
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "Where the partner comes back to."},
+    )
+    refresh_url = text(
+        2_000,
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "Where it is led when the link has ended; default: `return_url`."},
+    )
+
+
+class LinkWishSchema(Strict):
+    """Where a partner is led after its visit to the provider."""
+
+    return_url = text(2_000, load_default=None, allow_none=True)
+    refresh_url = text(2_000, load_default=None, allow_none=True)
+
+
+class LinkSchema(Strict):
+    """A link to the provider, for one visit within minutes."""
+
+    url = Text(required=True)
+    expires_at = Time(required=True)
+
+
+class ObstacleSchema(Strict):
+    """One reason why a partner can't be paid now."""
+
+    code = choice(*get_args(ObstacleCode), required=True)
+    detail = Text(required=True)
+
+
+class NewTaxFormSchema(Strict):
+    """A tax form that is on file. The form itself stays where `reference` says."""
+
+    form = choice(*get_args(TaxForm), required=True)
+    reference = reference(required=True)
+    effective_at = Time(required=True, metadata={"description": "When it was signed."})
+
+
+class TaxFormSchema(Strict):
+    """A tax form on file."""
+
+    form = choice(*get_args(TaxForm), required=True)
+    reference = Text(required=True)
+    effective_at = Time(required=True)
+    expires_at = Time(required=True, allow_none=True)
+
+
+class PayoutAccountStateSchema(Strict):
+    """Where a partner's money goes, how that account stood when it was looked at, and what is in the way."""
+
+    partner_id = Id(required=True)
+    provider = Text(required=True, allow_none=True)
+    destination = Text(required=True, allow_none=True)
+    seen_at = Time(required=True, allow_none=True)
+    transfers_active = fields.Boolean(required=True)
+    payouts_enabled = fields.Boolean(required=True)
+    disabled_reason = Text(required=True, allow_none=True)
+    currently_due = fields.List(Text(), required=True)
+    country = Text(required=True, allow_none=True)
+    default_currency = Text(required=True, allow_none=True)
+    tax_forms = fields.List(fields.Nested(TaxFormSchema()), required=True)
+    obstacles = fields.List(fields.Nested(ObstacleSchema()), required=True)
+    onboarding_link = fields.Nested(
+        LinkSchema(), required=True, allow_none=True, metadata={"description": "Told once, when it is made."}
+    )
+
+
+class ReportedPartnerSchema(Strict):
+    """A partner whose payments of a year are reported to the tax office."""
+
+    partner_id = Id(required=True)
+    reference = Text(required=True)
+    name = Text(required=True)
+    country = Text(required=True, allow_none=True)
+    currency = Text(required=True)
+    paid_minor = Whole(required=True)
+    threshold_minor = Whole(required=True)
+
+
+class TaxReportQuery(PageQuery):
+    """Of which year."""
+
+    year = QueryWhole(required=True, validate=validate.Range(1970, 9_999))
 
 
 class MembershipSchema(Strict):

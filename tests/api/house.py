@@ -11,6 +11,7 @@ from ledger.commands import IssueApiKey
 from ledger.engine import RewardEngine
 from ledger.store.application import Ledger
 from ledger.store.database import Database
+from payouts.connected import AccountsApi
 from payouts.gateway import StripeGateway
 from projections.runner import Runner
 from tests.support.in_process_stripe import ADDRESS, InProcessStripe
@@ -43,12 +44,17 @@ class Clock:
 class House:
     """An installation on a database, its doors opened by a test client; its Stripe is a stand-in within."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, accounts_api: AccountsApi = "v1") -> None:
         self.clock = Clock()
         self.ledger = Ledger(Database(database_url), group_commit=True, clock=self.clock)
         self.stripe = InProcessStripe(clock=lambda: int(self.clock.now.timestamp()))
-        provider = StripeGateway("sk_test_in_process", ADDRESS, http_client=self.stripe.http_client())
-        self.services = make_services(self.ledger, provider=provider)
+        self.gateway = StripeGateway(
+            "sk_test_in_process",
+            ADDRESS,
+            accounts_api=accounts_api,
+            http_client=self.stripe.http_client(),
+        )
+        self.services = make_services(self.ledger, provider=self.gateway)
         self.client = TestClient(create_app(self.services))
         self.engine = RewardEngine(self.ledger)
         self.views = Runner(self.ledger)

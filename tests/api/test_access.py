@@ -108,7 +108,7 @@ def test_a_partner_learns_nothing_of_others_from_what_is_refused(house: House):
     assert [reward["partner_id"] for reward in shown["rewards"]] == [ours]
     assert shown["not_rewarded"] is None
 
-    account = {"destination": "acct_1Brightside"}
+    account = {"return_url": "https://partners.example.com/"}
     assert house.post(f"/v1/partners/{ours}/payout-account", account).status_code == 200
     [payout] = house.post("/v1/payout-batches", {"program_id": program_id}).json["payouts"]
     other = house.key("partner:read", partner_id=UUID(theirs))
@@ -201,6 +201,8 @@ WRITERS = {
     "/v1/partners/{partner_id:uuid}/reinstate": "admin",
     "/v1/partners/{partner_id:uuid}/group": "admin",
     "/v1/partners/{partner_id:uuid}/payout-account": "finance:approve",
+    "/v1/partners/{partner_id:uuid}/payout-account/link": "finance:approve",
+    "/v1/partners/{partner_id:uuid}/tax-forms": "finance:approve",
     "/v1/partners/{partner_id:uuid}/payout-hold": "finance:approve",
     "/v1/partners/{partner_id:uuid}/payout-resume": "finance:approve",
     "/v1/partners/{partner_id:uuid}/withholding": "finance:approve",
@@ -229,6 +231,7 @@ WRITERS = {
     "/v1/keys/{key_id:uuid}/revoke": "admin",
 }
 PARTNERS_OWN = {
+    "/v1/partners/{partner_id:uuid}/payout-account",
     "/v1/partners/{partner_id:uuid}/balances",
     "/v1/conversions",
     "/v1/conversions/{conversion_id:uuid}",

@@ -31,7 +31,7 @@ def known(house: House) -> dict[str, str]:
     program_id = house.program()
     partner_id = house.partner(program_id)
     house.referred(program_id)
-    account = {"destination": "acct_1Brightside"}
+    account = {"return_url": "https://partners.example.com/"}
     house.post(f"/v1/partners/{partner_id}/payout-account", account)
     conversion = house.post("/v1/conversions", sale(program_id)).json["conversion_id"]
     house.clock.forward(days=1)

@@ -17,7 +17,7 @@ def due(house):
     program_id = house.program()
     partner_id = house.partner(program_id)
     house.referred(program_id)
-    account = {"provider": "stripe", "destination": "acct_1Brightside"}
+    account = {"return_url": "https://partners.example.com/"}
     assert house.post(f"/v1/partners/{partner_id}/payout-account", account).status_code == 200
     house.post("/v1/conversions", sale(program_id))
     house.clock.forward(days=1)
