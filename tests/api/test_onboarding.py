@@ -16,9 +16,9 @@ from tests.support.onboarding import RETURN, OnboardingHouse
 
 
 @pytest.fixture
-def place(sqlite_database_url: str) -> Iterator[OnboardingHouse]:
+def place(database_url: str) -> Iterator[OnboardingHouse]:
     """An installation and its provider."""
-    made = OnboardingHouse(sqlite_database_url)
+    made = OnboardingHouse(database_url)
     yield made
     made.close()
 
