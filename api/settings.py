@@ -11,6 +11,7 @@ from marshmallow.validate import Length, OneOf, Range
 
 from ledger.store.database import engine_url
 from payouts.connected import AccountsApi
+from payouts.pacing import LIVE_PER_S, TEST_PER_S
 
 STANDIN_KEY: Final = "sk_test_standin"
 """Stands for a Stripe key where none is given: the key of the stand-in that `revshare up` starts."""
@@ -41,6 +42,8 @@ class Settings:
     stripe_accounts_api: AccountsApi = "auto"
     onboarding_return_url: str | None = None
     simulator_port: int = 12111
+    payout_requests_per_s: int = 0
+    payout_concurrency: int = 8
     var: Path = Path("var")
 
     @property
@@ -61,6 +64,15 @@ class Settings:
         if self.stripe_api_base is None and self.uses_standin:
             return f"http://127.0.0.1:{self.simulator_port}"
         return self.stripe_api_base
+
+    @property
+    def stripe_per_s(self) -> int | None:
+        """How many requests a second each endpoint of Stripe gets: what was set, else Stripe's own limits."""
+        if self.payout_requests_per_s:
+            return self.payout_requests_per_s
+        if self.stripe_base is not None:
+            return None  # a stand-in takes what it can
+        return TEST_PER_S if self.stripe_api_key.startswith(("sk_test_", "rk_test_")) else LIVE_PER_S
 
     @property
     def base_url(self) -> str:
@@ -91,6 +103,8 @@ def read_settings() -> Settings:
         ),
         onboarding_return_url=env.str("ONBOARDING_RETURN_URL", None, validate=_web_address),
         simulator_port=env.int("SIMULATOR_PORT", standard.simulator_port, validate=port),
+        payout_requests_per_s=env.int("PAYOUT_REQUESTS_PER_S", 0, validate=Range(0, 10_000)),
+        payout_concurrency=env.int("PAYOUT_CONCURRENCY", standard.payout_concurrency, validate=Range(1, 64)),
         var=env.path("VAR_DIR", standard.var),
     )
     try:

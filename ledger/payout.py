@@ -81,6 +81,7 @@ class PayoutState(msgspec.Struct, frozen=True):
     rejection: TransferRejected | None = None
     search: TransferSearchBegan | None = None
     resolved: PayoutResolved | None = None
+    approved_hash: str | None = None
     reason: str | None = None
 
     @property
@@ -122,6 +123,8 @@ def evolve(state: PayoutState, fact: Fact) -> PayoutState:
     match fact:
         case PayoutDrafted():
             return msgspec.structs.replace(after, draft=fact)
+        case PayoutApproved():
+            return msgspec.structs.replace(after, approved_hash=fact.content_hash)
         case PayoutIntentRecorded():
             return msgspec.structs.replace(after, intent=fact, rejection=None, search=None)
         case TransferRejected():

@@ -75,15 +75,18 @@ def last_held(history: Sequence[Recorded]) -> tuple[int, UUID] | None:
 def lines(history: Sequence[Recorded], *, from_version: int, to_version: int) -> list[Line]:
     """The account's facts after `from_version` that make a payout drafted at `to_version`.
 
-    `history` is the account's whole stream, or its beginning up to `to_version` at least.
+    `history` is the account's stream from its start, or from `from_version` on, up to `to_version` at least.
     """
-    until = history[:to_version]
+    # A reservation before `from_version` is among no lines: it makes no difference whether it is seen.
+    until = [recorded for recorded in history if recorded.originator_version <= to_version]
     held = last_held(until)
     carried = held[0] if held else 0
     return [
         _line(recorded, effect)
-        for recorded in until[from_version:]
-        if (effect := payable_effect_minor(recorded.fact)) and recorded.originator_version != carried
+        for recorded in until
+        if recorded.originator_version > from_version
+        and (effect := payable_effect_minor(recorded.fact))
+        and recorded.originator_version != carried
     ]
 
 
@@ -104,6 +107,8 @@ def _line(recorded: Recorded, effect: int) -> Line:
 
 def check_lines(history: Sequence[Recorded], payout_id: UUID, draft: PayoutDrafted) -> None:
     """Asked before a payout reserves: are its lines still its own, and do they make its amount?
+
+    `history` is the account's stream to its end, from its start or from the lines' first version on.
 
     Refuses with ContentChanged when another payout took its money after the draft, also when as much has
     become payable since: no line is ever paid by two payouts.

@@ -2,99 +2,105 @@
 
 The intent is stored before the socket opens, together with the reservation of its money. From then on a
 crash at any point is answered by sending the same bytes under the same key again: the provider makes one
-transfer of them. A key is trusted for twenty hours; after that nobody sends again, and a human looks. Several
-workers may run: whoever appends to a payout's stream first goes on, and what both send has one key.
+transfer of them. A key is trusted for twenty hours; after that nobody sends again, and the provider's list is
+searched. Several workers may run: they lease parts of the payouts, each append asks whether its lease still
+holds, and whoever appends to a payout's stream first goes on; what two of them send has one key.
 """
 
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple, Protocol, assert_never
-from uuid import UUID
+from functools import partial
+from typing import Final, Protocol
+from uuid import UUID, uuid4
 
 import msgspec
 import structlog
 
-from ledger import account, payout, payout_lines, payout_search
-from ledger.desk import ACCOUNT, PARTNER
-from ledger.events.base import Fact
-from ledger.events.payout import PayoutDrafted
-from ledger.payout import PayoutState
-from ledger.refusals import (
-    ContentChanged,
-    IllegalTransition,
-    InsufficientBalance,
-    LostRace,
-    PartnerNotApproved,
-)
-from ledger.store.application import ATTEMPTS_MAX, Change, Ledger
+from ledger import payout, payout_search
+from ledger.store.application import Ledger
 from ledger.store.database import DatabaseUnavailable
-from payouts import candidates
-from payouts.batches import PAYOUT
-from payouts.currencies import to_stripe_minor
-from payouts.outcomes import (
-    API_VERSION,
-    Confirmed,
-    NotSent,
-    Outcome,
-    Rejected,
-    RetryLater,
-    TransferIntent,
-    Unknown,
-    UnsendableIntent,
-    checked_body,
-)
+from payouts import candidates, worklist
+from payouts.clearing import Asked, Clearing
+from payouts.eligibility import STRIPE
+from payouts.gateway import GatewayError
+from payouts.leases import LEASE_FOR, SHARDS, LeaseLost, Leases, shard_of
+from payouts.opening import OPENABLE, Opening, transfer_body
+from payouts.outcomes import Confirmed
+from payouts.pacing import Buckets, Portion, Waits
+from payouts.recording import Recording
+from payouts.searching import LIST_LAG, Lists, Searching
+from payouts.sending import Sending, Transfers
+from payouts.steps import Reached, nothing
+from payouts.turn import Around, At, Turn, load, load_around
+
+__all__ = ["Gateway", "Options", "PayoutWorker", "transfer_body"]
 
 _log = structlog.get_logger(__name__)
 
-KEY_TRUSTED_FOR: Final = timedelta(hours=20)
-"""How long after its intent a key is sent again: the provider may forget it after 24 hours."""
-TAKEOVER_AFTER: Final = timedelta(seconds=10)
-"""How old another worker's intent must be before we send it again. Earlier is harmless, only noise."""
-RETRY_FIRST: Final = timedelta(seconds=1)
-RETRY_MAX: Final = timedelta(minutes=5)
-_NOBODY_IS_ANSWERED: Final = ("connection", "server_error")
-"""Reasons of an unknown outcome that another payout would meet, too."""
 LOOK_AT_ONCE: Final = 10_000
 """Payouts that one step looks at."""
-BY: Final = "payouts"
+PORTION_MAX: Final = 128
+"""Payouts that are opened together at the most: so many intents share one commit."""
+_CLEARING: Final = "clearing"
 
 
-class Gateway(Protocol):
+class Gateway(Transfers, Lists, Asked, Protocol):
     """What the worker asks of the provider."""
 
-    def create_transfer(self, intent: TransferIntent) -> Outcome:
-        """Send a transfer, and say what is known of it then."""
-        ...
 
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How a worker works. `per_s`: requests a second to each endpoint; None: as many as it can.
 
-class _Wait(NamedTuple):
-    """When to try again, and how long we waited for it."""
+    `list_lag` is the margin for a list that lags, `concurrency` how many transfers are
+    on their way at once (1: one after the other, without threads).
+    """
 
-    until: datetime
-    delay: timedelta
+    per_s: int | None = None
+    concurrency: int = 1
+    lease_for: timedelta = LEASE_FOR
+    shards: int = SHARDS
+    list_lag: timedelta = LIST_LAG
+    portion_max: int = PORTION_MAX
 
 
 class PayoutWorker:
-    """Sends approved payouts. `counts` says how often each outcome was seen since the start."""
+    """Sends approved payouts. `counts` says how often each outcome was seen since the start.
+
+    `held_for_human` are the payouts that the view shows as left to a human. `reached` is told each step.
+    """
 
     def __init__(
         self,
         ledger: Ledger,
         gateway: Gateway,
-        clock: Callable[[], datetime] | None = None,
         *,
-        takeover_after: timedelta = TAKEOVER_AFTER,
+        options: Options | None = None,
+        name: str | None = None,
+        reached: Reached = nothing,
     ) -> None:
-        self._ledger = ledger
-        self._gateway = gateway
-        self._clock = clock or ledger.clock
-        self._takeover_after = takeover_after
-        self._waiting: dict[UUID, _Wait] = {}
-        self._held_off: _Wait | None = None
+        self._ledger, self._reached = ledger, reached
+        self._options = of = options or Options()
+        self._clock: Callable[[], datetime] = ledger.clock
         self.counts: Counter[str] = Counter()
         self.held_for_human: set[UUID] = set()
+        self._settled: set[UUID] = set()
+        self._waits = Waits(self._clock)
+        self._buckets = Buckets(of.per_s, self._clock)
+        self._portion = Portion(of.portion_max)
+        self._leases = Leases(
+            ledger.database, self._clock, holder=name or f"worker {uuid4()}", lease_for=of.lease_for
+        )
+        self._opening = Opening(ledger, self._waits, self.counts, reached)
+        self._sending = Sending(
+            ledger, gateway, self._waits, self._buckets, self.counts, reached, concurrency=of.concurrency
+        )
+        self._recording = Recording(ledger, self.counts, reached)
+        self._searching = Searching(
+            ledger, gateway, self._recording, self._waits, self.counts, reached, margin=of.list_lag
+        )
+        self._clearing = Clearing(ledger, gateway, self._buckets, self.counts, reached)
 
     # Turns
 
@@ -106,284 +112,130 @@ class PayoutWorker:
             except DatabaseUnavailable as error:
                 _log.warning("database unavailable", error=str(error))
                 done = 0
-            if not done:
+            pause_s = self._buckets.pause_after().total_seconds()
+            if pause_s:
+                stop.wait(max(pause_s, idle_s / 2))  # some at once are cheaper than one by one
+            elif not done:
                 stop.wait(idle_s)
 
+    def close(self) -> None:
+        """End the threads, once what they sent was answered."""
+        self._sending.close()
+
     def step(self, stop: threading.Event | None = None) -> int:
-        """Look once at every payout that the view names as unsettled or approved: how many got on."""
-        if self._is_held_off():
+        """Look once at every payout that the views name as open: how many got on. Never sleeps."""
+        if self._sending.is_held_off():
             return 0
+        self._recording.paused.clear()
+        due = self._clearing.due()
+        done = self._under_lease(_CLEARING, partial(self._clearing.clear, due)) if due else 0
         with self._ledger.database.read() as connection:
-            unsettled = candidates.payouts_in(connection, payout.UNSETTLED, limit=LOOK_AT_ONCE)
-            approved = candidates.payouts_in(connection, {"approved"}, limit=LOOK_AT_ONCE)
-        self._forget_settled([*unsettled, *approved])
-        done = 0
-        for payout_id in [*unsettled, *approved]:
-            if (stop is not None and stop.is_set()) or self._is_held_off():
+            found = worklist.payouts_to_work_on(connection, STRIPE, limit=LOOK_AT_ONCE)
+            self.held_for_human = set(candidates.payouts_in(connection, {"held"}, limit=LOOK_AT_ONCE))
+        self._forget_settled(found)
+        for shard, payouts in self._dealt(found).items():
+            if not self._may_go_on(stop):
                 break
-            done += self._safely(payout_id)
+            done += self._under_lease(shard, partial(self._work, payouts, stop))
         return done
 
-    def _forget_settled(self, looked_at: Sequence[UUID]) -> None:
+    def _may_go_on(self, stop: threading.Event | None) -> bool:
+        return not (stop is not None and stop.is_set()) and not self._sending.is_held_off()
+
+    def _forget_settled(self, found: Sequence[UUID]) -> None:
         """Wait no longer for what is settled: by whichever worker, or by a human."""
-        if len(looked_at) < LOOK_AT_ONCE:  # else some unsettled ones may not be among them
-            self._waiting = {
-                payout_id: self._waiting[payout_id] for payout_id in looked_at if payout_id in self._waiting
-            }
-            self.held_for_human.intersection_update(looked_at)
+        if len(found) < LOOK_AT_ONCE:  # else some may not be among them
+            self._waits.keep(frozenset(found))
+            self._settled.intersection_update(found)
 
-    def _safely(self, payout_id: UUID) -> int:
-        """One payout's trouble does not stop the others; its intent stands, so nothing is lost."""
+    def _dealt(self, found: Sequence[UUID]) -> dict[str, list[UUID]]:
+        """What is to be looked at now, by its lease."""
+        shards: dict[str, list[UUID]] = {}
+        for payout_id in found:
+            if payout_id not in self._settled and not self._waits.is_waiting(payout_id):
+                shards.setdefault(shard_of(payout_id, self._options.shards), []).append(payout_id)
+        return shards
+
+    def _under_lease(self, name: str, work: Callable[[Turn], int]) -> int:
+        """Work while nobody else does; 0 where somebody does, or the lease was lost on the way.
+
+        A process that ends here leaves its lease behind, which ends by itself.
+        """
+        lease = self._leases.take(name)
+        if lease is None:
+            return 0
+        self._reached("lease taken")
+        turn = Turn(self._ledger, self._leases, lease)
         try:
-            return self._work(payout_id)
-        except DatabaseUnavailable:
-            raise
+            done = work(turn)
+        except LeaseLost:
+            self.counts["lease_lost"] += 1
+            _log.warning("lease lost: nothing more was recorded under it", lease=name, token=lease.token)
+            return 0
         except Exception:
-            _log.exception("payout failed", payout_id=str(payout_id))
-            self.counts["failed"] += 1
-            self._wait(payout_id)
+            self._leases.release(lease)
+            raise
+        self._leases.release(lease)
+        self._reached("lease released")
+        return done
+
+    # What is done under a lease
+
+    def _work(self, payouts: Sequence[UUID], stop: threading.Event | None, turn: Turn) -> int:
+        left, done = deque(payouts), 0
+        while left and self._may_go_on(stop) and not self._buckets.is_empty("create"):
+            turn.keep()
+            portion = [left.popleft() for _ in range(min(len(left), self._portion.size))]
+            try:
+                done += self._work_on(load(self._ledger, portion), turn, stop)
+            except (DatabaseUnavailable, LeaseLost):
+                raise
+            except Exception:  # the trouble of some payouts does not stop the others; what is recorded stands
+                _log.exception("payouts failed", payouts=[str(payout_id) for payout_id in portion])
+                self.counts["failed"] += len(portion)
+                self._portion.went_badly()
+                for payout_id in portion:
+                    self._waits.wait(payout_id)
+        return done
+
+    def _work_on(self, found: Sequence[At], turn: Turn, stop: threading.Event | None) -> int:
+        around = load_around(self._ledger, [at.draft for at in found])
+        opened = self._opening.open([at for at in found if at.state.status in OPENABLE], around, turn)
+        done = sum(at.state.status == "canceled" for at in opened)
+        to_send = [at for at in [*found, *opened] if self._is_to_send(at, around)]
+        sends = self._sending.send(to_send, lambda at: self._may_send(at, stop), turn.keep)
+        for group in sends:
+            done += self._recording.record(group, turn)
+            self._settled.update(h.at.payout_id for h in group if isinstance(h.outcome, Confirmed))
+        if self._sending.is_held_off():
+            self._portion.went_badly()
+        else:
+            self._portion.went_well()
+        for at in found:
+            if self._is_to_search(at) and self._may_go_on(stop):
+                done += self._search(at, turn)
+        return done
+
+    def _is_to_send(self, at: At, around: Around) -> bool:
+        """An intent that may not have gone out yet waits while the partner or the batch does."""
+        if at.state.status not in payout.ASKED or not payout_search.key_is_trusted(at.state, self._clock()):
+            return False
+        return at.state.status != "intent" or not around.holds(at.draft)
+
+    def _may_send(self, at: At, stop: threading.Event | None) -> bool:
+        """Asked before each socket: a batch may have been paused by the one before."""
+        return self._may_go_on(stop) and at.draft.batch_id not in self._recording.paused
+
+    def _is_to_search(self, at: At) -> bool:
+        return at.state.status in payout.ASKED and not payout_search.key_is_trusted(at.state, self._clock())
+
+    def _search(self, at: At, turn: Turn) -> int:
+        if not self._buckets.take("list"):
             return 0
-
-    def _work(self, payout_id: UUID) -> int:
-        waiting = self._waiting.get(payout_id)
-        if waiting is not None and self._clock() < waiting.until:
-            return 0
-        state = self._ledger.load(payout_id, PAYOUT).state
-        if state.status == "approved":
-            return self._open_and_send(payout_id, "approved")
-        if state.status in payout.UNSETTLED and state.intent is not None:
-            fresh = self._clock() - state.intent.effective_at < self._takeover_after
-            if fresh and waiting is None:
-                return 0  # another worker is about to hear of it
-            return self._send(payout_id, state)
-        self._waiting.pop(payout_id, None)
-        return 0
-
-    def reopen(self, payout_id: UUID) -> bool:
-        """Open the next attempt of a payout that was definitely not sent, and send it; False: it may be."""
-        return any(self._open_and_send(payout_id, status) for status in sorted(payout.REOPENABLE))
-
-    # Before the socket opens
-
-    def _open_and_send(self, payout_id: UUID, status: payout.PayoutStatus) -> int:
-        state = self._open(payout_id, status)
-        if state is None:
-            return 0
-        if state.status != "canceled":
-            self._send(payout_id, state)
-        return 1
-
-    def _open(self, payout_id: UUID, status: payout.PayoutStatus) -> PayoutState | None:
-        """Record the intent and reserve its money in one append, or cancel. None: another worker has it."""
-        for _ in range(ATTEMPTS_MAX):
-            state, version = self._ledger.load(payout_id, PAYOUT)
-            if state.status != status or state.draft is None or self._is_held(state.draft):
-                return None
-            changes = self._intent(payout_id, state, version, state.draft)
-            if self._ledger.append(changes, by=BY) is None:
-                continue
-            for fact in changes[0].facts:
-                state = payout.evolve(state, fact)
-            if state.status == "canceled":
-                self.counts["canceled"] += 1
-            return state
-        raise LostRace(f"payout {payout_id} lost {ATTEMPTS_MAX} races for its account")
-
-    def _intent(
-        self, payout_id: UUID, state: PayoutState, version: int, draft: PayoutDrafted
-    ) -> list[Change]:
-        history = self._ledger.history(draft.account_id)
-        money = account.EMPTY
-        for recorded in history:
-            money = account.evolve(money, recorded.fact)
-        now = self._clock()
         try:
-            self._check_partner(draft)
-            body = transfer_body(payout_id, state.attempt + 1, draft)
-            checked_body(TransferIntent(payout.idempotency_key(payout_id, state.attempt + 1), body))
-            payout_lines.check_lines(history, payout_id, draft)
-            reserved = account.reserve(
-                money,
-                payout.holder(draft),
-                payout_id=payout_id,
-                attempt=state.attempt + 1,
-                net_minor=draft.net_minor,
-                withheld_minor=draft.withheld_minor,
-                effective_at=now,
-            )
-        except (PartnerNotApproved, ContentChanged, InsufficientBalance, UnsendableIntent) as refusal:
-            reason = f"{type(refusal).__name__}: {refusal}"
-            _log.warning("payout canceled", payout_id=str(payout_id), reason=reason)
-            return [Change(payout_id, version, payout.cancel(state, reason=reason))]
-        intent = payout.record_intent(
-            payout_id,
-            state,
-            body=body,
-            api_version=API_VERSION,
-            now=now,
-        )
-        return [Change(payout_id, version, intent), Change(draft.account_id, len(history), reserved)]
-
-    def _is_held(self, draft: PayoutDrafted) -> bool:
-        """Whether the partner's payouts are held: they wait as they are, and go on once that is lifted."""
-        of = self._ledger.load(draft.partner_id, PARTNER).state
-        return of is not None and bool(of.payout_holds)
-
-    def _check_partner(self, draft: PayoutDrafted) -> None:
-        partner = self._ledger.load(draft.partner_id, PARTNER).state
-        if partner is None or partner.status != "approved":
-            raise PartnerNotApproved(f"the partner is {partner.status if partner else 'unknown'}")
-
-    # The socket, and after
-
-    def _send(self, payout_id: UUID, state: PayoutState) -> int:
-        intent = state.intent
-        assert intent is not None
-        now = self._clock()
-        if now - intent.effective_at >= KEY_TRUSTED_FOR:
-            return self._leave_to_human(payout_id, state)
-        outcome = self._gateway.create_transfer(
-            TransferIntent(
-                idempotency_key=intent.idempotency_key, body=intent.body, api_version=intent.api_version
-            )
-        )
-        self.counts[type(outcome).__name__] += 1
-        self._pace(payout_id, outcome)
-        if isinstance(outcome, NotSent):
-            _log.error(
-                "transfer not sent", payout_id=str(payout_id), reason=outcome.reason, detail=outcome.detail
-            )
+            return self._searching.search(at, turn)
+        except GatewayError as error:
+            _log.warning("list not read", payout_id=str(at.payout_id), outcome=repr(error.outcome))
+            self.counts["list_not_read"] += 1
+            self._waits.wait(at.payout_id)
             return 0
-        return self._record(payout_id, intent.attempt, outcome, sent_at=now)
-
-    def _pace(self, payout_id: UUID, outcome: Outcome) -> None:
-        """What settles nothing is waited upon; a provider that answers nobody holds up every payout."""
-        match outcome:
-            case Confirmed() | Rejected():
-                self._waiting.pop(payout_id, None)
-                self._held_off = None
-            case RetryLater(after_s=after_s):
-                self._wait(payout_id)
-                self._hold_off(timedelta(seconds=after_s))
-            case Unknown(reason=reason):
-                self._wait(payout_id)
-                if reason in _NOBODY_IS_ANSWERED:
-                    self._hold_off(RETRY_FIRST)
-            case NotSent():
-                self._wait(payout_id)
-                self._hold_off(RETRY_FIRST)
-            case _:
-                assert_never(outcome)
-
-    def _wait(self, payout_id: UUID) -> None:
-        self._waiting[payout_id] = self._next(self._waiting.get(payout_id), RETRY_FIRST)
-
-    def _hold_off(self, least: timedelta) -> None:
-        self._held_off = self._next(self._held_off, least)
-
-    def _next(self, before: _Wait | None, least: timedelta) -> _Wait:
-        delay = max(least, before.delay * 2 if before else least)
-        return _Wait(self._clock() + min(delay, RETRY_MAX), min(delay, RETRY_MAX))
-
-    def _is_held_off(self) -> bool:
-        return self._held_off is not None and self._clock() < self._held_off.until
-
-    def _leave_to_human(self, payout_id: UUID, state: PayoutState) -> int:
-        if payout_id not in self.held_for_human:
-            self.held_for_human.add(payout_id)
-            self.counts["held_for_human"] += 1
-            _log.error("payout left for a human: its key is no longer trusted", payout_id=str(payout_id))
-        if state.status == "unknown":
-            return 0
-        reason = "the key is no longer trusted: the intent is more than 20 hours old"
-        return self._record(payout_id, state.attempt, Unknown(reason=reason), sent_at=None)
-
-    def _record(self, payout_id: UUID, attempt: int, outcome: Outcome, *, sent_at: datetime | None) -> int:
-        for _ in range(ATTEMPTS_MAX):
-            state, version = self._ledger.load(payout_id, PAYOUT)
-            facts = self._facts(state, attempt, outcome, sent_at)
-            if not facts:
-                return 0
-            changes = [Change(payout_id, version, facts)]
-            if isinstance(outcome, Rejected):
-                changes.append(self._release(payout_id, state, attempt, outcome))
-            if self._ledger.append(changes, by=BY) is not None:
-                return 1
-        raise LostRace(f"payout {payout_id} was changed by others {ATTEMPTS_MAX} times in a row")
-
-    def _facts(
-        self, state: PayoutState, attempt: int, outcome: Outcome, sent_at: datetime | None
-    ) -> list[Fact]:
-        now = self._clock()
-        match outcome:
-            case Confirmed():
-                assert sent_at is not None
-                return payout.confirm(
-                    state, attempt=attempt, transfer_id=outcome.transfer_id, sent_at=sent_at, now=now
-                )
-            case Rejected():
-                assert sent_at is not None
-                return payout.reject(
-                    state,
-                    attempt=attempt,
-                    code=outcome.code,
-                    message=outcome.message,
-                    sent_at=sent_at,
-                    now=now,
-                )
-            case Unknown() | RetryLater() | NotSent():
-                return self._still_open(state, attempt, outcome, sent_at, now)
-            case _:
-                assert_never(outcome)
-
-    @staticmethod
-    def _still_open(
-        state: PayoutState,
-        attempt: int,
-        outcome: Unknown | RetryLater | NotSent,
-        sent_at: datetime | None,
-        now: datetime,
-    ) -> list[Fact]:
-        """What is to be said of an attempt without outcome; nothing where another worker learned it."""
-        try:
-            if isinstance(outcome, Unknown):
-                reason = f"{outcome.reason}: {outcome.detail}" if outcome.detail else outcome.reason
-                return payout.leave_unknown(state, attempt=attempt, reason=reason, sent_at=sent_at, now=now)
-            if isinstance(outcome, RetryLater) and sent_at is not None:
-                return payout.sent(state, attempt=attempt, sent_at=sent_at)
-        except IllegalTransition:
-            pass
-        return []
-
-    def _release(self, payout_id: UUID, state: PayoutState, attempt: int, rejected: Rejected) -> Change:
-        assert state.draft is not None
-        money, version = self._ledger.load(state.draft.account_id, ACCOUNT)
-        released = account.release(
-            money,
-            payout.holder(state.draft),
-            payout_id=payout_id,
-            attempt=attempt,
-            reason=f"{rejected.code}: {rejected.message}",
-            effective_at=self._clock(),
-        )
-        return Change(state.draft.account_id, version, released)
-
-
-def transfer_body(payout_id: UUID, attempt: int, draft: PayoutDrafted) -> str:
-    """The exact text of a transfer's request: JSON in UTF-8, keys in order, no white space.
-
-    All of it comes from the frozen draft. Group and metadata let a human find the transfer at the provider.
-    Raises UnsendableIntent where Stripe's units can't hold the amount.
-    """
-    content = {
-        "amount": to_stripe_minor(draft.net_minor, draft.currency),
-        "currency": draft.currency.lower(),
-        "destination": draft.destination,
-        "metadata": {
-            "attempt": str(attempt),
-            "content_hash": payout.content_hash({payout_id: draft}),
-            "payout_id": str(payout_id),
-        },
-        "transfer_group": payout_search.transfer_group(draft),
-    }
-    return msgspec.json.encode(content, order="sorted").decode()

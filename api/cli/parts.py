@@ -103,6 +103,8 @@ def environment_of(of: Settings) -> dict[str, str]:
         "THREADS": str(of.threads),
         "STRIPE_API_KEY": of.stripe_api_key,
         "SIMULATOR_PORT": str(of.simulator_port),
+        "PAYOUT_CONCURRENCY": str(of.payout_concurrency),
+        "PAYOUT_REQUESTS_PER_S": str(of.payout_requests_per_s),
         "VAR_DIR": str(of.var),
     }
     if of.stripe_api_base is not None:
@@ -211,7 +213,7 @@ def _worker(*, live: bool) -> Iterator[tuple[Ledger, "PayoutWorker", "StripeGate
     of = settings()
     guard_live_key(of, live=live)
     from payouts.gateway import LiveKeyRefused, StripeGateway
-    from payouts.worker import PayoutWorker
+    from payouts.worker import Options, PayoutWorker
 
     try:
         gateway = StripeGateway(
@@ -220,7 +222,12 @@ def _worker(*, live: bool) -> Iterator[tuple[Ledger, "PayoutWorker", "StripeGate
     except LiveKeyRefused as error:
         fail(str(error), code=EXIT_USAGE)
     with open_ledger(of) as ledger:
-        yield ledger, PayoutWorker(ledger, gateway), gateway
+        options = Options(per_s=of.stripe_per_s, concurrency=of.payout_concurrency)
+        worker = PayoutWorker(ledger, gateway, options=options)
+        try:
+            yield ledger, worker, gateway
+        finally:
+            worker.close()
 
 
 class _Beside:

@@ -12,6 +12,7 @@ from ledger.account import AccountState
 from ledger.attribution import Binding, CustomerState
 from ledger.conversion import ConversionState
 from ledger.engine import tables
+from ledger.engine.snapshots import ONLY_NOW, accounts_now
 from ledger.events.base import Fact
 from ledger.reward import Piece, TotalKey
 from ledger.store.application import Change, Ledger
@@ -62,7 +63,6 @@ class Account(msgspec.Struct):
 
 _customer_decoder: Final = msgspec.json.Decoder(Customer)
 decode_piece: Final = msgspec.json.Decoder(Piece).decode
-_account_decoder: Final = msgspec.json.Decoder(AccountState)
 
 
 def total_id(key: TotalKey) -> UUID:
@@ -124,17 +124,9 @@ class Workspace:
     def load_accounts(self, account_ids: Iterable[UUID]) -> None:
         """Money accounts: their snapshot and what was appended since, by us or by payouts."""
         wanted = [a for a in set(account_ids) if a not in self.accounts]
-        for account_id in wanted:
-            self.accounts[account_id] = Account(account.EMPTY, 0)
-        for row in tables.select_in(self._connection, tables.accounts, "account_id", wanted):
-            self.accounts[row.account_id] = Account(_account_decoder.decode(row.document), row.version)
         if wanted:
-            versions = {account_id: self.accounts[account_id].version for account_id in wanted}
-            for raw in self._ledger.log.read_tails(self._connection, versions):
-                recorded = self._ledger.decode(raw)
-                entry = self.accounts[recorded.originator_id]
-                entry.state = account.evolve(entry.state, recorded.fact)
-                entry.version = recorded.originator_version
+            found = accounts_now(self._ledger, self._connection, dict.fromkeys(wanted, ONLY_NOW))
+            self.accounts.update({a: Account(now.state, now.version) for a, now in found.items()})
 
     def total(self, key: TotalKey) -> int:
         """A running total."""

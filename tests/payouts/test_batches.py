@@ -77,7 +77,7 @@ def test_what_came_back_is_not_sent_to_a_partner_that_owes_us_as_much(finance):
     """A rejected attempt's money is set off against a refund that came while it was under way."""
     acme = finance.partner(available_minor=20_00)
     rejected = finance.approved()
-    no = Script(Rejected("account_closed", "gone"), before=lambda: finance.reverse(acme, 20_00))
+    no = Script(Rejected("amount_too_large", "no"), before=lambda: finance.reverse(acme, 20_00))
     finance.pay(finance.worker(no))
 
     assert finance.payout(rejected).status == "rejected"

@@ -71,7 +71,7 @@ def test_a_transfer_that_is_absent_gives_its_money_back_and_is_sent_anew(finance
     assert [d.status for d in done] == ["absent", "absent"]
     assert finance.balance(unknown.partner_id) == {"available": 30_00, "earned": 30_00}
     worker = finance.worker(Script(Confirmed("tr_2")))
-    assert worker.reopen(unknown.payout_id)
+    assert finance.pay(worker) == 1
     facts = finance.facts_of(unknown)
     assert facts.count("PayoutIntentRecorded") == 2
     assert finance.balance(unknown.partner_id) == {"paid": 30_00, "earned": 30_00}

@@ -137,7 +137,7 @@ class RecordsAfterSending(_Own):
                 self._record(payout_id, state, version, body, outcome)
         return 0
 
-    def _record(  # type: ignore[override]
+    def _record(
         self, payout_id: UUID, state: PayoutState, version: int, body: str, outcome: Confirmed | Rejected
     ) -> None:
         now, draft = self._at.clock.now, state.draft

@@ -8,8 +8,10 @@ from uuid import UUID
 
 from ledger import payout
 from ledger.store.database import DatabaseUnavailable
-from payouts import candidates
+from payouts import candidates, worklist
 from payouts.batches import PAYOUT
+from payouts.causes import PASSING_CODES
+from payouts.clearing import ACCOUNT_HOLDS
 from payouts.worker import PayoutWorker
 from projections.runner import Runner
 from tests.simulation import oracles
@@ -136,7 +138,7 @@ class Schedule:
         quiet = timedelta(0)
         for passing in CALM:
             self.pass_time(passing)
-            before = self.stage.database.commits
+            before, awake = self.stage.database.commits, all(map(self._awake, self.lanes))
             for _ in range(ROUNDS_MAX):
                 found = self.stage.database.commits
                 self.look()
@@ -144,7 +146,8 @@ class Schedule:
                     self._finish(lane)
                 if self.stage.database.commits == found:
                     break
-            quiet = quiet + passing if self.stage.database.commits == before else timedelta(0)
+            # Who slept until now has only been told so: what it makes of that is still to come.
+            quiet = quiet + passing if awake and self.stage.database.commits == before else timedelta(0)
             if all(map(self._awake, self.lanes)) and (quiet >= QUIET or not self.unsettled()):
                 return
 
@@ -254,9 +257,16 @@ class Schedule:
 
     def unsettled(self) -> Sequence[UUID]:
         """Payouts that somebody still has to do something about, as the views see it."""
-        states = {"approved", *payout.UNSETTLED}
+        states = {"approved", *payout.UNSETTLED, *payout.REOPENABLE}
         with self.stage.database.read() as connection:
-            return candidates.payouts_in(connection, states, limit=1_000)
+            held = worklist.held_partners(connection, ACCOUNT_HOLDS, limit=1_000)
+            found = candidates.payouts_in(connection, states, limit=1_000)
+        return [*held, *(payout_id for payout_id in found if self._goes_on(payout_id))]
+
+    def _goes_on(self, payout_id: UUID) -> bool:
+        """Whether an attempt is to come, or an outcome: a rejection whose cause does not pass is the end."""
+        state = self.state_of(payout_id)
+        return state.rejection is None or state.rejection.code in PASSING_CODES
 
     def state_of(self, payout_id: UUID) -> payout.PayoutState:
         """A payout as its stream says."""

@@ -23,7 +23,7 @@ PARTNERS_MAX: Final = 3
 WORKERS_MAX: Final = 3
 CURRENCY: Final = "GBP"
 MINIMUM_MINOR: Final = 10_00
-WATCHED: Final = ("balances", "payouts")
+WATCHED: Final = ("balances", "directory", "payouts")
 """The views that drafting and the worker look at; the others would only cost time here."""
 
 

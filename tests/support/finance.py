@@ -16,7 +16,7 @@ from payouts import batches
 from payouts.accounts import ensure_destinations
 from payouts.batches import Batch, Payout
 from payouts.gateway import StripeGateway
-from payouts.outcomes import Outcome, Transfer, TransferIntent
+from payouts.outcomes import Account, Outcome, Transfer, TransferIntent
 from payouts.worker import PayoutWorker
 from projections import tables
 from projections.runner import Runner
@@ -138,6 +138,10 @@ class Finance:
         found = batches.load(self.ledger, batch.batch_id).payouts
         return next(p for p in found if partner_id in (None, p.partner_id))
 
+    def payouts(self, batch: Batch) -> tuple[Payout, ...]:
+        """All payouts of a batch, as they stand now."""
+        return batches.load(self.ledger, batch.batch_id).payouts
+
     def facts_of(self, payout: Payout) -> list[str]:
         """The names of a payout's facts."""
         return [type(r.fact).__name__ for r in self.ledger.history(payout.payout_id)]
@@ -196,19 +200,56 @@ class Cut:
         outcome = self._gateway.create_transfer(intent)
         return outcome if self._after is None else self._after(outcome)
 
+    def find_transfers(self, transfer_group: str, destination: str) -> list[Transfer]:
+        """As the gateway."""
+        return self._gateway.find_transfers(transfer_group, destination)
+
+    def account(self, account_id: str) -> Account:
+        """As the gateway."""
+        return self._gateway.account(account_id)
+
+    def platform_balance(self) -> dict[str, int]:
+        """As the gateway."""
+        return self._gateway.platform_balance()
+
 
 class Script:
-    """A gateway that never sends: it answers as told, one after the other, the last for ever."""
+    """A gateway that never sends: it answers as told, one after the other, the last for ever.
+
+    Its lists hold what is put into `listed`, its accounts are in order unless they stand in `restricted`,
+    and the platform has `balance`.
+    """
 
     def __init__(self, *outcomes: Outcome, before: Callable[[], None] = lambda: None) -> None:
         self._outcomes, self._before = list(outcomes), before
         self.intents: list[TransferIntent] = []
+        self.listed: list[Transfer] = []
+        self.restricted: set[str] = set()
+        self.balance = {"gbp": 0}
+        self.asked: list[str] = []
 
     def create_transfer(self, intent: TransferIntent) -> Outcome:
         """The next answer."""
         self.intents.append(intent)
         self._before()
         return self._outcomes.pop(0) if len(self._outcomes) > 1 else self._outcomes[0]
+
+    def find_transfers(self, transfer_group: str, destination: str) -> list[Transfer]:
+        """What is listed."""
+        self.asked.append(f"{transfer_group} {destination}")
+        return list(self.listed)
+
+    def account(self, account_id: str) -> Account:
+        """An account, in order or restricted."""
+        self.asked.append(account_id)
+        active = account_id not in self.restricted
+        reason = None if active else "requirements.past_due"
+        return Account(account_id, "GB", "gbp", active, active, reason, ())
+
+    def platform_balance(self) -> dict[str, int]:
+        """What the platform has."""
+        self.asked.append("balance")
+        return dict(self.balance)
 
 
 __all__ = ["CHECKER", "MAKER", "Cut", "Finance", "Killed", "Script", "day"]

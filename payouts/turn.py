@@ -1,0 +1,105 @@
+"""A worker's turn: what it may append while it holds a lease, and the payouts that it looks at then."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import structlog
+
+from ledger import payout
+from ledger.desk import PARTNER, PROGRAM
+from ledger.events.base import Fact
+from ledger.events.payout import PayoutDrafted
+from ledger.partner import PartnerState
+from ledger.payout import PayoutState
+from ledger.payout_batch import BatchState
+from ledger.program import ProgramState
+from ledger.store.application import Change, Ledger
+from payouts.batches import BATCH, PAYOUT
+from payouts.leases import Lease, Leases
+
+_log = structlog.get_logger(__name__)
+BY: Final = "payouts"
+
+
+class At(NamedTuple):
+    """A payout as it stands, and the version of its stream that says so."""
+
+    payout_id: UUID
+    state: PayoutState
+    version: int
+
+    @property
+    def draft(self) -> PayoutDrafted:
+        """What was approved."""
+        return payout.drafted(self.state)
+
+    def after(self, facts: Sequence[Fact]) -> "At":
+        """The payout after facts that were appended to it."""
+        state = self.state
+        for fact in facts:
+            state = payout.evolve(state, fact)
+        return At(self.payout_id, state, self.version + len(facts))
+
+
+class Around(NamedTuple):
+    """What payouts depend on besides their accounts: their programs, partners and batches."""
+
+    programs: dict[UUID, ProgramState | None]
+    partners: dict[UUID, PartnerState | None]
+    batches: dict[UUID, BatchState]
+
+    def holds(self, draft: PayoutDrafted) -> bool:
+        """Whether nothing may be sent now: the partner's payouts are held, or the batch is paused."""
+        partner = self.partners[draft.partner_id]
+        return (partner is not None and bool(partner.payout_holds)) or self.is_paused(draft)
+
+    def us_source(self, draft: PayoutDrafted) -> bool:
+        """Whether the program pays out income from the US."""
+        program = self.programs[draft.program_id]
+        return program is not None and program.payouts.us_source
+
+    def is_paused(self, draft: PayoutDrafted) -> bool:
+        """Whether no more of the payout's batch is sent now."""
+        return self.batches[draft.batch_id].paused is not None
+
+
+def load(ledger: Ledger, payouts: Sequence[UUID]) -> list[At]:
+    """Payouts from their streams, in this order; those that nobody drafted are left out."""
+    found = ledger.load_many(payouts, PAYOUT)
+    return [At(p, at.state, at.version) for p, at in found.items() if at.state.draft is not None]
+
+
+def load_around(ledger: Ledger, drafts: Iterable[PayoutDrafted]) -> Around:
+    """The programs, partners and batches of payouts, from their streams."""
+    of = list(drafts)
+    programs = ledger.load_many(list({draft.program_id for draft in of}), PROGRAM)
+    partners = ledger.load_many(list({draft.partner_id for draft in of}), PARTNER)
+    batches = ledger.load_many(list({draft.batch_id for draft in of}), BATCH)
+    return Around(
+        {program_id: at.state for program_id, at in programs.items()},
+        {partner_id: at.state for partner_id, at in partners.items()},
+        {batch_id: at.state for batch_id, at in batches.items()},
+    )
+
+
+class Turn:
+    """Appends under a lease: each asks within its transaction whether the lease still holds."""
+
+    def __init__(self, ledger: Ledger, leases: Leases, lease: Lease) -> None:
+        self._ledger, self._leases = ledger, leases
+        self.lease = lease
+
+    def keep(self) -> None:
+        """Renew the lease in time. Raises LeaseLost."""
+        self.lease = self._leases.renewed(self.lease)
+
+    def append(self, changes: Sequence[Change]) -> bool:
+        """Store changes, all or none; False when one lost a race. Raises LeaseLost."""
+        return self._ledger.append(changes, by=BY, within=self._leases.fence(self.lease)) is not None
+
+    def append_units(self, units: Sequence[Sequence[Change]]) -> bool:
+        """As `append`, several at once: all of them or none."""
+        if not units:
+            return True
+        return self.append([change for unit in units for change in unit])

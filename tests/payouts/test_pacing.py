@@ -1,0 +1,199 @@
+"""The pace: requests by the second, how many at once, how long to wait; and what a worker makes of it."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from payouts.outcomes import Confirmed, Outcome, RetryLater, TransferIntent
+from payouts.pacing import Buckets, Concurrency, Portion, TokenBucket, Waits
+from payouts.worker import Options
+from tests.support.finance import Finance, Script
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self):
+        self.now = NOW
+
+    def __call__(self):
+        return self.now
+
+    def forward(self, **span):
+        self.now += timedelta(**span)
+
+
+def test_no_second_has_more_requests_than_allowed():
+    """In any second, wherever it begins; the bucket says when the next one may go out."""
+    clock = Clock()
+    bucket = TokenBucket(3, clock)
+    went_out = []
+    for _ in range(400):
+        if bucket.take():
+            went_out.append(clock.now)
+        clock.forward(milliseconds=10)
+
+    in_a_second = [sum(start <= t < start + timedelta(seconds=1) for t in went_out) for start in went_out]
+    assert max(in_a_second) == 3
+    assert len(went_out) == 12
+    assert TokenBucket(None, clock).take() is True
+
+
+def test_a_bucket_that_ran_out_says_how_long():
+    """And each endpoint has one of its own."""
+    clock = Clock()
+    buckets = Buckets(1, clock)
+    assert [buckets.take("create"), buckets.take("create"), buckets.take("list")] == [True, False, True]
+    clock.forward(milliseconds=400)
+
+    assert buckets.pause_after() == timedelta(milliseconds=600)
+    assert buckets.is_empty("create")
+    assert not buckets.is_empty("account")
+    clock.forward(milliseconds=600)
+    assert buckets.pause_after() == timedelta(0)
+
+
+def test_concurrency_is_halved_by_429_and_grows_by_one():
+    """Those that were sent together count once; after as many answers as may be at once one more may."""
+    pace = Concurrency(16)
+    for _ in range(5):
+        pace.too_many(0)
+    assert (pace.limit, pace.cuts) == (8, 1)
+    for _ in range(6):
+        pace.too_many(pace.cuts)
+    assert pace.limit == 1
+    for _ in range(1 + 2 + 3):
+        pace.answered()
+    assert pace.limit == 4
+    for _ in range(1_000):
+        pace.answered()
+    assert pace.limit == 16
+
+
+def test_a_portion_doubles_while_all_goes_well():
+    """One at first, and one after trouble."""
+    portion = Portion(5)
+    sizes = [portion.size]
+    for _ in range(3):
+        portion.went_well()
+        sizes.append(portion.size)
+    portion.went_badly()
+
+    assert [*sizes, portion.size] == [1, 2, 4, 5, 1]
+
+
+def test_each_wait_is_twice_the_last():
+    """Up to a limit, and as long as was asked for at least; what is forgotten begins anew."""
+    clock = Clock()
+    waits = Waits(clock, first=timedelta(seconds=1), most=timedelta(seconds=6))
+    spans = []
+    for _ in range(4):
+        waits.wait("a")
+        start = clock.now
+        while waits.is_waiting("a"):
+            clock.forward(seconds=1)
+        spans.append((clock.now - start).seconds)
+    waits.wait("b", least=timedelta(seconds=3))
+    waits.keep({"b"})
+
+    assert spans == [1, 2, 4, 6]
+    assert waits.is_waiting("b")
+    assert not waits.knows("a")
+
+
+# What a worker makes of it
+
+
+class Busy:
+    """A provider that makes transfers in threads, and counts how many are with it at once."""
+
+    def __init__(self, *, at_most: int = 100) -> None:
+        self.script = Script(Confirmed("tr_0"))
+        self.at_most = at_most
+        self.now = 0
+        self.peak = 0
+        self.refused = 0
+        self.made: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._full = threading.Event()
+
+    def __getattr__(self, name):
+        return getattr(self.script, name)
+
+    def create_transfer(self, intent: TransferIntent) -> Outcome:
+        """Slow, and busy above a limit."""
+        with self._lock:
+            self.now += 1
+            self.peak = max(self.peak, self.now)
+            busy = self.now > self.at_most
+            self.refused += busy
+        self._full.wait(0.01)
+        with self._lock:
+            self.now -= 1
+            if busy:
+                return RetryLater(after_s=1)
+            self.made[intent.idempotency_key] = self.made.get(intent.idempotency_key, 0) + 1
+            return Confirmed(f"tr_{len(self.made)}")
+
+
+@pytest.fixture
+def finance(sqlite_database_url, stripe_gateway):
+    """Which database it is makes no difference to the pace."""
+    department = Finance(sqlite_database_url, stripe_gateway)
+    yield department
+    department.close()
+
+
+@pytest.fixture
+def many(finance):
+    """A batch of 12 payouts."""
+    for number in range(12):
+        finance.partner(f"p{number}", available_minor=10_00 + number)
+    return finance.approved()
+
+
+def test_several_transfers_are_on_their_way_at_once(finance, many):
+    """In threads, each sent once and recorded; fewer commits than transfers."""
+    provider = Busy()
+    worker = finance.worker(provider, options=Options(concurrency=6, shards=1))
+
+    assert finance.pay(worker) == 12
+
+    assert 1 < provider.peak <= 6
+    assert set(provider.made.values()) == {1}
+    assert len({p.transfer_id for p in finance.payouts(many)}) == 12
+    finance.check_zero_sum()
+
+
+def test_fewer_are_sent_at_once_after_429(finance, many):
+    """All are paid in the end, each once."""
+    provider = Busy(at_most=2)
+    worker = finance.worker(provider, options=Options(concurrency=8, shards=1))
+
+    for _ in range(40):
+        finance.pay(worker)
+        finance.later(seconds=10)
+
+    assert provider.refused
+    assert worker._sending.concurrency.limit < 8
+    assert len(provider.made) == 12
+    assert set(provider.made.values()) == {1}
+    assert {p.status for p in finance.payouts(many)} == {"confirmed"}
+
+
+def test_a_step_never_sleeps_and_sends_no_more_than_the_second_allows(finance, many):
+    """What has no token waits for a later step, its intent recorded or not."""
+    worker = finance.worker(gateway := Script(Confirmed("tr_1")), options=Options(per_s=3, shards=1))
+    sent = []
+    for _ in range(6):
+        finance.pay(worker)
+        sent.append(len(gateway.intents))
+        finance.later(milliseconds=500)
+
+    assert sent == [3, 3, 6, 6, 9, 9]
+    while finance.pay(worker) or len(gateway.intents) < 12:
+        finance.later(seconds=1)
+    assert {p.status for p in finance.payouts(many)} == {"confirmed"}
