@@ -16,6 +16,7 @@ from ledger.payout_batch import BatchState
 from ledger.program import ProgramState
 from ledger.store.application import Change, Ledger
 from payouts.batches import BATCH, PAYOUT
+from payouts.eligibility import STRIPE
 from payouts.leases import Lease, Leases
 
 _log = structlog.get_logger(__name__)
@@ -65,9 +66,16 @@ class Around(NamedTuple):
 
 
 def load(ledger: Ledger, payouts: Sequence[UUID]) -> list[At]:
-    """Payouts from their streams, in this order; those that nobody drafted are left out."""
+    """Payouts from their streams, in this order; those that nobody drafted are left out.
+
+    So are those that another provider pays: nothing of them goes through this gateway, whatever a view says.
+    """
     found = ledger.load_many(payouts, PAYOUT)
-    return [At(p, at.state, at.version) for p, at in found.items() if at.state.draft is not None]
+    return [
+        At(payout_id, at.state, at.version)
+        for payout_id, at in found.items()
+        if at.state.draft is not None and at.state.draft.provider == STRIPE
+    ]
 
 
 def load_around(ledger: Ledger, drafts: Iterable[PayoutDrafted]) -> Around:
