@@ -24,8 +24,8 @@ from ledger.store.application import ATTEMPTS_MAX, Change, Decider, Ledger, Load
 CONVERSION: Final = Decider(conversion.INITIAL, conversion.evolve)
 PROGRAM: Final = Decider(program.INITIAL, program.evolve)
 BATCH_ITEMS_MAX: Final = 10_000
-PART_ITEMS: Final = 5_000
-"""How many items of a batch are written at once."""
+PART_ITEMS: Final = 2_500
+"""How many items of a batch are decoded, decided and sent to be written at once."""
 _NEW: Final = frozenset[type]((RecordSale, RecordRenewal, RecordUsage, RecordSignup, RecordMilestone))
 
 
@@ -61,6 +61,8 @@ class Unreadable(Refusal):
 
 
 Item = ConversionCommand | ItemProblem
+Unread = bytes | msgspec.Raw
+"""The JSON of an item that nobody has decoded yet."""
 
 _decoder: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(ConversionCommand)
 _raw_items: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -127,8 +129,8 @@ def problem_of(error: Exception) -> Problem:
     return Problem("InvalidField", detail, pointer)
 
 
-def decode_array(body: bytes) -> list[Item]:
-    """The items of a JSON array. Refuses what is no array, or is too long."""
+def split_array(body: bytes) -> list[Unread]:
+    """The items of a JSON array, unread. Refuses what is no array, or is too long."""
     try:
         raw = _raw_items.decode(body)
     except RecursionError:
@@ -136,14 +138,14 @@ def decode_array(body: bytes) -> list[Item]:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Unreadable(f"the body is no JSON array: {error}") from None
     _check_count(len(raw))
-    return [decode_item(item) for item in raw]
+    return cast("list[Unread]", raw)
 
 
-def decode_ndjson(body: bytes) -> list[Item]:
-    """The items of a body of one JSON document a line; empty lines are passed over."""
-    lines = [line for line in body.split(b"\n") if line.strip()]
+def split_ndjson(body: bytes) -> list[Unread]:
+    """The items of a body of one JSON document a line, unread; empty lines are passed over."""
+    lines: list[Unread] = [line for line in body.split(b"\n") if line.strip()]
     _check_count(len(lines))
-    return [decode_item(line) for line in lines]
+    return lines
 
 
 def _check_count(count: int) -> None:
@@ -175,8 +177,11 @@ class Intake:
         self._ledger = ledger
         self._currencies: dict[int, str] = {}  # by the program's id as a number; they never change
 
-    def record(self, items: Sequence[Item], *, by: str) -> list[ItemResult]:
-        """Record items; each is answered for itself, in order. The answer comes after the commit."""
+    def record(self, items: Sequence[Item | Unread], *, by: str) -> list[ItemResult]:
+        """Record items; each is answered for itself, in order. The answer comes after the commit.
+
+        What is unread is decoded when its turn comes: while the database writes what stands before it.
+        """
         results: list[ItemResult | None] = [None] * len(items)
         others = self._record_fresh(items, results, by)
         for _ in range(ATTEMPTS_MAX):
@@ -188,7 +193,9 @@ class Intake:
                 results[index] = _refused(LostRace("others changed the conversion at the same time"))
         return [result for result in results if result is not None]
 
-    def _record_fresh(self, items: Sequence[Item], results: list[ItemResult | None], by: str) -> list[_Try]:
+    def _record_fresh(
+        self, items: Sequence[Item | Unread], results: list[ItemResult | None], by: str
+    ) -> list[_Try]:
         """Conversions as if never seen: the insert tells. Gives back the others, to be decided upon history.
 
         A large batch is sent in parts: while the database writes one, the next is made ready.
@@ -228,8 +235,10 @@ class Intake:
                     results[sent.index] = ItemResult("new", sent.stream_id, positions[0])
         return self._by_stream(later)
 
-    def _placed(self, index: int, item: Item, results: list[ItemResult | None]) -> _Sent | None:
+    def _placed(self, index: int, item: Item | Unread, results: list[ItemResult | None]) -> _Sent | None:
         """Where an item belongs; None where it can be answered at once."""
+        if isinstance(item, bytes | msgspec.Raw):
+            item = decode_item(item)
         if isinstance(item, ItemProblem):
             results[index] = ItemResult("invalid", problem=item.problem)
             return None

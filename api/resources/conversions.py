@@ -3,6 +3,7 @@
 No schema runs here: ledger.intake decodes the raw bytes once, typed, and that is the validation.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -31,7 +32,16 @@ from api.schemas.fields import page_of
 from api.services import Resource
 from api.waiting import asked_s, until_rewarded
 from ledger.commands import ConversionCommand
-from ledger.intake import CONVERSION, Item, ItemProblem, ItemResult, decode_array, decode_item, decode_ndjson
+from ledger.intake import (
+    CONVERSION,
+    Item,
+    ItemProblem,
+    ItemResult,
+    Unread,
+    decode_item,
+    split_array,
+    split_ndjson,
+)
 from projections import queries
 
 CONVERSION_SCHEMA: Final = ConversionSchema()
@@ -184,13 +194,13 @@ def _one(req: falcon.Request) -> Item:
     return decode_item(raw)
 
 
-def _many(req: falcon.Request) -> list[Item]:
+def _many(req: falcon.Request) -> Sequence[Item | Unread]:
     raw, media_type = req.context.raw, req.context.media_type
     if not raw.strip():
         raise HttpProblem("missing-body", "this request needs items")
     if media_type == cloudevents.BATCHED:
         return cloudevents.decode_batched(raw)
-    return decode_ndjson(raw) if media_type in NDJSON else decode_array(raw)
+    return split_ndjson(raw) if media_type in NDJSON else split_array(raw)
 
 
 def _taken(command: ConversionCommand, conversion_id: UUID) -> dict[str, Any]:

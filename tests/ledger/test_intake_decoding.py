@@ -16,9 +16,9 @@ from ledger.intake import (
     TooManyItems,
     Unreadable,
     convert_item,
-    decode_array,
     decode_item,
-    decode_ndjson,
+    split_array,
+    split_ndjson,
 )
 from tests.support.world import day
 
@@ -153,7 +153,7 @@ class TestDecoding:
     @given(st.binary(max_size=60))
     def test_any_bytes_are_read_or_refused(self, body):
         assert isinstance(decode_item(body), ItemProblem)
-        assert all(isinstance(item, ItemProblem) for item in decode_ndjson(body))
+        assert all(isinstance(decode_item(item), ItemProblem) for item in split_ndjson(body))
 
     @given(st.sampled_from(sorted(SALE)), st.binary(max_size=20))
     def test_any_bytes_in_place_of_a_value_are_read_or_refused(self, name, junk):
@@ -162,32 +162,34 @@ class TestDecoding:
         assert isinstance(decode_item(body), ConversionCommand | ItemProblem)
 
     def test_an_array_is_read_item_by_item(self):
-        items = decode_array(f'[{text()}, 7, {text(amount_minor=0)}, "\udcff"]'.encode("utf-8", "replace"))
+        body = f'[{text()}, 7, {text(amount_minor=0)}, "\udcff"]'.encode("utf-8", "replace")
+
+        items = [decode_item(item) for item in split_array(body)]
 
         assert isinstance(items[0], RecordSale)
         assert [problem(item).pointer for item in items[1:]] == ["", "/amount_minor", ""]
-        assert decode_array(b" [ ] ") == []
+        assert split_array(b" [ ] ") == []
 
     @pytest.mark.parametrize("body", [b"", b"{}", b"[1,", b"[NaN]", b"\xff", b"1", b"[" * 100_000, b"[1] 2"])
     def test_what_is_no_array_is_refused_as_a_whole(self, body):
         with pytest.raises(Unreadable):
-            decode_array(body)
+            split_array(body)
 
     def test_lines_are_read_one_by_one_and_empty_ones_passed_over(self):
         body = f"{text()}\r\n\n   \n{{\n{text(kind='gift')}\n".encode()
 
-        items = decode_ndjson(body)
+        items = [decode_item(line) for line in split_ndjson(body)]
 
         assert isinstance(items[0], RecordSale)
         assert [problem(item).type for item in items[1:]] == ["Unreadable", "InvalidField"]
-        assert decode_ndjson(b"\n\n") == []
+        assert split_ndjson(b"\n\n") == []
 
     def test_a_batch_has_a_limit_on_its_items(self):
-        assert len(decode_array(b"[" + b",".join([b"1"] * BATCH_ITEMS_MAX) + b"]")) == BATCH_ITEMS_MAX
-        for decode, body in (
-            (decode_array, b"[" + b",".join([b"1"] * (BATCH_ITEMS_MAX + 1)) + b"]"),
-            (decode_ndjson, b"1\n" * (BATCH_ITEMS_MAX + 1)),
+        assert len(split_array(b"[" + b",".join([b"1"] * BATCH_ITEMS_MAX) + b"]")) == BATCH_ITEMS_MAX
+        for split, body in (
+            (split_array, b"[" + b",".join([b"1"] * (BATCH_ITEMS_MAX + 1)) + b"]"),
+            (split_ndjson, b"1\n" * (BATCH_ITEMS_MAX + 1)),
         ):
             with pytest.raises(TooManyItems) as refused:
-                decode(body)
+                split(body)
             assert refused.value.details == {"limit": BATCH_ITEMS_MAX}
