@@ -41,7 +41,7 @@ def linked_facts(
     """The partner's money goes to this account from now on, which stood like that when it was looked at."""
     link = LinkPayoutAccount(partner_id=partner_id, destination=account.account_id, provider=PROVIDER)
     linked = partner.decide(link, state, now=now)
-    after = _after(state, linked)
+    after = after_facts(state, linked)
     return [*linked, *seen_facts(after, partner_id, account, seen_at=seen_at, now=now)]
 
 
@@ -67,7 +67,7 @@ def seen_facts(
         effective_at=seen_at,
     )
     facts = partner.decide(see, state, now=now)
-    after = _after(state, facts)
+    after = after_facts(state, facts)
     seen = after.account_seen(PROVIDER)
     wanted = {} if seen is None else account_holds(seen)
     for cause in ACCOUNT_HOLDS:
@@ -80,7 +80,8 @@ def seen_facts(
     return facts
 
 
-def _after(state: PartnerState, facts: Sequence[Fact]) -> PartnerState:
+def after_facts(state: PartnerState, facts: Sequence[Fact]) -> PartnerState:
+    """The partner after facts that were added to it."""
     after: PartnerState | None = state
     for fact in facts:
         after = partner.evolve(after, fact)

@@ -12,10 +12,9 @@ from ledger import partner, payout_batch
 from ledger.commands import ResumePartnerPayouts
 from ledger.desk import PARTNER
 from ledger.money import Money
-from ledger.partner import PartnerState
 from ledger.store.application import Change, Ledger
 from payouts import worklist
-from payouts.accounts import seen_facts
+from payouts.accounts import after_facts, seen_facts
 from payouts.batches import BATCH
 from payouts.causes import ACCOUNT_CAUSES
 from payouts.currencies import to_stripe_minor
@@ -140,10 +139,7 @@ class Clearing:
             facts += partner.decide(wish, state, now=now)
         if not facts or not turn.append([Change(partner_id, version, facts)]):
             return 0
-        after: PartnerState | None = state
-        for fact in facts:
-            after = partner.evolve(after, fact)
-        if after is None or ACCOUNT_HOLDS & set(after.payout_holds):
+        if ACCOUNT_HOLDS & set(after_facts(state, facts).payout_holds):
             return 0
         self._cleared("partner_resumed")
         return 1

@@ -9,7 +9,7 @@ import structlog
 
 from ledger.refusals import DatabaseOlderThanProvider, PayoutsAreFrozen, Refusal
 from ledger.store.application import Ledger
-from ledger.store.database import DatabaseUnavailable
+from payouts.loop import run_turns
 from payouts.outcomes import GatewayError
 from payouts.restore_check import Transfers, gate, refuse_after_restore, refuse_when_frozen
 
@@ -26,8 +26,8 @@ LOOK_S: Final = 1.0
 class Worker(Protocol):
     """What stands behind the gate."""
 
-    def step(self, stop: threading.Event | None = None) -> int:
-        """Work a little; end early when told to stop."""
+    def turn(self, stop: threading.Event | None = None, *, idle_s: float) -> float:
+        """Work a little, end early when told to stop: for how many seconds to wait then."""
         ...
 
 
@@ -58,22 +58,15 @@ class Gate:
     def run(self, stop: threading.Event, *, idle_s: float = 0.5) -> None:
         """Work until told to stop, while the gate is open."""
         guarded = _StopOrFreeze(stop, lambda: gate(self._ledger).frozen is not None)
-        while not stop.is_set():
-            wait_s = self._turn(guarded, idle_s)
-            if wait_s:
-                stop.wait(wait_s)
+        run_turns(stop, lambda: self._turn(guarded, idle_s), away_s=AWAY_S)
 
     def _turn(self, guarded: threading.Event, idle_s: float) -> float:
-        """One look and one step: how long to wait after it."""
+        """One look, and the worker's turn: how long to wait after it."""
         try:
-            if self.closed() is not None:
-                return WAIT_S
-            return 0 if self._worker.step(guarded) else idle_s
-        except DatabaseUnavailable as error:
-            _log.warning("database unavailable", error=str(error))
+            return WAIT_S if self.closed() is not None else self._worker.turn(guarded, idle_s=idle_s)
         except GatewayError as error:
             _log.warning("provider not asked: nothing is sent before", outcome=repr(error.outcome))
-        return AWAY_S
+            return AWAY_S
 
 
 class _StopOrFreeze(threading.Event):

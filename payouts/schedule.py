@@ -24,6 +24,7 @@ from ledger.refusals import NothingToPay
 from ledger.store.application import Ledger
 from ledger.store.database import DatabaseUnavailable
 from payouts import batches, candidates
+from payouts.loop import run_turns
 from projections import position
 from projections.view import position_name
 from projections.views import VIEWS
@@ -87,15 +88,18 @@ class PayoutScheduler:
         self._done: dict[UUID, DueDate] = {}
 
     def run(self, stop: threading.Event, *, idle_s: float = LOOK_S) -> None:
-        """Look until told to stop; a database that is away is waited for, other trouble logged."""
-        while not stop.is_set():
+        """Look until told to stop; trouble is logged."""
+
+        def turn() -> float:
             try:
                 self.step()
-            except DatabaseUnavailable as error:
-                _log.warning("database unavailable", error=str(error))
+            except DatabaseUnavailable:
+                raise
             except Exception:
                 _log.exception("schedule failed")
-            stop.wait(idle_s)
+            return idle_s
+
+        run_turns(stop, turn, away_s=idle_s)
 
     def step(self) -> int:
         """Look once at every calendar: how many dates were dealt with."""

@@ -26,6 +26,7 @@ from payouts.clearing import Asked, Clearing
 from payouts.eligibility import STRIPE
 from payouts.gateway import GatewayError
 from payouts.leases import LEASE_FOR, SHARDS, LeaseLost, Leases, shard_of
+from payouts.loop import run_turns
 from payouts.opening import OPENABLE, Opening, transfer_body
 from payouts.outcomes import Confirmed
 from payouts.pacing import Buckets, Portion, Waits
@@ -105,18 +106,16 @@ class PayoutWorker:
     # Turns
 
     def run(self, stop: threading.Event, *, idle_s: float = 0.5) -> None:
-        """Work until told to stop; a database that is away is waited for."""
-        while not stop.is_set():
-            try:
-                done = self.step(stop)
-            except DatabaseUnavailable as error:
-                _log.warning("database unavailable", error=str(error))
-                done = 0
-            pause_s = self._buckets.pause_after().total_seconds()
-            if pause_s:
-                stop.wait(max(pause_s, idle_s / 2))  # some at once are cheaper than one by one
-            elif not done:
-                stop.wait(idle_s)
+        """Work until told to stop."""
+        run_turns(stop, lambda: self.turn(stop, idle_s=idle_s), away_s=idle_s)
+
+    def turn(self, stop: threading.Event | None = None, *, idle_s: float) -> float:
+        """A step: how many seconds to wait after it, by the provider's pace and by what there is to do."""
+        done = self.step(stop)
+        pause_s = self._buckets.pause_after().total_seconds()
+        if pause_s:
+            return max(pause_s, idle_s / 2)  # some at once are cheaper than one by one
+        return 0 if done else idle_s
 
     def close(self) -> None:
         """End the threads, once what they sent was answered."""

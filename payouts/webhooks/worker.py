@@ -17,6 +17,7 @@ from ledger.store.database import DatabaseUnavailable
 from payouts import candidates
 from payouts.eligibility import ACCOUNT_HOLDS
 from payouts.eligibility import STRIPE as PROVIDER
+from payouts.loop import run_turns
 from payouts.outcomes import GatewayError, NotSent, Rejected, RetryLater
 from payouts.webhooks.events import Subject, subject
 from payouts.webhooks.handlers import ForHuman, Handlers, Provider, Result, TooEarly
@@ -59,15 +60,8 @@ class WebhookWorker:
         self.counts: Counter[str] = Counter()
 
     def run(self, stop: threading.Event, *, idle_s: float = 0.5) -> None:
-        """Work until told to stop; a database that is away is waited for."""
-        while not stop.is_set():
-            try:
-                done = self.step(stop)
-            except DatabaseUnavailable as error:
-                _log.warning("database unavailable", error=str(error))
-                done = 0
-            if not done:
-                stop.wait(idle_s)
+        """Work until told to stop."""
+        run_turns(stop, lambda: 0 if self.step(stop) else idle_s, away_s=idle_s)
 
     def step(self, stop: threading.Event | None = None) -> int:
         """Work on one batch of what is due: how many events got on. Never sleeps."""

@@ -1,23 +1,58 @@
-"""One stand-in for Stripe for all tests of the room, and a finance department on each database."""
+"""Stand-ins for Stripe, clients that hold every call against its types, and a finance department."""
 
 from collections.abc import Iterator
 
 import pytest
+import stripe
 
 from payouts.gateway import StripeGateway
 from tests.support.connected import Connected
 from tests.support.finance import Finance
+from tests.support.in_process_stripe import InProcessStripe
 from tests.support.stripe_process import running_stripe
+from tests.support.stripe_schemas import call_mistakes
+from tests.support.stripe_sdk import connect
 from tests.support.stripe_watch import every_call_fits_stripes_types, stripe_is_watched
 
 __all__ = ["every_call_fits_stripes_types", "stripe_is_watched"]
 
 
 @pytest.fixture(scope="module")
-def stripe_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StripeGateway]:
-    """A gateway to a stand-in that holds test money."""
-    with running_stripe(tmp_path_factory.mktemp("stripe")) as address:
-        yield StripeGateway("sk_test_standin", address)
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where a stand-in that holds test money listens: one for each module."""
+    with running_stripe(tmp_path_factory.mktemp("stripe")) as base_url:
+        yield base_url
+
+
+@pytest.fixture(scope="module")
+def stripe_gateway(address: str) -> StripeGateway:
+    """A gateway to it."""
+    return StripeGateway("sk_test_standin", address)
+
+
+@pytest.fixture
+def client(address: str) -> Iterator[stripe.StripeClient]:
+    """A client of it, of which every call is held against the schemas."""
+    wrong: list[str] = []
+    yield connect(address, wrong)
+
+    assert wrong == []
+
+
+@pytest.fixture
+def standin() -> InProcessStripe:
+    """A stand-in without a process."""
+    return InProcessStripe()
+
+
+@pytest.fixture
+def in_process_client(standin: InProcessStripe) -> Iterator[stripe.StripeClient]:
+    """A client of that one; its books balance in the end, too."""
+    wrong: list[str] = []
+    yield standin.sdk(lambda response: wrong.extend(call_mistakes(response)))
+
+    assert wrong == []
+    assert standin.books()["balanced"] is True
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The gateway: what is sent, what comes back, and what each failure of the SDK means, on real sockets."""
 
 import uuid
-from collections.abc import Iterator
 
 import pytest
 import stripe
@@ -20,17 +19,11 @@ from payouts.gateway import (
     UnsendableIntent,
 )
 from tests.support.scripted_server import scripted
-from tests.support.stripe_process import books, held, play_faults, running_stripe
+from tests.support.stripe_process import books, held, play_faults
 from tests.support.transfers import intent
 
 KEY = "sk_test_gateway"
 TRANSFERS = "POST /v1/transfers"
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_stripe(tmp_path_factory.mktemp("stripe")) as base_url:
-        yield base_url
 
 
 @pytest.fixture(scope="module")

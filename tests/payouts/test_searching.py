@@ -12,12 +12,7 @@ from payouts.outcomes import Confirmed, Transfer, Unknown
 from payouts.recording import Heard, Recording
 from payouts.steps import nothing
 from payouts.turn import Turn, load
-from tests.support.finance import Cut, Killed, Script
-
-
-def die(*_):
-    """The process ends here."""
-    raise Killed
+from tests.support.finance import Cut, Killed, Script, die
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,22 +19,6 @@ from payouts.simulator.store import Store
 from tests.support.stripe_process import books, held, running_stripe
 from tests.support.stripe_schemas import PUBLISHED, answer_mistakes, fixtures, mistakes
 from tests.support.stripe_sdk import KEY, a_transfer, an_account, connect, error_of
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_stripe(tmp_path_factory.mktemp("stripe")) as base_url:
-        yield base_url
-
-
-@pytest.fixture
-def client(address: str) -> Iterator[stripe.StripeClient]:
-    """A client of which every answer is held against the schemas."""
-    wrong: list[str] = []
-    yield connect(address, wrong)
-
-    assert wrong == []
-
 
 # The answers
 

@@ -3,7 +3,6 @@
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 
 import pytest
 import stripe
@@ -11,23 +10,8 @@ import stripe
 from payouts.simulator.app import create_app
 from payouts.simulator.faults import Faults
 from payouts.simulator.store import Store
-from tests.support.stripe_process import held, play_faults, running_stripe
+from tests.support.stripe_process import held, play_faults
 from tests.support.stripe_sdk import KEY, a_transfer, an_account, connect, error_of, replayed
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_stripe(tmp_path_factory.mktemp("stripe")) as base_url:
-        yield base_url
-
-
-@pytest.fixture
-def client(address: str) -> Iterator[stripe.StripeClient]:
-    """A client of which every answer is held against the schemas."""
-    wrong: list[str] = []
-    yield connect(address, wrong)
-
-    assert wrong == []
 
 
 def test_the_same_key_gives_the_same_transfer_and_moves_money_once(client, address):

@@ -1,7 +1,6 @@
 """What only the process of the stand-in has: control addresses, a clock that stays moved, files of before."""
 
 import sqlite3
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,21 +13,6 @@ from tests.support.stripe_process import books, held, running_stripe, sim
 from tests.support.stripe_sdk import a_transfer, an_account, connect
 
 DAY_S = 24 * 3600
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_stripe(tmp_path_factory.mktemp("stripe")) as base_url:
-        yield base_url
-
-
-@pytest.fixture
-def client(address: str) -> Iterator[stripe.StripeClient]:
-    """A client of which every call is held against the schemas."""
-    wrong: list[str] = []
-    yield connect(address, wrong)
-
-    assert wrong == []
 
 
 def test_the_clock_moves_everything(client, address):

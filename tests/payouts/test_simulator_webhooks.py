@@ -47,11 +47,6 @@ class Inbox:
         return [json.loads(delivery.body)["type"] for delivery in self.came[seen:]]
 
 
-@pytest.fixture
-def standin() -> InProcessStripe:
-    return InProcessStripe()
-
-
 def opened(standin: InProcessStripe, delivery: Delivery, secret: str) -> stripe.Event:
     """The event as the SDK checks and opens it, at the stand-in's time."""
     stripe.WebhookSignature.verify_header(

@@ -8,7 +8,7 @@ from ledger.events.payout import PayoutCanceled, PayoutIntentRecorded
 from ledger.refusals import NothingToPay
 from payouts import currencies
 from payouts.outcomes import API_VERSION, Confirmed, NotSent, Rejected, RetryLater, Unknown
-from tests.support.finance import Cut, Killed, Script
+from tests.support.finance import Cut, Killed, Script, die
 
 CONFIRMED_FACTS = [
     "PayoutDrafted",
@@ -17,11 +17,6 @@ CONFIRMED_FACTS = [
     "TransferSent",
     "TransferConfirmed",
 ]
-
-
-def die(*_):
-    """The process ends here."""
-    raise Killed
 
 
 def canceled_reason(finance, payout):

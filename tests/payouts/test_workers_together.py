@@ -15,8 +15,8 @@ from ledger.store.application import Ledger
 from ledger.store.database import Database
 from payouts.outcomes import RetryLater, TransferIntent, Unknown
 from payouts.worker import PayoutWorker
-from tests.payouts.test_worker import CONFIRMED_FACTS, die
-from tests.support.finance import Cut, Killed
+from tests.payouts.test_worker import CONFIRMED_FACTS
+from tests.support.finance import Cut, Killed, die
 from tests.support.stripe_process import play_faults
 
 
