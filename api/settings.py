@@ -9,14 +9,13 @@ from environs import Env, EnvValidationError
 from marshmallow import ValidationError
 from marshmallow.validate import Length, OneOf, Range
 
+from api.standin_secret import standin_webhook_secret
 from ledger.store.database import engine_url
 from payouts.connected import AccountsApi
 from payouts.pacing import LIVE_PER_S, TEST_PER_S
 
 STANDIN_KEY: Final = "sk_test_standin"
 """Stands for a Stripe key where none is given: the key of the stand-in that `revshare up` starts."""
-STANDIN_WEBHOOK_SECRET: Final = "whsec_standin"
-"""What the stand-in signs its webhooks with. Whoever knows it can only make us look at the stand-in."""
 
 
 class InvalidSettings(Exception):
@@ -53,9 +52,12 @@ class Settings:
 
     @property
     def webhook_secrets(self) -> tuple[str, ...]:
-        """What a webhook may be signed with: several while one takes the place of another."""
+        """What a webhook may be signed with: several while one takes the place of another.
+
+        That of the stand-in is kept in `var`, and made when it is asked for first.
+        """
         if not self.stripe_webhook_secrets and self.uses_standin:
-            return (STANDIN_WEBHOOK_SECRET,)
+            return (standin_webhook_secret(self.var),)
         return self.stripe_webhook_secrets
 
     @property

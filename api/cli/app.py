@@ -1,6 +1,7 @@
 """The commands of `revshare`, put together."""
 
 from importlib.metadata import version as installed_version
+from typing import Final
 
 import typer
 
@@ -28,6 +29,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # a plain traceback can be searched for, and shows no values
 )
 
+PASSED_ON: Final = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+"""For a command that hands every option on, `--help` included."""
+
 
 def migrate() -> None:
     """Bring the database to the newest schema. Safe to run at any time, and several times."""
@@ -38,6 +42,11 @@ def migrate() -> None:
     except DatabaseUnavailable as error:
         fail(parts.first_line(error), hint="is it running? is DATABASE_URL right?")
     say(f"migrated: {', '.join(pending)}" if pending else "nothing to do: the database is up to date")
+
+
+def simulator(context: typer.Context) -> None:
+    """Run the Stripe stand-in alone. It takes the options of `python -m payouts.simulator`, too."""
+    parts.simulator(context.args)
 
 
 def version() -> None:
@@ -59,5 +68,5 @@ app.command()(doctor)
 app.command(rich_help_panel="Single parts")(parts.serve)
 app.command(rich_help_panel="Single parts")(parts.engine)
 app.command(rich_help_panel="Single parts")(parts.project)
-app.command(rich_help_panel="Single parts")(parts.simulator)
+app.command(rich_help_panel="Single parts", context_settings=PASSED_ON)(simulator)
 app.command()(version)

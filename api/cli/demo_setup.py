@@ -6,12 +6,16 @@ Every wish here is idempotent: a second demo asks for the same, and nothing new 
 import csv
 import json
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
+import urllib3
+
 from api.cli.csv_rows import Noun
+from api.cli.terminal import fail
 from ledger import ids
 from ledger.commands import (
     AcceptAgreement,
@@ -44,6 +48,7 @@ KEYS: Final[dict[str, tuple[Scope, ...]]] = {
     "finance maker": ("finance:read", "finance:approve"),
     "finance checker": ("finance:read", "finance:approve"),
 }
+STANDIN_PATIENCE_S: Final = 10
 PARTNER_KEY: Final = "partner"
 FILES: Final[tuple[tuple[Noun, str], ...]] = (
     ("referrals", "referrals.csv"),
@@ -93,6 +98,19 @@ def _link_account(desk: Desk, gateway: StripeGateway, partner_id: UUID, name: st
         linked = gateway.create_account(name, "GB", address, f"demo-account-{name}")
     seen_at = desk.ledger.clock()
     accounts.link(desk.ledger, partner_id, gateway.account(linked), seen_at=seen_at, by=BY)
+
+
+def accounts_of(desk: Desk, names: Sequence[str]) -> list[str]:
+    """Where the money of these partners goes."""
+    states = (desk.partner(ids.partner_id(name)) for name in names)
+    return [state.payout_accounts["stripe"] for state in states if state is not None]
+
+
+def pay_out(url: str) -> None:
+    """Let the stand-in pay an account out to its bank, at once instead of two days after midnight."""
+    answer = urllib3.request("POST", url, json={"takes_s": 0}, retries=False, timeout=STANDIN_PATIENCE_S)
+    if answer.status != 200:
+        fail(f"the stand-in answers {answer.status}: {answer.data.decode(errors='replace')[:200]}")
 
 
 def _known(gateway: StripeGateway, account_id: str) -> bool:

@@ -7,7 +7,7 @@ import hashlib
 import runpy
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -107,13 +107,13 @@ def environment_of(of: Settings) -> dict[str, str]:
         "PAYOUT_REQUESTS_PER_S": str(of.payout_requests_per_s),
         "VAR_DIR": str(of.var),
     }
-    if of.stripe_api_base is not None:
-        environment["STRIPE_API_BASE"] = of.stripe_api_base
+    if of.stripe_base is not None:
+        environment["STRIPE_API_BASE"] = of.stripe_base
     environment["STRIPE_ACCOUNTS_API"] = of.stripe_accounts_api
     if of.onboarding_return_url is not None:
         environment["ONBOARDING_RETURN_URL"] = of.onboarding_return_url
-    if of.stripe_webhook_secrets:
-        environment["STRIPE_WEBHOOK_SECRET"] = ",".join(of.stripe_webhook_secrets)
+    # Also where there is none: else a part would take the one that this process was given.
+    environment["STRIPE_WEBHOOK_SECRET"] = ",".join(of.stripe_webhook_secrets)
     return environment
 
 
@@ -162,15 +162,18 @@ def project() -> None:
         Runner(ledger).run(stop)
 
 
-def simulator() -> None:
-    """Run the Stripe stand-in alone."""
+def simulator(more: Sequence[str] = ()) -> None:
+    """Run the Stripe stand-in alone, with more of its own options."""
     end_with_supervisor()
     of = settings()
     from payouts.simulator.__main__ import main as run_simulator
 
     of.var.mkdir(parents=True, exist_ok=True)
     options = ["--port", str(of.simulator_port), "--database", str(standin_database(of))]
-    raise typer.Exit(run_simulator([*options, "--platform-balance", *STANDIN_OPENING_BALANCE]))
+    options += ["--platform-balance", *STANDIN_OPENING_BALANCE, "--automatic-payouts"]
+    endpoint = (f"{of.base_url}/webhooks/stripe", of.webhook_secrets[0])
+    options += ["--webhook", *endpoint, "--thin-webhook", *endpoint]
+    raise typer.Exit(run_simulator([*options, *more]))
 
 
 def work(live: Live = False) -> None:

@@ -53,10 +53,10 @@ def create(work: Work, wish: NewPayout) -> Body:
     return send(work, work.owner, wish, automatic=False)
 
 
-def send(work: Work, owner: str, wish: NewPayout, *, automatic: bool) -> Body:
-    """Take the money out of the balance and let it travel."""
+def send(work: Work, owner: str, wish: NewPayout, *, automatic: bool, takes_s: int | None = None) -> Body:
+    """Take the money out of the balance and let it travel, as long as the settings say unless told here."""
     identifier = work.new_id("po")
-    arrives = work.now + work.settings.payout_takes_s
+    arrives = work.now + (work.settings.payout_takes_s if takes_s is None else takes_s)
     payout: Body = {
         "id": identifier,
         "object": "payout",
@@ -187,14 +187,14 @@ def listed(work: Work, params: Params) -> Body:
     return page(work, params, "/v1/payouts", "payout", where, "payout")
 
 
-def pay_out_everything(work: Work, owner: str) -> list[Body]:
+def pay_out_everything(work: Work, owner: str, takes_s: int | None = None) -> list[Body]:
     """What Stripe does by itself: one automatic payout for each currency with money in it."""
     made = []
     for currency, amount in books.balances(work.tx.connection, owner).items():
         if amount <= 0:
             continue
         wish = NewPayout(amount, currency, "STRIPE PAYOUT", None, "card", {})
-        payout = send(work, owner, wish, automatic=True)
+        payout = send(work, owner, wish, automatic=True, takes_s=takes_s)
         # Only an automatic payout knows what it consists of.
         work.tx.connection.execute(
             "INSERT OR IGNORE INTO paid_out (payout, transfer_leg) SELECT ?, id FROM object"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import falcon
 import msgspec
@@ -30,6 +30,12 @@ class Drained(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """POST /_sim/drain: the platform pays itself out."""
 
     currency: str
+
+
+class PaidOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /_sim/accounts/{account}/pay_out: how long it takes to the bank; None: as the settings say."""
+
+    takes_s: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 def _read(req: falcon.Request, kind: type[Read]) -> Read:
@@ -137,11 +143,12 @@ class OneAccount(_Control):
 class PayOut(_Control):
     """POST /_sim/accounts/{account}/pay_out: the automatic payout of all that it holds, now."""
 
-    def on_post(self, _req: falcon.Request, resp: falcon.Response, account: str) -> None:
+    def on_post(self, req: falcon.Request, resp: falcon.Response, account: str) -> None:
         upkeep.catch_up(self._company)
+        wish = _read(req, PaidOut) if req.content_length else PaidOut()
         with self._company.acting() as work:
             onboarding.known(work, account)
-            _say(resp, {"data": bank_payouts.pay_out_everything(work, account)})
+            _say(resp, {"data": bank_payouts.pay_out_everything(work, account, wish.takes_s)})
 
 
 class Drain(_Control):

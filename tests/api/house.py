@@ -7,6 +7,7 @@ from falcon.testing import Result, TestClient
 
 from api.app import create_app
 from api.services import make_services
+from api.settings import Settings
 from ledger.commands import IssueApiKey
 from ledger.engine import RewardEngine
 from ledger.store.application import Ledger
@@ -15,6 +16,7 @@ from payouts.connected import AccountsApi
 from payouts.gateway import StripeGateway
 from projections.runner import Runner
 from tests.support.in_process_stripe import ADDRESS, InProcessStripe
+from tests.support.webhooks import SECRET
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 SOON = "2026-05-30T09:00:00Z"
@@ -54,7 +56,8 @@ class House:
             accounts_api=accounts_api,
             http_client=self.stripe.http_client(),
         )
-        self.services = make_services(self.ledger, provider=self.gateway)
+        settings = Settings(stripe_webhook_secrets=(SECRET,))
+        self.services = make_services(self.ledger, settings, self.gateway)
         self.client = TestClient(create_app(self.services))
         self.engine = RewardEngine(self.ledger)
         self.views = Runner(self.ledger)

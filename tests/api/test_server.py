@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from api.services import make_services
 from ledger.commands import IssueApiKey
+from ledger.desk import Desk
 from ledger.store.application import Ledger
 from ledger.store.database import Database
 from ledger.store.migrations import migrate
@@ -28,7 +28,7 @@ def admin_key(url: str) -> str:
     """A key of an installation."""
     ledger = Ledger(Database(url))
     command = IssueApiKey(name="test", scopes=("admin",))
-    token = make_services(ledger).desk.execute(command, by="cli").secret
+    token = Desk(ledger).execute(command, by="cli").secret
     ledger.close()
     assert token is not None
     return token

@@ -9,10 +9,11 @@ import sqlalchemy as sa
 from api.app import create_app
 from api.services import make_services
 from api.settings import Settings
+from api.standin_secret import standin_webhook_secret
 from payouts.webhooks.inbox import Inbox
 from payouts.webhooks.tables import webhook_events
 from tests.api.house import House, problem
-from tests.support.webhooks import SECRET, encoded, sign, snapshot, thin
+from tests.support.webhooks import encoded, sign, snapshot, thin
 
 DOOR = "/webhooks/stripe"
 EVENT = snapshot("account.updated", {"id": "acct_1", "object": "account"}, account="acct_1")
@@ -249,7 +250,10 @@ def test_finished_events_are_forgotten_after_thirty_days(house: House):
     assert sorted(row["event_id"] for row in stored(house)) == ["evt_2", "evt_3"]
 
 
-def test_the_secret_of_the_stand_in_is_the_default_one():
-    """And only there."""
-    assert Settings().webhook_secrets == (SECRET,)
-    assert Settings(stripe_api_key="sk_test_1").webhook_secrets == ()
+def test_the_stand_in_has_a_secret_that_an_installation_keeps(tmp_path):
+    """Made when it is first asked for; with Stripe itself there is none before one is given."""
+    of = Settings(var=tmp_path)
+
+    assert of.webhook_secrets == of.webhook_secrets == (standin_webhook_secret(tmp_path),)
+    assert Settings(var=tmp_path / "other").webhook_secrets != of.webhook_secrets
+    assert Settings(stripe_api_key="sk_test_1", var=tmp_path).webhook_secrets == ()

@@ -6,7 +6,7 @@ from typing import Any
 
 import stripe
 
-SECRET = "whsec_standin"
+SECRET = "whsec_of_tests"
 
 
 def snapshot(kind: str, about: dict[str, Any], *, event_id: str = "evt_1", **more: Any) -> dict[str, Any]:
