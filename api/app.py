@@ -12,6 +12,7 @@ from api.middleware.requests import Requests
 from api.resources import (
     agreements,
     balances,
+    bank_accounts,
     conversions,
     documentation,
     keys,
@@ -52,6 +53,7 @@ def routes(services: Services) -> dict[str, object]:
         "/v1/partners/{partner_id:uuid}/group": partners.PartnerMembership(services),
         "/v1/partners/{partner_id:uuid}/payout-account": payout_accounts.PartnerPayoutAccount(services),
         "/v1/partners/{partner_id:uuid}/payout-account/link": payout_accounts.PartnerOnboardingLink(services),
+        "/v1/partners/{partner_id:uuid}/bank-account": bank_accounts.PartnerBankAccount(services),
         "/v1/partners/{partner_id:uuid}/tax-forms": payout_accounts.PartnerTaxForms(services),
         "/v1/tax-reports/1099-nec": payout_accounts.TaxReport1099(services),
         "/v1/partners/{partner_id:uuid}/payout-hold": partners.PartnerPayoutHold(services),

@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from ledger import access, account, agreement, checks, ids, partner, program, referral
+from ledger.bank_commands import LinkBankAccount
 from ledger.commands import (
     AcceptAgreement,
     ApplyAsPartner,
@@ -318,6 +319,7 @@ HANDLERS: Final[dict[type[Command], Callable[[Desk, Any, str], Outcome]]] = {
     ReinstatePartner: _change_partner,
     AssignPartnerGroup: _assign_partner_group,
     LinkPayoutAccount: _change_partner,
+    LinkBankAccount: _change_partner,
     SetWithholding: _change_partner,
     SeePayoutAccount: _change_partner,
     FileTaxForm: _change_partner,

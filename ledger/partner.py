@@ -7,7 +7,8 @@ from uuid import UUID
 
 import msgspec
 
-from ledger import checks, program, tax_forms, withholding
+from ledger import bank_account, checks, program, tax_forms, withholding
+from ledger.bank_commands import LinkBankAccount
 from ledger.commands import (
     ApplyAsPartner,
     ApprovePartner,
@@ -22,6 +23,7 @@ from ledger.commands import (
     SeePayoutAccount,
     SuspendPartner,
 )
+from ledger.events.bank import BankAccountLinked
 from ledger.events.base import Fact
 from ledger.events.partner import (
     PartnerApplied,
@@ -46,7 +48,7 @@ from ledger.refusals import AlreadyExists, IllegalTransition, NotFound, UnknownP
 PartnerStatus = Literal["applied", "in_review", "approved", "declined", "suspended"]
 StatusCommand = ReviewPartner | ApprovePartner | DeclinePartner | SuspendPartner | ReinstatePartner
 HoldCommand = PausePartnerPayouts | ResumePartnerPayouts
-AccountCommand = LinkPayoutAccount | SeePayoutAccount | FileTaxForm | SetWithholding
+AccountCommand = LinkPayoutAccount | LinkBankAccount | SeePayoutAccount | FileTaxForm | SetWithholding
 PartnerCommand = ApplyAsPartner | StatusCommand | AssignPartnerGroup | AccountCommand | HoldCommand
 
 
@@ -61,7 +63,8 @@ class PartnerState(msgspec.Struct, frozen=True, kw_only=True):
     """A partner as its facts made it. `remark` is the note or reason of the last step of its status.
 
     `payout_holds` maps each cause for which nothing is paid to its reason; `accounts_seen` each provider to
-    how an account there stood when it was last looked at.
+    how an account there stood when it was last looked at. The last of `payout_accounts` is the one that was
+    linked last: the money goes there. `bank_accounts` maps each IBAN to what was last said of it.
     """
 
     reference: str
@@ -73,10 +76,16 @@ class PartnerState(msgspec.Struct, frozen=True, kw_only=True):
     suspensions: tuple[Suspension, ...] = ()
     groups: Mapping[UUID, str] = {}
     payout_accounts: Mapping[str, str] = {}
+    bank_accounts: Mapping[str, BankAccountLinked] = {}
     payout_holds: Mapping[PayoutHoldCause, str] = {}
     accounts_seen: Mapping[str, PayoutAccountChanged] = {}
     tax_forms: Mapping[TaxForm, TaxFormFiled] = {}
     withholding: tuple[WithholdingSet, ...] = ()
+
+    @property
+    def provider(self) -> str | None:
+        """Through whom the partner is paid: whose account was linked last."""
+        return next(reversed(list(self.payout_accounts)), None)
 
     def account_seen(self, provider: str) -> PayoutAccountChanged | None:
         """How the account that is linked now stood; None: nobody has looked at it yet."""
@@ -115,7 +124,13 @@ def evolve(state: PartnerState | None, fact: Fact) -> PartnerState | None:
                 groups[fact.program_id] = fact.partner_group
             return _replace(state, groups=groups)
         case PayoutAccountLinked():
-            return _replace(state, payout_accounts={**state.payout_accounts, fact.provider: fact.destination})
+            return _replace(state, payout_accounts=_linked(state, fact.provider, fact.destination))
+        case BankAccountLinked():
+            return _replace(
+                state,
+                payout_accounts=_linked(state, bank_account.PROVIDER, fact.iban),
+                bank_accounts={**state.bank_accounts, fact.iban: fact},
+            )
         case PayoutAccountChanged():
             return _replace(state, accounts_seen={**state.accounts_seen, fact.provider: fact})
         case WithholdingSet():
@@ -131,6 +146,14 @@ def evolve(state: PartnerState | None, fact: Fact) -> PartnerState | None:
             return state
 
 
+_OF_STRIPE: Final[tuple[PayoutHoldCause, ...]] = ("account_restricted", "account_closed", "account_mismatch")
+
+
+def _linked(state: PartnerState, provider: str, destination: str) -> dict[str, str]:
+    others = {name: account for name, account in state.payout_accounts.items() if name != provider}
+    return {**others, provider: destination}
+
+
 def approved_at(state: PartnerState | None, when: datetime) -> bool:
     """Whether the partner could earn at a time: approved by now, and not suspended then.
 
@@ -141,9 +164,17 @@ def approved_at(state: PartnerState | None, when: datetime) -> bool:
     return not any(s.since <= when and (s.until is None or when < s.until) for s in state.suspensions)
 
 
-def payouts_held(state: PartnerState) -> str | None:
-    """Why nothing is paid to the partner, in words; None where nothing holds its payouts."""
-    held = [f"{why} ({cause.replace('_', ' ')})" for cause, why in state.payout_holds.items()]
+def payouts_held(state: PartnerState, provider: str = "stripe") -> str | None:
+    """Why nothing is paid to the partner through a provider, in words; None where nothing holds its payouts.
+
+    What is wrong with an account at Stripe does not concern who is paid by our bank.
+    """
+    aside = _OF_STRIPE if provider == bank_account.PROVIDER else ()
+    held = [
+        f"{why} ({cause.replace('_', ' ')})"
+        for cause, why in state.payout_holds.items()
+        if cause not in aside
+    ]
     return "; ".join(held) or None
 
 
@@ -165,6 +196,8 @@ def decide(
             return _assign(command, known(state), program.known(program_state))
         case LinkPayoutAccount():
             return _link(command, known(state))
+        case LinkBankAccount():
+            return _link_bank(command, known(state))
         case SeePayoutAccount():
             return _see(command, known(state))
         case FileTaxForm():
@@ -263,9 +296,14 @@ def _assign(
 
 def _link(command: LinkPayoutAccount, state: PartnerState) -> list[Fact]:
     destination = checks.destination(command.provider, command.destination)
-    if state.payout_accounts.get(command.provider) == destination:
+    if state.payout_accounts.get(command.provider) == destination and state.provider == command.provider:
         return []
     return [PayoutAccountLinked(provider=command.provider, destination=destination)]
+
+
+def _link_bank(command: LinkBankAccount, state: PartnerState) -> list[Fact]:
+    linked = state.bank_accounts.get(state.payout_accounts.get(bank_account.PROVIDER, ""))
+    return bank_account.link(command, linked, is_where_money_goes=state.provider == bank_account.PROVIDER)
 
 
 def _see(command: SeePayoutAccount, state: PartnerState) -> list[Fact]:

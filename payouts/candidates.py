@@ -71,12 +71,14 @@ def oldest_open_payout(
     return found
 
 
-def accounts_on_hold(connection: sa.Connection, causes: Collection[str], *, limit: int) -> list[str]:
-    """The accounts of partners that are held for these causes."""
+def accounts_on_hold(
+    connection: sa.Connection, causes: Collection[str], provider: str, *, limit: int
+) -> list[str]:
+    """The accounts with a provider of partners that are held for these causes."""
     held = sa.select(holds.c.partner_id).where(holds.c.cause.in_(sorted(causes)), holds.c.reason.is_not(None))
     statement = (
         sa.select(partners.c.destination)
-        .where(partners.c.partner_id.in_(held), partners.c.destination.is_not(None))
+        .where(partners.c.partner_id.in_(held), partners.c.provider == provider)
         .order_by(partners.c.destination)
         .limit(limit)
     )

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from ledger import account, agreement, ids, payout, payout_lines, program, terms, withholding
+from ledger import account, agreement, bank_account, ids, payout, payout_lines, program, terms, withholding
 from ledger.commands import DraftPayouts
 from ledger.desk import AGREEMENT, PARTNER
 from ledger.events.base import Recorded
@@ -22,7 +22,7 @@ from payouts.outcomes import UnsendableIntent
 PAYOUT: Final = Decider(payout.NO_PAYOUT, payout.evolve)
 
 PROVIDERS: Final[tuple[PayoutProvider, ...]] = ("stripe", "bank")
-"""Through whom a partner is paid: the first with which it has an account."""
+"""Through whom a partner can be paid: through the one whose account was linked last."""
 _ACCOUNTS_AT_ONCE: Final = 100
 """Accounts whose streams are held in memory together while a batch is drafted."""
 
@@ -86,8 +86,8 @@ class _Due(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def provider(self) -> PayoutProvider:
         """Through whom it is paid."""
-        linked = self.partner.payout_accounts if self.partner else {}
-        return next((each for each in PROVIDERS if each in linked), PROVIDERS[0])
+        linked = self.partner.provider if self.partner else None
+        return next((each for each in PROVIDERS if each == linked), PROVIDERS[0])
 
     @property
     def withheld(self) -> withholding.Withheld:
@@ -134,11 +134,24 @@ class _Due(msgspec.Struct, frozen=True, kw_only=True):
             return f"its account takes {takes.upper()}, and the program pays {currency}"
         if self.withheld.net_minor == 0:
             return "nothing is left of it once the tax is withheld"
+        if self.provider == bank_account.PROVIDER:
+            return self._out_of_sepa()
         if self.provider == "stripe":
             try:
                 to_stripe_minor(self.withheld.net_minor, currency)
             except UnsendableIntent as unsendable:
                 return str(unsendable)
+        return None
+
+    def _out_of_sepa(self) -> str | None:
+        """Why no SEPA transfer can move it."""
+        currency, net_minor = self.asked.program.currency, self.withheld.net_minor
+        if currency != bank_account.CURRENCY:
+            return (
+                f"it is paid to a bank account, in {bank_account.CURRENCY}, and the program pays {currency}"
+            )
+        if net_minor > bank_account.AMOUNT_MINOR_MAX:
+            return f"{net_minor} minor units are more than one SEPA transfer moves"
         return None
 
     def draft(self, before: PayoutDrafted | None) -> PayoutDrafted:

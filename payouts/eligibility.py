@@ -45,7 +45,7 @@ def obstacles(
     found: list[Obstacle] = []
     if state.status != "approved":
         found.append(Obstacle("partner_not_approved", f"the partner is {state.status}"))
-    held = payouts_held(state)
+    held = payouts_held(state, provider)
     if held is not None:
         found.append(Obstacle("payouts_held", held))
     found.extend(_of_account(state, provider))

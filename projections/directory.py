@@ -7,6 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from ledger.events.access import ApiKeyIssued, ApiKeyRevoked
+from ledger.events.bank import BankAccountLinked
 from ledger.events.base import Fact, Recorded
 from ledger.events.partner import (
     AgreementAccepted,
@@ -93,6 +94,7 @@ class Directory:
         PartnerPayoutsPaused,
         PartnerPayoutsResumed,
         PayoutAccountLinked,
+        BankAccountLinked,
         AgreementAccepted,
         AgreementEnded,
         ReferralCodeIssued,
@@ -197,6 +199,8 @@ def _partner(changes: Changes, event: Recorded) -> None:
             _hold(changes, event, cause, None, fact.effective_at)
         case PayoutAccountLinked(provider=provider, destination=destination):
             changes["partners"].put(partner_id, provider=provider, destination=destination, **changed)
+        case BankAccountLinked(iban=iban):
+            changes["partners"].put(partner_id, provider="bank", destination=iban, **changed)
         case _ if type(fact) in _STATUS:
             note = getattr(fact, "reason", None) or getattr(fact, "note", None)
             changes["partners"].put(partner_id, status=_STATUS[type(fact)], status_note=note, **changed)

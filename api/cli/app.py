@@ -7,6 +7,7 @@ import typer
 
 from api.cli import parts
 from api.cli.balances import balances
+from api.cli.bank import bank_account
 from api.cli.demo import demo
 from api.cli.doctor import doctor
 from api.cli.importer import import_file
@@ -54,6 +55,7 @@ def version() -> None:
     out.print(f"revshare {installed_version('revshare')}")
 
 
+partners.command("bank-account")(bank_account)
 app.command()(up)
 app.command()(demo)
 app.command()(migrate)

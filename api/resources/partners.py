@@ -8,6 +8,7 @@ import falcon
 
 from api.answers import send
 from api.listings import Row, send_list
+from api.masking import shown_destination
 from api.operations import operation
 from api.schemas.fields import page_of
 from api.schemas.partners import (
@@ -40,7 +41,10 @@ READ = ("finance:read", "finance:approve")
 
 def show_partner(partner_id: UUID, state: partner.PartnerState) -> Row:
     """A partner as it is answered."""
-    accounts = [{"provider": p, "destination": d} for p, d in state.payout_accounts.items()]
+    accounts = [
+        {"provider": provider, "destination": shown_destination(provider, destination)}
+        for provider, destination in state.payout_accounts.items()
+    ]
     return {
         "partner_id": partner_id,
         "reference": state.reference,
@@ -57,8 +61,10 @@ def show_partner(partner_id: UUID, state: partner.PartnerState) -> Row:
 
 def _show_row(row: Row) -> Row:
     shown = {name: row[name] for name in PARTNER.fields if name in row}
-    account = {"provider": row["provider"], "destination": row["destination"]}
-    return {**shown, "payout_account": account if row["provider"] else None}
+    if row["provider"] is None:
+        return {**shown, "payout_account": None}
+    destination = shown_destination(row["provider"], row["destination"])
+    return {**shown, "payout_account": {"provider": row["provider"], "destination": destination}}
 
 
 class Partners(Resource):

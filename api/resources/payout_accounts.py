@@ -8,6 +8,7 @@ import falcon
 
 from api.answers import send
 from api.listings import Row, send_list, shown_as
+from api.masking import shown_destination
 from api.operations import operation
 from api.problems import HttpProblem
 from api.schemas.fields import page_of
@@ -38,14 +39,14 @@ def show_state(
     partner_id: UUID, state: partner.PartnerState, now: datetime, link: AccountLink | None = None
 ) -> Row:
     """A partner's account as it is answered."""
-    provider = next(iter(reversed(list(state.payout_accounts))), None)
+    provider = state.provider
     seen = state.account_seen(provider) if provider else None
     found = obstacles(state, provider or STRIPE, now=now)
     forms = ("form", "reference", "effective_at", "expires_at")
     return {
         "partner_id": partner_id,
         "provider": provider,
-        "destination": state.payout_accounts[provider] if provider else None,
+        "destination": shown_destination(provider, state.payout_accounts[provider]) if provider else None,
         "seen_at": seen.effective_at if seen else None,
         "transfers_active": bool(seen and seen.transfers_active),
         "payouts_enabled": bool(seen and seen.payouts_enabled),

@@ -8,6 +8,7 @@ import msgspec
 from api.answers import send
 from api.auth import nothing_there
 from api.listings import Row, send_list, shown_as
+from api.masking import shown_destination
 from api.operations import operation
 from api.schemas.fields import page_of
 from api.schemas.partners import ReasonSchema
@@ -35,17 +36,24 @@ from projections import queries
 BATCH = BatchSchema()
 PAYOUT = PayoutSchema()
 READ = ("finance:read", "finance:approve")
-_show_payout = shown_as(PAYOUT)
+_show_of_payout = shown_as(PAYOUT)
+_show_of_row = shown_as(PAYOUT, status="state")
 _show_batch = shown_as(BATCH)
 _show_skipped = shown_as(SkippedSchema())
 _show_line = shown_as(LineSchema())
 _show_approval = shown_as(ApprovalShownSchema())
 
 
-def show_batch(batch: batches.Batch) -> Row:
+def show_payout(payout: batches.Payout, *, whole: bool = False) -> Row:
+    """A payout as it is answered."""
+    shown = _show_of_payout(msgspec.structs.asdict(payout))
+    return shown | {"destination": shown_destination(payout.provider, payout.destination, whole=whole)}
+
+
+def show_batch(batch: batches.Batch, *, whole: bool = False) -> Row:
     """A batch as it is answered."""
     shown = _show_batch(msgspec.structs.asdict(batch))
-    shown["payouts"] = [_show_payout(msgspec.structs.asdict(payout)) for payout in batch.payouts]
+    shown["payouts"] = [show_payout(payout, whole=whole) for payout in batch.payouts]
     shown["approvals"] = [_show_approval(msgspec.structs.asdict(approval)) for approval in batch.approvals]
     shown["skipped"] = [_show_skipped(msgspec.structs.asdict(skipped)) for skipped in batch.skipped]
     return shown
@@ -57,6 +65,12 @@ def _show_row(row: Row) -> Row:
     given = [(row["checked_by"], row["checked_by_person"]), (row["approved_by"], row["approved_by_person"])]
     approvals = [{"by": by, "person": person} for by, person in given if by is not None]
     return {**shown, "status": row["state"], "approvals": approvals}
+
+
+def _show_payout_row(row: Row) -> Row:
+    """A payout as the view has it."""
+    shown = _show_of_row(row)
+    return shown | {"destination": shown_destination(row["provider"], row["destination"])}
 
 
 class PayoutBatches(Resource):
@@ -93,8 +107,8 @@ class PayoutBatch(Resource):
 
     @operation("Get a payout batch", scopes=READ, answer=BATCH)
     def on_get(self, _req: falcon.Request, resp: falcon.Response, batch_id: UUID) -> None:
-        """With its payouts, as their facts stand now."""
-        send(resp, show_batch(batches.load(self.ledger, batch_id)))
+        """With its payouts, as their facts stand now, and where they go: the whole of it is approved."""
+        send(resp, show_batch(batches.load(self.ledger, batch_id), whole=True))
 
 
 class PayoutBatchApproval(Resource):
@@ -157,8 +171,7 @@ class Payouts(Resource):
         """The latest first."""
         where = {"program_id": query["program_id"], "batch_id": query["batch_id"], "state": query["status"]}
         where["partner_id"] = req.context.caller.own(query["partner_id"])
-        show = shown_as(PAYOUT, status="state")
-        send_list(req, resp, self.database, query, queries.list_payouts, show, **where)
+        send_list(req, resp, self.database, query, queries.list_payouts, _show_payout_row, **where)
 
 
 class Payout(Resource):
@@ -174,7 +187,7 @@ class Payout(Resource):
         if not req.context.caller.sees(payout.partner_id):
             raise nothing_there()
         lines = batches.lines(self.ledger, payout_id)
-        shown = _show_payout(msgspec.structs.asdict(payout))
+        shown = show_payout(payout, whole=req.context.caller.may(READ))
         send(resp, shown | {"lines": [_show_line(msgspec.structs.asdict(line)) for line in lines]})
 
 
@@ -197,4 +210,4 @@ class PayoutResolution(Resource):
         """For one that is unknown or held: its transfer exists; or there is none, and it is sent anew."""
         command = ResolvePayout(payout_id=payout_id, **body)
         done = resolving.resolve(self.ledger, command, by=req.context.caller.by)
-        send(resp, _show_payout(msgspec.structs.asdict(done)))
+        send(resp, show_payout(done))

@@ -23,7 +23,7 @@ class NewPartnerSchema(Strict):
 
 
 class PayoutAccountSchema(Strict):
-    """Where a partner's money goes: an account of a provider (`acct_…` of Stripe)."""
+    """Where a partner's money goes: an account of Stripe (`acct_…`), or a bank account, its IBAN masked."""
 
     provider = Text(load_default="stripe")
     destination = text(200, required=True)

@@ -46,7 +46,10 @@ class PayoutSchema(Strict):
     net_minor = Whole(required=True, metadata={"description": "What is sent: the rest of the amount."})
     currency = Text(required=True)
     provider = Text(required=True)
-    destination = Text(required=True)
+    destination = Text(
+        required=True,
+        metadata={"description": "An IBAN is masked in lists, and for others than finance."},
+    )
     attempt = Whole(required=True)
     transfer_id = Text(required=True, allow_none=True)
     reason = Text(

@@ -12,6 +12,7 @@ from eventsourcing.persistence import JSONTranscoder, Mapper, Notification, Stor
 from ledger.events import (
     access,
     account,
+    bank,
     conversion,
     partner,
     payout,
@@ -48,7 +49,7 @@ class _State(msgspec.Struct, Generic[F], frozen=True, forbid_unknown_fields=True
 
 def fact_types() -> list[type[Fact]]:
     """Every fact that can stand in a stream, by name."""
-    modules = (access, account, conversion, partner, payout, program, reconciliation, referral, reward)
+    modules = (access, account, bank, conversion, partner, payout, program, reconciliation, referral, reward)
     found = {
         value
         for module in modules

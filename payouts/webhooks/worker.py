@@ -153,7 +153,9 @@ class WebhookWorker:
         """Held accounts every hour, transfers not seen at the bank every day. Each reminder counts once."""
         if (number := self._turn("held", REMIND_HELD_EVERY)) is not None:
             with self._ledger.database.read() as connection:
-                held = candidates.accounts_on_hold(connection, ACCOUNT_HOLDS, limit=REMINDED_AT_ONCE)
+                held = candidates.accounts_on_hold(
+                    connection, ACCOUNT_HOLDS, PROVIDER, limit=REMINDED_AT_ONCE
+                )
             self._inbox.remind([(Subject("account", one), f"held.{number}") for one in held])
         if (number := self._turn("undelivered", REMIND_UNDELIVERED_EVERY)) is not None:
             with self._ledger.database.read() as connection:

@@ -91,7 +91,7 @@ class House:
         self.engine.drain()
         self.views.catch_up()
 
-    def program(self, reference: str = "acme") -> str:
+    def program(self, reference: str = "acme", *, currency: str = "GBP") -> str:
         """A program's id; its terms give 20%."""
         made = self.post(
             "/v1/programs",
@@ -99,7 +99,7 @@ class House:
                 "reference": reference,
                 "name": "Acme",
                 "type": "referral_network",
-                "currency": "GBP",
+                "currency": currency,
                 "landing_url": "https://example.com/hello?a=1",
             },
         )

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from ledger import commands, ids, partner, payout_commands, refusals
+from ledger import bank_commands, commands, ids, partner, payout_commands, refusals
 from ledger.account import Holder, mature, reverse
 from ledger.commands import (
     AcceptAgreement,
@@ -144,7 +144,7 @@ def test_every_wish_but_those_of_other_rooms_is_on_the_contents_page():
     }
     wishes = {
         value
-        for module in (commands, payout_commands)
+        for module in (commands, payout_commands, bank_commands)
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, Command) and not name.startswith("_")
     }

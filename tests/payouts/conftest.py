@@ -6,6 +6,7 @@ import pytest
 import stripe
 
 from payouts.gateway import StripeGateway
+from tests.support.bank import BankFinance
 from tests.support.connected import Connected
 from tests.support.finance import Finance
 from tests.support.in_process_stripe import InProcessStripe
@@ -59,6 +60,14 @@ def in_process_client(standin: InProcessStripe) -> Iterator[stripe.StripeClient]
 def finance(database_url: str, stripe_gateway: StripeGateway) -> Iterator[Finance]:
     """A program with minimum 10.00 on a fresh database, paid through the stand-in."""
     department = Finance(database_url, stripe_gateway)
+    yield department
+    department.close()
+
+
+@pytest.fixture
+def bank(database_url: str, stripe_gateway: StripeGateway) -> Iterator[BankFinance]:
+    """The same in euros, with partners who are paid by our own bank."""
+    department = BankFinance(database_url, stripe_gateway)
     yield department
     department.close()
 

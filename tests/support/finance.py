@@ -27,10 +27,10 @@ CURRENCY = "GBP"
 
 
 class Finance:
-    """A program in GBP with a minimum of 10.00, whose partners are paid through a gateway."""
+    """A program (in GBP) with a minimum of 10.00, whose partners are paid through a gateway."""
 
-    def __init__(self, database_url: str, gateway: StripeGateway) -> None:
-        self.world = World(database_url)
+    def __init__(self, database_url: str, gateway: StripeGateway, *, currency: str = CURRENCY) -> None:
+        self.world = World(database_url, currency=currency)
         self.ledger = self.world.ledger
         self.gateway = gateway
         self.runner = Runner(self.ledger)
@@ -78,7 +78,7 @@ class Finance:
         state, version = self.ledger.load(stream, ACCOUNT)
         facts = account.reverse(
             state,
-            account.Holder(self.world.program_id, partner_id, CURRENCY),
+            account.Holder(self.world.program_id, partner_id, self.world.currency),
             reward_id=uuid4(),
             conversion_id=uuid4(),
             amount_minor=amount_minor,
@@ -131,7 +131,7 @@ class Finance:
 
     def account_id(self, partner_id: UUID) -> UUID:
         """The partner's money account."""
-        return ids.account_id(self.world.program_id, partner_id, CURRENCY)
+        return ids.account_id(self.world.program_id, partner_id, self.world.currency)
 
     def payout(self, batch: Batch, partner_id: UUID | None = None) -> Payout:
         """The payout of a batch (of a partner), as it stands now."""

@@ -55,9 +55,10 @@ def terms(**changes: Any) -> dict[str, Any]:
 
 
 class World:
-    """Everything that a test of the main job needs, with one currency: GBP."""
+    """Everything that a test of the main job needs, with one currency."""
 
-    def __init__(self, database_url: str, *, batch_max: int = 1_000) -> None:
+    def __init__(self, database_url: str, *, batch_max: int = 1_000, currency: str = "GBP") -> None:
+        self.currency = currency
         self.now = day(0)
         self.database = Database(database_url)
         self.ledger = Ledger(self.database, clock=lambda: self.now)
@@ -74,7 +75,9 @@ class World:
 
     def program(self, document: dict[str, Any] | None = None, *, reference: str = "program") -> UUID:
         """A program with its first terms in force since day -1000."""
-        create = CreateProgram(reference=reference, name="Program", type="revenue_share", currency="GBP")
+        create = CreateProgram(
+            reference=reference, name="Program", type="revenue_share", currency=self.currency
+        )
         self.program_id = self.desk.execute(create, by="test").id
         self.publish(document or terms(), effective_at=day(-1000))
         return self.program_id
@@ -134,14 +137,14 @@ class World:
             external_id=name,
             customer=customer,
             amount_minor=amount_minor,
-            currency="GBP",
+            currency=self.currency,
             effective_at=at,
         )
 
     def refund(self, name: str, refund_id: str, amount_minor: int, at: datetime) -> ConversionCommand:
         """The wish to record a refund of a sale."""
         return RecordRefund(
-            **self._about(name, at), refund_id=refund_id, amount_minor=amount_minor, currency="GBP"
+            **self._about(name, at), refund_id=refund_id, amount_minor=amount_minor, currency=self.currency
         )
 
     def open_dispute(self, name: str, at: datetime, amount_minor: int | None = None) -> ConversionCommand:

@@ -1,0 +1,47 @@
+"""A program in euros, some of whose partners are paid by our own bank."""
+
+from uuid import UUID
+
+from ledger.bank_commands import LinkBankAccount
+from payouts.accounts import ensure_destinations
+from payouts.gateway import StripeGateway
+from tests.support.finance import Finance
+
+IBANS = (
+    "DE89370400440532013000",
+    "NL91ABNA0417164300",
+    "FR1420041010050500013M02606",
+    "AT611904300234573201",
+    "ES9121000418450200051332",
+)
+"""Examples of the IBAN Registry: accounts of nobody."""
+
+
+class BankFinance(Finance):
+    """As Finance, in euros; `at_bank` makes a partner who has a bank account."""
+
+    def __init__(self, database_url: str, gateway: StripeGateway, *, currency: str = "EUR") -> None:
+        super().__init__(database_url, gateway, currency=currency)
+
+    def partner(self, name: str = "acme", *, available_minor: int = 0, linked: bool = True) -> UUID:
+        """An approved partner, with an account at Stripe that takes the currency."""
+        partner_id = super().partner(name, linked=False)
+        if linked:
+            desk, country = self.world.desk, "DE" if self.world.currency == "EUR" else "GB"
+            ensure_destinations(self.ledger, self.gateway, desk, [partner_id], by="cli", country=country)
+        if available_minor:
+            self.earn(partner_id, available_minor)
+        return partner_id
+
+    def link(self, partner_id: UUID, iban: str = IBANS[0], holder: str = "Müller & Söhne GmbH") -> None:
+        """The partner's money goes to a bank account."""
+        wish = LinkBankAccount(partner_id=partner_id, iban=iban, holder_name=holder)
+        self.world.desk.execute(wish, by="cli")
+
+    def at_bank(self, name: str = "acme", *, available_minor: int = 0, iban: str = IBANS[0]) -> UUID:
+        """An approved partner with a bank account and something available."""
+        partner_id = self.partner(name, linked=False)
+        self.link(partner_id, iban)
+        if available_minor:
+            self.earn(partner_id, available_minor)
+        return partner_id
