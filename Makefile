@@ -74,7 +74,7 @@ format: install ## Put the code into its format and mend what lint can mend
 	$(BIN)/ruff check --fix $(STYLED)
 	$(BIN)/ruff format $(STYLED)
 
-bench: install ## Measure the ratio table of the design
+bench: install ## Measure the ratio table of the design: text, JSON and a plot, under build/bench/
 	$(BIN)/python -m tests.bench
 
 bench-quick: install ## The same in under five minutes

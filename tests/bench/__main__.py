@@ -1,9 +1,11 @@
 """Measures the ratio table: `python -m tests.bench [--quick] [--database URL | postgresql | sqlite]`.
 
-Prints what it does while it does it, then the table, and last one JSON line for each ratio.
+Prints what it does while it does it, then the table, and last one JSON line for each ratio. The same with
+every round, the machine and the versions goes to build/bench/bench.json, and a plot to build/bench/bench.svg.
 """
 
 import argparse
+import json
 import sys
 import tempfile
 import time
@@ -11,8 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from tests.bench import balances, batch, rebuilding, rewards, single_post
+from tests.bench import balances, batch, rebuilding, report, rewards, single_post
 from tests.bench.client import Client
 from tests.bench.harness import HEADING, NOT_MEASURED, Ratio, timed
 from tests.bench.place import Place, place
@@ -32,7 +35,9 @@ def main() -> int:
     )
     parser.add_argument("--only", help="the ratios whose name begins so")
     parser.add_argument("--events", type=int, action="append", help="sizes of the log for balance-p99")
+    parser.add_argument("--name", default="bench", help="what the files under build/bench/ are called")
     options = parser.parse_args()
+    about = report.about()
     began = time.monotonic()
     found: list[tuple[str, Ratio]] = []
     with tempfile.TemporaryDirectory(prefix="revshare-bench-") as name:
@@ -41,16 +46,29 @@ def main() -> int:
         say(f"load client: {client.name}; server: gunicorn gthread by api/gunicorn_conf.py")
         with servers(options.database) as urls:
             for url in urls:
+                if url is not None:
+                    about["versions"]["postgresql"] = report.postgresql_version(url)
                 found += measure_on(url, folder, client, options)
+    about |= {"client": client.name, "quick": options.quick, "seconds": round(time.monotonic() - began)}
+    tell(found, about, options.name)
+    return 0
+
+
+def tell(found: report.Found, about: dict[str, Any], name: str) -> None:
+    """The table, the files and the lines."""
     print()
     print(HEADING)
     for database, ratio in found:
         print(ratio.as_text(database))
     print(f"\nnot measured: {'; '.join(NOT_MEASURED)}")
-    print(f"{time.monotonic() - began:.0f} s\n")
+    document = {**about, "ratios": report.as_document(found), "not_measured": NOT_MEASURED}
+    title = f"commit {about['commit'][:7]}, {about['at'][:10]}"
+    for path in (report.write(name, document), report.plot(name, found, title)):
+        if path is not None:
+            print(f"written: {path.relative_to(report.ROOT)}")
+    print(f"{about['seconds']} s\n")
     for database, ratio in found:
-        print(ratio.as_json(database))
-    return 0
+        print(json.dumps(ratio.as_line(database)))
 
 
 def measure_on(

@@ -1,11 +1,10 @@
 """Ratios: both sides alternate in one run; medians of the rounds; a table for people, lines for machines."""
 
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROUNDS = 5
 GOALS = {
@@ -19,7 +18,7 @@ GOALS = {
     "hot-partner": (0.7, 0.95),
     "balance-p99": (3, 1.5),
 }
-"""The floor and the goal of each ratio, from the design. Of latencies less is better."""
+"""The floor and the goal of each ratio, from the design. Ratios that are not here are only told."""
 LESS_IS_BETTER = ("balance-p99",)
 TITLES = {
     "single-post": "durable single POST/s ÷ no-op POST/s",
@@ -53,25 +52,52 @@ class Ratio(NamedTuple):
         return statistics.median(self.above) / statistics.median(self.below)
 
     @property
-    def verdict(self) -> str:
-        """Where the value stands."""
-        floor, goal = GOALS[self.name]
-        sign = -1 if self.name in LESS_IS_BETTER else 1
-        if self.value * sign >= goal * sign:
-            return "goal"
-        return "floor" if self.value * sign >= floor * sign else "BELOW"
+    def label(self) -> str:
+        """Its name, and what it was measured at."""
+        return self.name + (f"@{self.at}" if self.at else "")
 
-    def as_json(self, database: str) -> str:
+    @property
+    def floor(self) -> float | None:
+        """The least that it may be; None if it is only told."""
+        return GOALS[self.name][0] if self.name in GOALS else None
+
+    @property
+    def goal(self) -> float | None:
+        """What it should be; None if it is only told."""
+        return GOALS[self.name][1] if self.name in GOALS else None
+
+    @property
+    def of_goal(self) -> float:
+        """How much of its goal it reached: 1 is all of it. A ratio that is only told has none: 0."""
+        if self.goal is None:
+            return 0
+        return self.goal / self.value if self.name in LESS_IS_BETTER else self.value / self.goal
+
+    @property
+    def verdict(self) -> str:
+        """Where the value stands; empty if it is only told."""
+        if self.goal is None or self.floor is None:
+            return ""
+        sign = -1 if self.name in LESS_IS_BETTER else 1
+        if self.value * sign >= self.goal * sign:
+            return "goal"
+        return "floor" if self.value * sign >= self.floor * sign else "BELOW"
+
+    def as_line(self, database: str) -> dict[str, Any]:
         """One line for machines."""
-        floor, goal = GOALS[self.name]
-        line = {"ratio": self.name + (f"@{self.at}" if self.at else ""), "value": round(self.value, 4)}
-        return json.dumps({**line, "floor": floor, "goal": goal, "database": database})
+        return {
+            "ratio": self.label,
+            "value": round(self.value, 4),
+            "floor": self.floor,
+            "goal": self.goal,
+            "database": database,
+        }
 
     def as_text(self, database: str) -> str:
         """One line for people."""
-        floor, goal = GOALS[self.name]
         title = TITLES[self.name] + (f", at {self.at}" if self.at else "")
         above, below = statistics.median(self.above), statistics.median(self.below)
+        floor, goal = ("" if bound is None else str(bound) for bound in (self.floor, self.goal))
         return (
             f"{title:<64} {database:<10} {self.value:>6.2f} {floor:>5} {goal:>5} {self.verdict:<5}"
             f"  {above:>9,.0f} ÷ {below:>9,.0f} {self.unit}"
