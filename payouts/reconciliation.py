@@ -8,7 +8,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final, Literal, get_args
+from typing import Final, Literal, NamedTuple, get_args
 from uuid import UUID
 
 import msgspec
@@ -161,6 +161,39 @@ def _compared(theirs: Theirs, ours: Ours) -> Item:
         pairs["payout_id"] = (theirs.payout_id, ours.payout_id)
     differs = tuple(name for name, (one, other) in pairs.items() if one != other)
     return Item(verdict="different" if differs else "matched", theirs=theirs, ours=ours, differs=differs)
+
+
+class Looked(NamedTuple):
+    """An earlier run: from when and until when it tells how the books stood, and whether nothing was open."""
+
+    start: datetime
+    end: datetime
+    is_clean: bool
+
+
+def proven_until(begin: datetime, runs: Iterable[Looked]) -> datetime:
+    """Until when everything from `begin` on is proven: by clean runs that join up without a gap.
+
+    `runs` are in the order in which they were made: what a later one found open is proven no more.
+    """
+    proven: list[tuple[datetime, datetime]] = []
+    for run in runs:
+        if run.start >= run.end:
+            continue
+        apart = [(start, end) for start, end in proven if end < run.start or run.end < start]
+        touching = [piece for piece in proven if piece not in apart]
+        if run.is_clean:
+            starts, ends = zip(*touching, (run.start, run.end), strict=True)
+            touching = [(min(starts), max(ends))]
+        else:
+            touching = [
+                piece
+                for start, end in touching
+                for piece in ((start, min(end, run.start)), (max(start, run.end), end))
+                if piece[0] < piece[1]
+            ]
+        proven = apart + touching
+    return next((end for start, end in proven if start <= begin < end), begin)
 
 
 def resolved(items: Iterable[Item], reasons: Mapping[str, str]) -> list[Item]:

@@ -17,11 +17,13 @@ from payouts.reconciliation import (
     IN_TIME,
     REVERSAL,
     TRANSFER,
+    Looked,
     Ours,
     Theirs,
     counts,
     items_hash,
     match,
+    proven_until,
     resolved,
     totals,
 )
@@ -68,12 +70,13 @@ def reconcile(
 ) -> Run:
     """Compare both sides from `start` on and before `end` (now), and store the result.
 
-    Without `start` it begins where the last clean run ended. An entry belongs to the time at which the
-    provider made it. Refuses with InvalidField; the gateway's GatewayError passes through.
+    Without `start` it begins where clean runs that join up have come to: a run by hand over another time
+    hides nothing. An entry belongs to the time at which the provider made it. Refuses with InvalidField; the
+    gateway's GatewayError passes through.
     """
     now = ledger.clock()
     end = now if end is None else end
-    start = _default_start(ledger, end, in_time) if start is None else start
+    start = _default_start(ledger, end) if start is None else start
     if not start < end:
         raise InvalidField("must be before the end", pointer="/period_from")
     sides = _sides(ledger, books, start, end)
@@ -97,17 +100,25 @@ def reconcile(
     return run
 
 
-def _default_start(ledger: Ledger, end: datetime, in_time: timedelta) -> datetime:
+def _default_start(ledger: Ledger, end: datetime) -> datetime:
+    """Where what the runs before `end` have proven comes to an end, from the first payout on."""
     of = tables.reconciliations.c
-    last = sa.select(sa.func.max(of.period_to)).where(of.differences == 0, of.period_to <= end)
-    first = sa.select(sa.func.min(payouts.c.intent_at))
+    earlier = sa.select(of.period_from, of.period_to, of.in_time_s, of.differences, of.recorded_at).where(
+        of.provider == PROVIDER
+    )
+    first = sa.select(sa.func.min(payouts.c.intent_at)).where(payouts.c.provider == PROVIDER)
     with ledger.database.read() as connection:
-        clean = connection.execute(last).scalar()
+        made = connection.execute(earlier.order_by(of.recorded_at)).all()
         begun = connection.execute(first).scalar()
-    if clean is not None:
+    runs = [
         # What was too young then is looked at again.
-        return _utc(clean) - in_time
-    return min(_utc(begun) if begun is not None else end, end - LOOK_BACK)
+        Looked(run.period_from, min(run.period_to, run.recorded_at - timedelta(seconds=run.in_time_s)), True)
+        if run.differences == 0
+        else Looked(run.period_from, run.period_to, False)
+        for run in made
+    ]
+    begin = min(_utc(begun) if begun is not None else end, end - LOOK_BACK)
+    return proven_until(begin, [run for run in runs if run.end <= end or not run.is_clean])
 
 
 def _utc(value: Any) -> datetime:

@@ -11,11 +11,13 @@ from payouts.reconciliation import (
     REVERSAL,
     TRANSFER,
     VERDICTS,
+    Looked,
     Ours,
     Theirs,
     counts,
     items_hash,
     match,
+    proven_until,
     resolved,
     totals,
 )
@@ -181,3 +183,24 @@ def test_every_entry_lands_in_exactly_one_item_and_what_matched_sums_alike(left,
 def picked(entry):
     """What both sides' entries take from a drawn one."""
     return {name: entry[name] for name in ("kind", "amount_minor", "currency", "payout_id")}
+
+
+HOURS = st.integers(0, 12)
+
+
+@given(begin=HOURS, runs=st.lists(st.tuples(HOURS, HOURS, st.booleans()), max_size=8))
+def test_what_is_proven_is_what_clean_runs_cover_without_a_gap(begin, runs):
+    """Against a model that marks hour after hour: the last run that looked at an hour says how it stands."""
+
+    def at(hour):
+        return OLD + timedelta(hours=hour)
+
+    proven = set()
+    for start, end, is_clean in runs:
+        hours = set(range(start, end))
+        proven = proven | hours if is_clean else proven - hours
+    until = begin
+    while until in proven:
+        until += 1
+
+    assert proven_until(at(begin), [Looked(at(a), at(b), clean) for a, b, clean in runs]) == at(until)

@@ -242,11 +242,52 @@ def test_without_a_start_it_goes_on_where_the_last_clean_run_ended(finance):
     finance.later(hours=1)
     fourth = reconcile(finance.ledger, finance.gateway, by="cli", in_time=timedelta(0))
 
-    assert second.period_from == first.period_to
+    assert second.period_from == first.period_to - timedelta(minutes=10)
     assert (third.differences, third.period_from) == (1, second.period_to)
     assert fourth.period_from == second.period_to
     with pytest.raises(InvalidField):
         reconcile(finance.ledger, finance.gateway, by="cli", start=fourth.period_to, end=fourth.period_to)
+
+
+def test_a_clean_run_by_hand_hides_no_older_difference(finance):
+    """Only clean runs that join up count: not one over another time, nor one that a later run contradicts."""
+
+    def later(**wish):
+        finance.later(hours=1)
+        return reconcile(finance.ledger, finance.gateway, by="cli", in_time=timedelta(0), **wish)
+
+    acme = finance.partner()
+    clean = later()
+    destination = finance.world.desk.partner(acme).payout_accounts["stripe"]
+    made = finance.gateway.create_transfer(intent(destination, metadata={"payout_id": str(uuid4())}))
+    dirty = later()
+    by_hand = later(start=dirty.period_to)
+    again = later()
+
+    assert [r.differences for r in (clean, dirty, by_hand, again)] == [0, 1, 0, 1]
+    assert again.period_from == dirty.period_from == clean.period_to
+    reconciliations.resolve(finance.ledger, made.transfer_id, "A goodwill payment.", by="key:a")
+    assert later().is_clean
+    stale = later(start=dirty.period_from)
+    finance.gateway.create_transfer(intent(destination, metadata={"payout_id": str(uuid4())}))
+    assert later().period_from == stale.period_to
+    assert later(start=by_hand.period_from).differences == 1
+    assert later().period_from == by_hand.period_from
+
+
+def test_what_an_earlier_run_took_for_too_young_is_looked_at_again(finance):
+    """By that run's own bound, whatever the next one's is."""
+    acme = finance.partner()
+    first = reconcile(finance.ledger, finance.gateway, by="cli", in_time=timedelta(0))
+    destination = finance.world.desk.partner(acme).payout_accounts["stripe"]
+    finance.later(minutes=1)
+    finance.gateway.create_transfer(intent(destination, metadata={"payout_id": str(uuid4())}))
+    finance.later(minutes=1)
+    young = reconcile(finance.ledger, finance.gateway, by="cli", in_time=timedelta(hours=1))
+    finance.later(minutes=1)
+    strict = reconcile(finance.ledger, finance.gateway, by="cli", in_time=timedelta(0))
+
+    assert (first.is_clean, young.is_clean, strict.differences) == (True, True, 1)
 
 
 def test_a_provider_that_does_not_answer_leaves_nothing_behind(finance):
