@@ -43,7 +43,7 @@ class RebuildOvertaken(Exception):
 
 
 class RebuildNotAllowed(Exception):
-    """The database's role may not make or drop the tables: rebuild with the role that migrates."""
+    """The database's role may not make or drop the tables: the role that migrates may."""
 
 
 class RebuildReport(msgspec.Struct, frozen=True):
@@ -112,11 +112,13 @@ class _Rebuild:
         except RebuildOvertaken:
             raise
         except BaseException as error:
-            if isinstance(getattr(error, "orig", error), psycopg.errors.InsufficientPrivilege):
-                raise RebuildNotAllowed(str(error)) from error
             # What is left over is removed now, or by the next run if the database is gone.
             with suppress(DatabaseUnavailable), self._ledger.database.write() as connection:
                 self._forget(connection)
+            cause = getattr(error, "orig", error)
+            if isinstance(cause, psycopg.errors.InsufficientPrivilege):
+                why = cause.diag.message_primary
+                raise RebuildNotAllowed(f"{why}: rebuild with the role that migrates") from error
             raise
         return report
 

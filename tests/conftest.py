@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.databases import postgresql_database, postgresql_template, sqlite_copy, sqlite_template
+from tests.support.databases import (
+    postgresql_database,
+    postgresql_template,
+    restricted_role,
+    sqlite_copy,
+    sqlite_template,
+)
 from tests.support.postgres import NoPostgres, running_postgres
 from tests.support.scratch import write_to_memory
 
@@ -59,6 +65,13 @@ def sqlite_database_url(migrated_sqlite: Path, tmp_path: Path) -> str:
 def postgresql_database_url(postgres_url: str, migrated_postgresql: str) -> Iterator[str]:
     """The URL of a fresh PostgreSQL database; dropped at the end of the test."""
     with postgresql_database(postgres_url, template=migrated_postgresql) as url:
+        yield url
+
+
+@pytest.fixture
+def restricted_url(postgresql_database_url: str) -> Iterator[str]:
+    """The same database, as the application's documented role sees it."""
+    with restricted_role(postgresql_database_url) as url:
         yield url
 
 

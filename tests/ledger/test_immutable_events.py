@@ -1,21 +1,18 @@
 """Events stay as they were written: nothing changes or removes one, on either database, in any role."""
 
 import sqlite3
-from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
 import sqlalchemy as sa
 from eventsourcing.persistence import StoredEvent
-from psycopg import sql
 from sqlalchemy import make_url
 
 from ledger.store.database import Database
 from ledger.store.recorder import make_recorder
 from tests.support.databases import conninfo
 
-ROLE_SQL = Path(__file__).parents[2] / "docs" / "database-roles.sql"
 APPEND = (
     "INSERT INTO stored_events (originator_id, originator_version, topic, state) VALUES (%s, %s, 'topic', %s)"
 )
@@ -128,22 +125,6 @@ def test_postgresql_refuses_even_a_superuser_who_silences_triggers(
             connection.execute(change)
 
         assert connection.execute("SELECT count(*) FROM stored_events").fetchone() == (1,)
-
-
-@pytest.fixture
-def restricted_url(postgresql_database_url):
-    """The database as the documented role sees it; roles are the server's, so this one's name is its own."""
-    role, password = f"revshare_app_{uuid4().hex[:12]}", uuid4().hex
-    script = ROLE_SQL.read_text().replace("revshare_app", role)
-    with psycopg.connect(postgresql_database_url, autocommit=True) as owner:
-        for _ in range(2):  # the documentation says that it can be run again
-            owner.execute(script.encode())
-        owner.execute(
-            sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(password))
-        )
-        yield make_url(postgresql_database_url).set(username=role, password=password).render_as_string(False)
-        owner.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
-        owner.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
 
 def test_the_restricted_role_appends_and_reads(restricted_url):

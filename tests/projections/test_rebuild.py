@@ -6,16 +6,17 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from ledger.store.application import Ledger
 from ledger.store.database import Database
 from projections import bulk, position, tables
 from projections.balances import Balances
 from projections.journal import Journal
-from projections.rebuild import RebuildDiffers, RebuildOvertaken, rebuild
+from projections.rebuild import RebuildDiffers, RebuildNotAllowed, RebuildOvertaken, rebuild
 from projections.runner import Runner
 from projections.shadow import SUFFIX
 from projections.view import position_name
 from projections.views import VIEWS, UnknownView
-from tests.projections.world import conversion, partner
+from tests.projections.world import World, conversion, partner
 
 TABLES = list(tables.METADATA.tables.values())
 
@@ -232,3 +233,30 @@ def test_postgresql_refuses_an_unbalanced_entry(postgresql_database_url):
     with database.write() as connection:
         connection.execute(sa.text(one_leg.format("GBP")))
     database.close()
+
+
+@pytest.mark.parametrize("may_make_tables", [False, True])
+def test_a_role_that_owns_no_tables_is_told_which_one_to_use(
+    postgresql_database_url, restricted_url, may_make_tables
+):
+    """At the start, or at the swap: the live tables stay as they are, and nothing is left lying about."""
+    owner, app = Ledger(Database(postgresql_database_url)), Ledger(Database(restricted_url))
+    told = World(owner)
+    told.sale(1)
+    told.accrue(1, 2_000)
+    Runner(owner).catch_up()
+    if may_make_tables:
+        with owner.database.write() as connection:
+            connection.exec_driver_sql("GRANT CREATE ON SCHEMA public TO PUBLIC")
+    before = schema(owner)
+
+    with pytest.raises(RebuildNotAllowed, match="rebuild with the role that migrates"):
+        rebuild(app, [])
+
+    assert schema(owner) == before
+    with owner.database.read() as connection:
+        names = connection.exec_driver_sql("SELECT name FROM positions WHERE name LIKE 'rebuild:%%'")
+        assert names.scalars().all() == []
+    assert rebuild(owner, []).differences == ()
+    app.close()
+    owner.close()

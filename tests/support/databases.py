@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import psycopg
 from psycopg import sql
@@ -12,6 +13,8 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy import make_url
 
 from ledger.store.migrations import migrate
+
+ROLE_SQL: Final = Path(__file__).parents[2] / "docs" / "database-roles.sql"
 
 
 def sqlite_url(path: Path) -> str:
@@ -58,6 +61,22 @@ def postgresql_template(server_url: str) -> Iterator[str]:
         name = make_url(url).database
         assert name is not None
         yield name
+
+
+@contextmanager
+def restricted_role(url: str) -> Iterator[str]:
+    """The database as the documented role sees it; roles are the server's, so this one's name is its own."""
+    role, password = f"revshare_app_{uuid.uuid4().hex[:12]}", uuid.uuid4().hex
+    script = ROLE_SQL.read_text().replace("revshare_app", role)
+    with psycopg.connect(url, autocommit=True) as owner:
+        for _ in range(2):  # the documentation says that it can be run again
+            owner.execute(script.encode())
+        owner.execute(
+            sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(password))
+        )
+        yield make_url(url).set(username=role, password=password).render_as_string(hide_password=False)
+        owner.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
+        owner.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
 
 def conninfo(url: str, **changes: str) -> str:
