@@ -195,7 +195,7 @@ def test_what_is_proven_is_what_clean_runs_cover_without_a_gap(begin, runs):
     def at(hour):
         return OLD + timedelta(hours=hour)
 
-    proven = set()
+    proven: set[int] = set()
     for start, end, is_clean in runs:
         hours = set(range(start, end))
         proven = proven | hours if is_clean else proven - hours
