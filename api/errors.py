@@ -14,6 +14,7 @@ from ledger import refusals
 from ledger.intake import Problem, TooManyItems, Unreadable
 from ledger.store.commit import Overloaded
 from ledger.store.database import DatabaseUnavailable
+from payouts.outcomes import GatewayError
 
 log = structlog.get_logger("revshare.api")
 
@@ -39,10 +40,17 @@ TABLE: Final[dict[type[Exception], str]] = {
     refusals.InsufficientBalance: "insufficient-balance",
     refusals.NothingToPay: "nothing-to-pay",
     refusals.PayoutDestinationMissing: "payout-destination-missing",
+    refusals.UnknownTransfer: "unknown-transfer",
+    refusals.TransferTaken: "transfer-taken",
+    refusals.TransferAmountDiffers: "transfer-amount-differs",
+    refusals.TransferCurrencyDiffers: "transfer-currency-differs",
+    refusals.TransferDestinationDiffers: "transfer-destination-differs",
+    refusals.TransferExists: "transfer-exists",
     refusals.PayoutsAreFrozen: "payouts-frozen",
     refusals.DatabaseOlderThanProvider: "database-older-than-provider",
     refusals.ProviderUnavailable: "provider-unavailable",
     refusals.ProviderRefused: "provider-refused",
+    GatewayError: "provider-unavailable",
     refusals.Refusal: "refused",
     TooManyItems: "too-many-items",
     Unreadable: "unreadable-body",
@@ -101,6 +109,10 @@ def to_problem(error: Exception, path_fields: frozenset[str] = frozenset()) -> H
             return HttpProblem(name, error.message, found)
         case refusals.Refusal():
             return _refusal(name, error, path_fields)
+        case GatewayError():
+            return HttpProblem(
+                name, f"Stripe gave no answer: {type(error.outcome).__name__}", headers=again(name)
+            )
         case Overloaded() | DatabaseUnavailable():
             seconds = getattr(error, "retry_after_s", RETRY_AFTER_S)
             detail = "the database can't be reached now" if name == "unavailable" else str(error)

@@ -100,6 +100,26 @@ TYPES: Final[dict[str, ProblemType]] = {
         409, "Nobody is due a payout", "`detail` and `skipped` say who was left out and why."
     ),
     "payout-destination-missing": _type(409, "The partner has no payout account", "Link one first."),
+    "unknown-transfer": _type(422, "There is no such transfer", "Copy its id (tr_…) from the provider."),
+    "transfer-taken": _type(
+        409, "The transfer is another payout's", "One transfer pays one payout. `detail` names the other one."
+    ),
+    "transfer-amount-differs": _type(
+        409,
+        "The transfer moved another amount",
+        "Reverse it at the provider; then resolve the payout as absent, and it is sent anew.",
+    ),
+    "transfer-currency-differs": _type(
+        409, "The transfer is in another currency", "As for another amount: reverse it, resolve as absent."
+    ),
+    "transfer-destination-differs": _type(
+        409, "The transfer went to another account", "As for another amount: reverse it, resolve as absent."
+    ),
+    "transfer-exists": _type(
+        409,
+        "The provider holds a transfer of this payout",
+        "Resolve it as confirmed with that transfer; or reverse all of it first.",
+    ),
     "payouts-frozen": _type(409, "Payouts are frozen", "`detail` says why. Thaw them first."),
     "database-older-than-provider": _type(
         409,

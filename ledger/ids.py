@@ -114,6 +114,11 @@ def difference_id(provider: str, reference: str) -> UUID:
     return _derive(ROOT, "difference", provider, reference)
 
 
+def transfer_claim_id(provider: str, transfer: str) -> UUID:
+    """Whose transfer it is that somebody named: one payout's at the most."""
+    return _derive(ROOT, "transfer", provider, transfer)
+
+
 def payout_gate_id() -> UUID:
     """The one stream that says whether payouts may be sent at all."""
     return _derive(ROOT, "payout_gate")

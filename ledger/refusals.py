@@ -97,6 +97,30 @@ class PayoutDestinationMissing(Refusal):
     """The partner has no account that money could be sent to."""
 
 
+class UnknownTransfer(NotFound):
+    """The payment provider has no transfer of this id."""
+
+
+class TransferTaken(ContentConflict):
+    """The transfer is another payout's."""
+
+
+class TransferAmountDiffers(Refusal):
+    """The transfer moved another amount than the payout's."""
+
+
+class TransferCurrencyDiffers(Refusal):
+    """The transfer is in another currency than the payout."""
+
+
+class TransferDestinationDiffers(Refusal):
+    """The transfer went to another account than the payout's."""
+
+
+class TransferExists(Refusal):
+    """The provider holds a transfer of the payout: nobody can say that there is none."""
+
+
 class PayoutsAreFrozen(Refusal):
     """Somebody stopped all payouts."""
 

@@ -8,11 +8,13 @@ from ledger import account, checks, payout, payout_lines
 from ledger.events.payout import PayoutDrafted
 from ledger.events.reconciliation import TransferTakenIn
 from ledger.payout import PayoutState
+from ledger.payout_search import transfer_group
 from ledger.refusals import ContentChanged, LostRace, NotFound
 from ledger.store.application import ATTEMPTS_MAX, Change, Ledger
 from payouts.batches import PAYOUT, Payout, load_payout
 from payouts.gateway_books import payout_id_of
 from payouts.outcomes import API_VERSION, Transfer
+from payouts.transfer_checks import AT, check_is_as_drafted
 from payouts.worker import transfer_body
 
 UNSAID: Final = "not said"
@@ -32,7 +34,8 @@ def take_in(ledger: Ledger, provider: Transfers, transfer_id: str, reason: str, 
     The payout must be approved (again, where the approval was lost, too) and be what was sent: same payout,
     amount, currency, destination, group. What is recorded anew as intent is made from the frozen draft, so it
     has the bytes that were sent. The same again changes nothing. Refuses with NotFound (no such transfer,
-    none of ours, a payout that the ledger lost), ContentChanged, IllegalTransition, InsufficientBalance.
+    none of ours, a payout that the ledger lost), TransferAmountDiffers and the like, ContentChanged,
+    IllegalTransition, InsufficientBalance.
     """
     checks.note(reason, "/reason")
     transfer = provider.transfer(transfer_id)
@@ -102,14 +105,6 @@ def _changes(
 
 def _check(draft: PayoutDrafted, transfer: Transfer) -> None:
     """That the transfer is what the draft says. The lines behind it may differ: the fact has both hashes."""
-    pairs: dict[str, tuple[object, object]] = {
-        "amount": (draft.net_minor, transfer.amount),
-        "currency": (draft.currency, transfer.currency.upper()),
-        "destination": (draft.destination, transfer.destination),
-        "transfer_group": (f"batch-{draft.batch_id}", transfer.transfer_group),
-    }
-    wrong = [name for name, (ours, theirs) in pairs.items() if ours != theirs]
-    if wrong:
-        raise ContentChanged(
-            f"{transfer.id} is not what was approved: {', '.join(wrong)}", pointer="/transfer_id"
-        )
+    check_is_as_drafted(draft, transfer)
+    if transfer.transfer_group != transfer_group(draft):
+        raise ContentChanged(f"{transfer.id} is not of its batch's group", pointer=AT)

@@ -11,9 +11,7 @@ from api.schemas.payout_gate import PayoutGateSchema, TakeInSchema
 from api.schemas.payouts import PayoutSchema
 from api.services import Resource
 from ledger.payout_gate import GateState
-from ledger.refusals import ProviderUnavailable
 from payouts import restore_check, taking_in
-from payouts.outcomes import GatewayError
 
 GATE = PayoutGateSchema()
 PAYOUT = PayoutSchema()
@@ -85,6 +83,9 @@ class TransferTakeIn(Resource):
         answer=PAYOUT,
         problems=(
             "not-found",
+            "transfer-currency-differs",
+            "transfer-amount-differs",
+            "transfer-destination-differs",
             "content-changed",
             "illegal-transition",
             "insufficient-balance",
@@ -94,8 +95,5 @@ class TransferTakeIn(Resource):
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response, body: Row) -> None:
         """After a restore: the transfer is its approved payout's again: intent, money, confirmation."""
-        try:
-            taken = taking_in.take_in(self.ledger, self.services.provider, **body, by=req.context.caller.by)
-        except GatewayError as error:
-            raise ProviderUnavailable(f"Stripe gave no answer: {type(error.outcome).__name__}") from error
+        taken = taking_in.take_in(self.ledger, self.services.provider, **body, by=req.context.caller.by)
         send(resp, _show_payout(msgspec.structs.asdict(taken)))

@@ -199,7 +199,19 @@ class PayoutResolution(Resource):
         scopes=("finance:approve",),
         body=ResolutionSchema(),
         answer=PAYOUT,
-        problems=("not-found", "illegal-transition", "content-conflict", "insufficient-balance"),
+        problems=(
+            "not-found",
+            "illegal-transition",
+            "content-conflict",
+            "unknown-transfer",
+            "transfer-taken",
+            "transfer-currency-differs",
+            "transfer-amount-differs",
+            "transfer-destination-differs",
+            "transfer-exists",
+            "insufficient-balance",
+            "provider-unavailable",
+        ),
         example={
             "outcome": "confirmed",
             "transfer_id": "tr_1Brightside",
@@ -207,7 +219,10 @@ class PayoutResolution(Resource):
         },
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response, payout_id: UUID, body: Row) -> None:
-        """For one that is unknown or held: its transfer exists; or there is none, and it is sent anew."""
+        """For one that is unknown or held: its transfer exists; or there is none, and it is sent anew.
+
+        The provider is asked, and has to show the same.
+        """
         command = ResolvePayout(payout_id=payout_id, **body)
-        done = resolving.resolve(self.ledger, command, by=req.context.caller.by)
+        done = resolving.resolve(self.ledger, self.services.provider, command, by=req.context.caller.by)
         send(resp, show_payout(done))

@@ -19,9 +19,7 @@ from api.schemas.reconciliations import (
     ReconciliationSchema,
 )
 from api.services import Resource
-from ledger.refusals import ProviderUnavailable
 from payouts import reconciliations
-from payouts.outcomes import GatewayError
 from payouts.reconciling import reconcile
 
 RUN = ReconciliationSchema()
@@ -51,17 +49,14 @@ class Reconciliations(Resource):
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response, body: Row) -> None:
         """Pages Stripe's balance transactions and joins them to the journal. It changes no payout."""
-        try:
-            run = reconcile(
-                self.ledger,
-                self.services.provider,
-                start=body["period_from"],
-                end=body["period_to"],
-                in_time=timedelta(seconds=body["in_time_s"]),
-                by=req.context.caller.by,
-            )
-        except GatewayError as error:
-            raise ProviderUnavailable(f"Stripe gave no answer: {type(error.outcome).__name__}") from error
+        run = reconcile(
+            self.ledger,
+            self.services.provider,
+            start=body["period_from"],
+            end=body["period_to"],
+            in_time=timedelta(seconds=body["in_time_s"]),
+            by=req.context.caller.by,
+        )
         resp.location = f"/v1/reconciliations/{run.reconciliation_id}"
         with self.database.read() as connection:
             send(resp, _show_run(reconciliations.load(connection, run.reconciliation_id)), 201)

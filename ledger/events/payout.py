@@ -219,6 +219,15 @@ class PayoutResolved(Fact, frozen=True, kw_only=True):
     transfer_id: str | None = None
 
 
+class TransferClaimed(Fact, frozen=True, kw_only=True):
+    """Somebody named the transfer as this payout's: it is no other payout's from here on."""
+
+    provider: PayoutProvider
+    transfer_id: str
+    payout_id: UUID
+    effective_at: AwareTime
+
+
 class PayoutPaid(Fact, frozen=True, kw_only=True):
     """The money reached the partner's bank."""
 

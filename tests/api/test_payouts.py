@@ -6,9 +6,11 @@ import pytest
 
 from payouts.outcomes import Unknown
 from payouts.schedule import PayoutScheduler
+from payouts.simulator.faults import Fault
 from payouts.worker import PayoutWorker
 from tests.api.house import pointers, problem, sale
 from tests.support.finance import Script
+from tests.support.transfers import intent
 
 
 @pytest.fixture
@@ -113,16 +115,29 @@ def test_a_payout_that_nobody_knows_about_is_resolved_with_a_reason(house, due):
     path = f"/v1/payouts/{batch['payouts'][0]['payout_id']}/resolve"
     found = {"outcome": "confirmed", "transfer_id": "tr_1", "reason": "Seen in the dashboard."}
 
+    def transferred(amount):
+        destination = batch["payouts"][0]["destination"]
+        by_hand = intent(destination, amount=amount, metadata={"payout_id": "by hand"})
+        return house.gateway.create_transfer(by_hand).transfer_id
+
     early = house.post(path, found, checker)
     house.catch_up()
     PayoutWorker(house.ledger, Script(Unknown("connection", "reset"))).step()
     no_reason = house.post(path, {**found, "reason": ""}, checker)
+    unheard_of = house.post(path, found, checker)
+    other = house.post(path, {**found, "transfer_id": transferred(2_001)}, checker)
+    found["transfer_id"] = transferred(2_000)
+    house.stripe.play(Fault(on="GET /v1/transfers/{transfer}", do="drop_before"))
+    deaf = house.post(path, found, checker)
     done = [house.post(path, found, checker) for _ in range(2)]
 
+    assert (problem(unheard_of), pointers(unheard_of)) == ((422, "unknown-transfer"), ["/transfer_id"])
+    assert (problem(other), pointers(other)) == ((409, "transfer-amount-differs"), ["/transfer_id"])
+    assert problem(deaf) == (503, "provider-unavailable")
     assert problem(early) == (409, "illegal-transition")
     assert problem(no_reason) == (422, "invalid-field")
     assert [(d.status_code, d.json["status"], d.json["transfer_id"]) for d in done] == [
-        (200, "confirmed", "tr_1")
+        (200, "confirmed", found["transfer_id"])
     ] * 2
     assert problem(house.post(path, {**found, "transfer_id": "tr_2"}, checker)) == (409, "content-conflict")
 

@@ -4,14 +4,29 @@ import msgspec
 import pytest
 
 from ledger import payout_search
-from ledger.commands import ResolvePayout
-from ledger.events.payout import PayoutResolved
-from ledger.refusals import ContentConflict, IllegalTransition, InsufficientBalance, NotFound
+from ledger.commands import LinkPayoutAccount, ResolvePayout
+from ledger.events.payout import PayoutResolved, TransferClaimed
+from ledger.refusals import (
+    ContentConflict,
+    IllegalTransition,
+    InsufficientBalance,
+    NotFound,
+    TransferAmountDiffers,
+    TransferCurrencyDiffers,
+    TransferDestinationDiffers,
+    TransferExists,
+    TransferTaken,
+    UnknownTransfer,
+)
 from ledger.store.application import Change
-from payouts.batches import PAYOUT
+from payouts.batches import PAYOUT, load_payout
+from payouts.gateway import GatewayError, StripeGateway
 from payouts.outcomes import Confirmed, Unknown
 from payouts.resolving import resolve
 from tests.support.finance import Script
+from tests.support.transfers import intent
+
+BY_HAND = "of nobody: sent in the dashboard"
 
 
 @pytest.fixture
@@ -43,14 +58,28 @@ def leave_to_human(finance, found):
     )
 
 
-def word(found, outcome="confirmed", transfer_id: str | None = "tr_1", reason="seen in the dashboard"):
-    return ResolvePayout(payout_id=found.payout_id, outcome=outcome, transfer_id=transfer_id, reason=reason)
+def transfer(finance, found, *, of=BY_HAND, **changes):
+    """A transfer at the provider, as the payout's but for the changes: its id. `of` is whom it names."""
+    like = {"amount": 30_00, "destination": found.destination, "transfer_group": f"batch-{found.batch_id}"}
+    body = {**like, "metadata": {"payout_id": str(of), "attempt": "1"}, **changes}
+    made = finance.gateway.create_transfer(intent(body.pop("destination"), **body))
+    assert isinstance(made, Confirmed)
+    return made.transfer_id
+
+
+def say(finance, found, outcome="confirmed", transfer_id=None, reason="seen in the dashboard"):
+    """Somebody's word, with the provider there to be asked."""
+    command = ResolvePayout(
+        payout_id=found.payout_id, outcome=outcome, transfer_id=transfer_id, reason=reason
+    )
+    return resolve(finance.ledger, finance.gateway, command, by="key:ann")
 
 
 def test_a_transfer_that_somebody_found_is_paid(finance, unknown):
     """Who said so, and why, stands in the stream before the confirmation; said twice it counts once."""
+    found = transfer(finance, unknown, of=unknown.payout_id)
     for _ in range(2):
-        assert resolve(finance.ledger, word(unknown), by="key:ann").transfer_id == "tr_1"
+        assert say(finance, unknown, "confirmed", found).transfer_id == found
 
     assert finance.facts_of(unknown)[-2:] == ["PayoutResolved", "TransferConfirmed"]
     [said] = finance.world.facts(PayoutResolved)
@@ -61,12 +90,11 @@ def test_a_transfer_that_somebody_found_is_paid(finance, unknown):
 
 def test_a_transfer_that_is_absent_gives_its_money_back_and_is_sent_anew(finance, unknown):
     """Once nobody sends its key any more; the next attempt has a key of its own."""
-    absent = word(unknown, "absent", None)
     with pytest.raises(IllegalTransition, match="asked for by its key"):
-        resolve(finance.ledger, absent, by="key:ann")
+        say(finance, unknown, "absent")
     begin_search(finance, unknown)
 
-    done = [resolve(finance.ledger, absent, by="key:ann") for _ in range(2)]
+    done = [say(finance, unknown, "absent") for _ in range(2)]
 
     assert [d.status for d in done] == ["absent", "absent"]
     assert finance.balance(unknown.partner_id) == {"available": 30_00, "earned": 30_00}
@@ -81,28 +109,148 @@ def test_a_transfer_that_is_absent_gives_its_money_back_and_is_sent_anew(finance
 def test_a_transfer_that_appears_after_its_absence_takes_its_money_again(finance, unknown):
     """What was proven absent had been released; if the money went out since, that is said."""
     begin_search(finance, unknown)
-    resolve(finance.ledger, word(unknown, "absent", None), by="key:ann")
+    say(finance, unknown, "absent")
     leave_to_human(finance, unknown)
     assert finance.balance(unknown.partner_id) == {"available": 30_00, "earned": 30_00}
     finance.reverse(unknown.partner_id, 10_00)
+    late = transfer(finance, unknown, of=unknown.payout_id)
 
     with pytest.raises(InsufficientBalance):
-        resolve(finance.ledger, word(unknown), by="key:ann")
+        say(finance, unknown, "confirmed", late)
     finance.earn(unknown.partner_id, 10_00)
-    resolve(finance.ledger, word(unknown), by="key:ann")
+    say(finance, unknown, "confirmed", late)
 
     assert finance.balance(unknown.partner_id) == {"paid": 30_00, "earned": 30_00}
     finance.check_zero_sum()
 
 
-def test_one_transfer_is_not_two_payouts(finance, unknown):
-    """The id that another payout has is refused; and nobody resolves what is not there."""
-    finance.partner("bolt", available_minor=20_00)
-    finance.approved()
-    finance.pay(finance.worker(Script(Confirmed("tr_1"))))
+def test_nobody_resolves_what_is_not_there(finance, unknown):
+    """No payout, no transfer, and no provider that could be asked: nothing is recorded."""
+    nobody = msgspec.structs.replace(unknown, payout_id=finance.world.program_id)
+    deaf = StripeGateway("sk_test_standin", "http://127.0.0.1:9")
+    command = ResolvePayout(
+        payout_id=unknown.payout_id, outcome="confirmed", transfer_id="tr_1", reason="seen"
+    )
 
-    with pytest.raises(ContentConflict, match="the transfer of payout"):
-        resolve(finance.ledger, word(unknown), by="key:ann")
-    nobody = msgspec.structs.replace(word(unknown), payout_id=finance.world.program_id)
     with pytest.raises(NotFound):
-        resolve(finance.ledger, nobody, by="key:ann")
+        say(finance, nobody, "confirmed", "tr_1")
+    with pytest.raises(UnknownTransfer):
+        say(finance, unknown, "confirmed", "tr_1")
+    with pytest.raises(GatewayError):
+        resolve(finance.ledger, deaf, command, by="key:ann")
+
+    assert finance.world.facts(PayoutResolved) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "refusal"),
+    [
+        ({"amount": 29_99}, TransferAmountDiffers),
+        ({"currency": "eur"}, TransferCurrencyDiffers),
+        ({"destination": None}, TransferDestinationDiffers),
+    ],
+)
+def test_only_what_was_approved_confirms_a_payout(finance, unknown, changes, refusal):
+    """Another amount, another currency, another account: each refused by its name."""
+    if "destination" in changes:
+        bolt = finance.world.desk.partner(finance.partner("bolt"))
+        changes = {"destination": bolt.payout_accounts["stripe"]}
+    found = transfer(finance, unknown, of=unknown.payout_id, **changes)
+
+    with pytest.raises(refusal, match=found):
+        say(finance, unknown, "confirmed", found)
+
+    assert finance.world.facts(PayoutResolved) == []
+
+
+def test_a_payout_whose_transfer_is_there_is_not_absent(finance, unknown):
+    """Unless it was taken back whole: sent anew, it would be paid twice."""
+    begin_search(finance, unknown)
+    made = transfer(finance, unknown, of=unknown.payout_id)
+    transfer(finance, unknown, of=finance.world.program_id)
+
+    with pytest.raises(TransferExists, match=made):
+        say(finance, unknown, "absent")
+    finance.gateway._client.v1.transfers.reversals.create(made, {"amount": 29_99})
+    with pytest.raises(TransferExists):
+        say(finance, unknown, "absent")
+    finance.gateway._client.v1.transfers.reversals.create(made, {"amount": 1})
+
+    assert say(finance, unknown, "absent").status == "absent"
+
+
+@pytest.fixture
+def two_unknown(finance):
+    """Two payouts of 30.00 to one account, whose outcomes nobody learned, and a transfer that names none."""
+    acme, bolt = finance.partner("acme"), finance.partner("bolt")
+    shared = finance.world.desk.partner(acme).payout_accounts["stripe"]
+    finance.world.desk.execute(LinkPayoutAccount(partner_id=bolt, destination=shared), by="cli")
+    for partner_id in (acme, bolt):
+        finance.earn(partner_id, 30_00)
+    batch = finance.approved()
+    finance.pay(finance.worker(Script(Unknown("unreadable"))))
+    finance.later(hours=20)
+    first, second = finance.payouts(batch)
+    return first, second, transfer(finance, first)
+
+
+def test_one_transfer_is_not_two_payouts(finance, two_unknown):
+    """Whoever is named first has it, also where no view has seen that yet."""
+    first, second, made = two_unknown
+
+    say(finance, first, "confirmed", made)
+    with pytest.raises(TransferTaken, match=str(first.payout_id)):
+        say(finance, second, "confirmed", made)
+    finance.runner.catch_up()
+    with pytest.raises(TransferTaken, match=str(first.payout_id)):
+        say(finance, second, "confirmed", made)
+
+    assert [p.status for p in (load_payout(finance.ledger, p.payout_id) for p in (first, second))] == [
+        "confirmed",
+        "unknown",
+    ]
+
+
+def test_of_two_words_at_once_one_gets_the_transfer(finance, two_unknown, monkeypatch):
+    """Between the look at the claim and the append somebody else's word is recorded."""
+    first, second, made = two_unknown
+    append = finance.ledger.append
+
+    def overtaken(*args, **kwargs):
+        monkeypatch.undo()
+        say(finance, first, "confirmed", made)
+        return append(*args, **kwargs)
+
+    monkeypatch.setattr(finance.ledger, "append", overtaken)
+
+    with pytest.raises(TransferTaken, match=str(first.payout_id)):
+        say(finance, second, "confirmed", made)
+
+    assert [said.transfer_id for said in finance.world.facts(PayoutResolved)] == [made]
+
+
+def test_a_transfer_that_names_another_payout_is_that_one_s(finance, two_unknown):
+    """Whoever says otherwise; and so is one that the worker confirmed, should it have lost its name since."""
+    first, second, _ = two_unknown
+    named = transfer(finance, first, of=first.payout_id)
+
+    with pytest.raises(TransferTaken, match=str(first.payout_id)):
+        say(finance, second, "confirmed", named)
+    say(finance, first, "confirmed", named)
+    finance.partner("crest", available_minor=30_00)
+    finance.approved()
+    finance.pay(finance.worker(Script(Confirmed(unnamed := transfer(finance, first)))))
+    with pytest.raises(TransferTaken):
+        say(finance, second, "confirmed", unnamed)
+
+
+def test_the_same_word_twice_is_one_word_and_another_one_a_conflict(finance, unknown):
+    """Once it is confirmed, nothing else can be said."""
+    made = transfer(finance, unknown, of=unknown.payout_id)
+    say(finance, unknown, "confirmed", made)
+
+    say(finance, unknown, "confirmed", made)
+    with pytest.raises(ContentConflict):
+        say(finance, unknown, "confirmed", made, reason="another one")
+
+    assert len(finance.world.facts(TransferClaimed)) == 1

@@ -19,6 +19,7 @@ from ledger.refusals import (
     IllegalTransition,
     NotFound,
     PayoutsAreFrozen,
+    TransferAmountDiffers,
 )
 from payouts import batches, restore_check
 from payouts.gate import Gate
@@ -257,21 +258,21 @@ def test_a_payout_that_the_ledger_lost_is_drafted_again_under_its_batch_or_has_a
 
 
 def test_only_what_was_approved_is_taken_in(finance):
-    """Another amount, a transfer that is not there, and one that is none of ours are refused."""
+    """Another amount, another batch, one that is not there, and one that is none of ours."""
     acme = finance.partner("acme", available_minor=30_00)
     batch = finance.approved()
     payout = finance.payout(batch)
-    more = intent(
-        payout.destination,
-        amount=30_01,
-        metadata={"payout_id": str(payout.payout_id), "attempt": "1"},
-        transfer_group=f"batch-{batch.batch_id}",
-    )
+    named = {"payout_id": str(payout.payout_id), "attempt": "1"}
+    group = f"batch-{batch.batch_id}"
+    more = intent(payout.destination, amount=30_01, metadata=named, transfer_group=group)
     crooked = finance.gateway.create_transfer(more)
+    elsewhere = finance.gateway.create_transfer(intent(payout.destination, amount=30_00, metadata=named))
     foreign = finance.gateway.create_transfer(intent(payout.destination, metadata={"payout_id": "x"}))
 
-    with pytest.raises(ContentChanged, match="amount"):
+    with pytest.raises(TransferAmountDiffers):
         take_in(finance.ledger, finance.gateway, crooked.transfer_id, REASON, by="cli")
+    with pytest.raises(ContentChanged, match="group"):
+        take_in(finance.ledger, finance.gateway, elsewhere.transfer_id, REASON, by="cli")
     for transfer_id in (foreign.transfer_id, "tr_none"):
         with pytest.raises(NotFound):
             take_in(finance.ledger, finance.gateway, transfer_id, REASON, by="cli")
