@@ -32,13 +32,19 @@ class Reservation(msgspec.Struct, frozen=True):
 class AccountState(msgspec.Struct, frozen=True):
     """Payable and clawback are never below zero; `reserved` holds each payout's open or last attempt.
 
-    `written_off` holds the write-offs by their ids, so that one sent again is known.
+    `reserved` is in the order of the reservations. `written_off` holds the write-offs by their ids, so that
+    one sent again is known.
     """
 
     payable_minor: int = 0
     clawback_minor: int = 0
     reserved: Mapping[UUID, Reservation] = {}
     written_off: Mapping[UUID, ClawbackWrittenOff] = {}
+
+    @property
+    def last_held(self) -> UUID | None:
+        """The payout that reserved last, of those that were not released; None: there is none."""
+        return next(reversed(list(self.reserved)), None)
 
 
 EMPTY: Final = AccountState()
@@ -71,7 +77,8 @@ def evolve(state: AccountState, fact: Fact) -> AccountState:
         case PayoutReserved():
             payable -= fact.net_minor + fact.withheld_minor
             kept = Reservation(fact.attempt, fact.net_minor, fact.withheld_minor)
-            reserved = {**reserved, fact.payout_id: kept}
+            others = {payout: r for payout, r in reserved.items() if payout != fact.payout_id}
+            reserved = {**others, fact.payout_id: kept}
         case PayoutReleased():
             payable += fact.net_minor + fact.withheld_minor
             reserved = {payout: r for payout, r in reserved.items() if payout != fact.payout_id}

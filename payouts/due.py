@@ -7,10 +7,10 @@ from uuid import UUID
 
 import msgspec
 
-from ledger import account, agreement, bank_account, ids, payout, payout_lines, program, terms, withholding
+from ledger import account, agreement, bank_account, ids, payout, program, terms, withholding
 from ledger.commands import DraftPayouts
 from ledger.desk import AGREEMENT, PARTNER
-from ledger.events.base import Recorded
+from ledger.engine.snapshots import ONLY_NOW, accounts_now
 from ledger.events.payout import PayoutDrafted, PayoutProvider
 from ledger.partner import PartnerState
 from ledger.store.application import Decider, Ledger
@@ -24,7 +24,7 @@ PAYOUT: Final = Decider(payout.NO_PAYOUT, payout.evolve)
 PROVIDERS: Final[tuple[PayoutProvider, ...]] = ("stripe", "bank")
 """Through whom a partner can be paid: through the one whose account was linked last."""
 _ACCOUNTS_AT_ONCE: Final = 100
-"""Accounts whose streams are held in memory together while a batch is drafted."""
+"""Accounts that are held in memory together while a batch is drafted, without their histories."""
 
 
 class Skipped(msgspec.Struct, frozen=True):
@@ -50,7 +50,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def drafts(ledger: Ledger, asked: Asked) -> tuple[dict[UUID, PayoutDrafted], list[Skipped]]:
-    """What each candidate is due by its own account's stream, and who is left out."""
+    """What each candidate is due by its own account, and who is left out.
+
+    An account is the engine's snapshot and what was appended since: however much a partner ever earned,
+    drafting reads no more than that. The draft holds the version that it stands for.
+    """
     program_id = asked.command.program_id
     with ledger.database.read() as connection:
         partners = candidates.partners_with_available(connection, program_id, asked.program.currency)
@@ -73,13 +77,13 @@ def drafts(ledger: Ledger, asked: Asked) -> tuple[dict[UUID, PayoutDrafted], lis
 
 
 class _Due(msgspec.Struct, frozen=True, kw_only=True):
-    """A candidate: its account's facts, and what its partner, its terms and its program say."""
+    """A candidate: its account as it stands, and what its partner, its terms and its program say."""
 
     asked: Asked
     partner_id: UUID
     account_id: UUID
-    history: Sequence[Recorded]
     money: account.AccountState
+    version: int
     partner: PartnerState | None
     terms_minimum_minor: int | None
 
@@ -164,7 +168,7 @@ class _Due(msgspec.Struct, frozen=True, kw_only=True):
             partner_id=self.partner_id,
             account_id=self.account_id,
             account_from_version=before.account_to_version if before else 0,
-            account_to_version=self.history[-1].originator_version,
+            account_to_version=self.version,
             amount_minor=self.money.payable_minor,
             currency=self.asked.program.currency,
             destination=self.partner.payout_accounts[self.provider],
@@ -181,7 +185,7 @@ def _due(ledger: Ledger, asked: Asked, partners: Sequence[UUID]) -> list[_Due]:
     accounts = {p: ids.account_id(program_id, p, currency) for p in partners}
     agreements = {p: ids.agreement_id(program_id, p) for p in partners}
     with ledger.database.read() as connection:
-        histories = ledger.streams(connection, list(accounts.values()))
+        found = accounts_now(ledger, connection, dict.fromkeys(accounts.values(), ONLY_NOW))
     known = ledger.load_many(partners, PARTNER)
     agreed = ledger.load_many(list(agreements.values()), AGREEMENT)
     return [
@@ -189,31 +193,24 @@ def _due(ledger: Ledger, asked: Asked, partners: Sequence[UUID]) -> list[_Due]:
             asked=asked,
             partner_id=partner_id,
             account_id=account_id,
-            history=histories[account_id],
-            money=_fold(histories[account_id]),
+            money=found[account_id].state,
+            version=found[account_id].version,
             partner=known[partner_id].state,
             terms_minimum_minor=_minimum_minor(
                 asked.program, agreed[agreements[partner_id]].state, asked.now
             ),
         )
         for partner_id, account_id in accounts.items()
-        if account_id in histories
+        if found[account_id].version
     ]
 
 
 def _last_drafts(ledger: Ledger, due: Sequence[_Due]) -> Mapping[UUID, PayoutDrafted]:
     """For each account the draft of the last payout that still holds its money, where there is one."""
-    held = {one.account_id: last[1] for one in due if (last := payout_lines.last_held(one.history))}
+    held = {one.account_id: last for one in due if (last := one.money.last_held)}
     loaded = ledger.load_many(list(held.values()), PAYOUT)
     found = {account_id: loaded[payout_id].state.draft for account_id, payout_id in held.items()}
     return {account_id: drafted for account_id, drafted in found.items() if drafted}
-
-
-def _fold(history: Sequence[Recorded]) -> account.AccountState:
-    state = account.EMPTY
-    for recorded in history:
-        state = account.evolve(state, recorded.fact)
-    return state
 
 
 def _minimum_minor(

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -228,6 +229,14 @@ class Payouts(RuleBasedStateMachine):
             effect = after.payable_minor - state.payable_minor
             assert payout_lines.payable_effect_minor(recorded.fact) == effect
             state = after
+
+    @invariant()
+    def a_snapshot_knows_which_payout_reserved_last(self):
+        """As the whole history does, also once it was written and read again."""
+        stored = msgspec.json.decode(msgspec.json.encode(self.money()), type=account.AccountState)
+        held = payout_lines.last_held(self.log)
+
+        assert stored.last_held == (held[1] if held else None)
 
 
 Payouts.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

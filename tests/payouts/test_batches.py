@@ -1,5 +1,6 @@
 """Batches: who is due what, down to the facts; two people; and what somebody else changed in between."""
 
+from datetime import timedelta
 from uuid import uuid4
 
 import msgspec
@@ -49,6 +50,39 @@ def test_the_view_only_names_candidates(finance):
     batch = batches.draft(finance.ledger, wish, by=MAKER)
 
     assert [p.amount_minor for p in batch.payouts] == [18_00]
+
+
+def test_drafting_reads_no_more_for_a_partner_who_earned_a_lot(finance, monkeypatch):
+    """The engine's snapshot and what came since: of many facts, paid or not, none."""
+    acme = finance.partner("acme", available_minor=30_00)
+    first = finance.approved()
+    finance.pay()
+    for number in range(60):
+        now, customer = finance.world.now, f"customer-{number}"
+        finance.world.touch(customer, acme, now - timedelta(minutes=1))
+        finance.world.send(finance.world.sale(f"sale-{number}", customer, 5_00, now))
+    finance.settle()
+    finance.reverse(acme, 10)
+    finance.runner.catch_up()
+    read = []
+    decode = finance.ledger.decode
+
+    def counted(row):
+        read.append(row[0])
+        return decode(row)
+
+    monkeypatch.setattr(finance.ledger, "decode", counted)
+
+    batch = finance.draft()
+
+    [second] = batch.payouts
+    assert second.amount_minor == 60 * 1_00 - 10
+    assert second.account_from_version == first.payouts[0].account_to_version
+    assert second.account_to_version == len(finance.ledger.history(second.account_id)) == 63
+    assert read.count(second.account_id) == 1
+    monkeypatch.undo()
+    lines = batches.lines(finance.ledger, second.payout_id)
+    assert (len(lines), sum(line.amount_minor for line in lines)) == (61, second.amount_minor)
 
 
 def test_who_is_left_out_is_told_with_the_reason(finance):
