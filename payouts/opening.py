@@ -63,7 +63,7 @@ class Opening:
         if not decided:
             return []
         self._reached("before the intent")
-        if turn.append([change for each in decided for change in each.unit]):
+        if _append(decided, around, turn):
             opened = [each.after for each in decided]
         else:
             opened = [at for each in decided if (at := self._open_alone(each.at.payout_id, turn))]
@@ -77,12 +77,13 @@ class Opening:
             [at] = load(self._ledger, [payout_id])
             if at.state.status not in OPENABLE:
                 return None
-            decided = self._decide([at], load_around(self._ledger, [at.draft]))
+            around = load_around(self._ledger, [at.draft])
+            decided = self._decide([at], around)
             if not decided:
                 return None
-            if turn.append(decided[0].unit):
+            if _append(decided, around, turn):
                 return decided[0].after
-        raise LostRace(f"payout {payout_id} lost {ATTEMPTS_MAX} races for its account")
+        raise LostRace(f"payout {payout_id} lost {ATTEMPTS_MAX} races for what it depends on")
 
     def _decide(self, found: Sequence[At], around: Around) -> list[_Decided]:
         since = {at.draft.account_id: at.draft.account_from_version for at in found}
@@ -152,6 +153,12 @@ class Opening:
         if codes:
             self._waits.wait(at.payout_id)
         return not codes
+
+
+def _append(decided: Sequence[_Decided], around: Around, turn: Turn) -> bool:
+    """Store all of it or none. A hold or a suspension that came since the look is a race lost."""
+    changes = [change for each in decided for change in each.unit]
+    return turn.append(changes, seen=around.seen(each.at.draft for each in decided))
 
 
 def _is_new(account_id: UUID, seen: set[UUID]) -> bool:

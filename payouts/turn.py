@@ -1,10 +1,11 @@
 """A worker's turn: what it may append while it holds a lease, and the payouts that it looks at then."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 from uuid import UUID
 
-import structlog
+import sqlalchemy as sa
 
 from ledger import payout
 from ledger.desk import PARTNER, PROGRAM
@@ -19,8 +20,8 @@ from payouts.batches import BATCH, PAYOUT
 from payouts.eligibility import STRIPE
 from payouts.leases import Lease, Leases
 
-_log = structlog.get_logger(__name__)
 BY: Final = "payouts"
+_NOTHING: Final[Mapping[UUID, int]] = MappingProxyType({})
 
 
 class At(NamedTuple):
@@ -44,11 +45,20 @@ class At(NamedTuple):
 
 
 class Around(NamedTuple):
-    """What payouts depend on besides their accounts: their programs, partners and batches."""
+    """What payouts depend on besides their accounts: their programs, partners and batches.
+
+    `versions` are those of all their streams: what is decided upon them holds while none has moved.
+    """
 
     programs: dict[UUID, ProgramState | None]
     partners: dict[UUID, PartnerState | None]
     batches: dict[UUID, BatchState]
+    versions: dict[UUID, int]
+
+    def seen(self, drafts: Iterable[PayoutDrafted]) -> dict[UUID, int]:
+        """The versions that decisions about these payouts were made upon."""
+        streams = {id_ for draft in drafts for id_ in (draft.program_id, draft.partner_id, draft.batch_id)}
+        return {stream: self.versions[stream] for stream in streams}
 
     def holds(self, draft: PayoutDrafted) -> bool:
         """Whether nothing may be sent now: the partner's payouts are held, or the batch is paused."""
@@ -88,7 +98,12 @@ def load_around(ledger: Ledger, drafts: Iterable[PayoutDrafted]) -> Around:
         {program_id: at.state for program_id, at in programs.items()},
         {partner_id: at.state for partner_id, at in partners.items()},
         {batch_id: at.state for batch_id, at in batches.items()},
+        {stream: at.version for found in (programs, partners, batches) for stream, at in found.items()},
     )
+
+
+class _Moved(Exception):
+    """A stream that a decision was made upon has new facts."""
 
 
 class Turn:
@@ -102,12 +117,21 @@ class Turn:
         """Renew the lease in time. Raises LeaseLost."""
         self.lease = self._leases.renewed(self.lease)
 
-    def append(self, changes: Sequence[Change]) -> bool:
-        """Store changes, all or none; False when one lost a race. Raises LeaseLost."""
-        return self._ledger.append(changes, by=BY, within=self._leases.fence(self.lease)) is not None
+    def append(self, changes: Sequence[Change], *, seen: Mapping[UUID, int] = _NOTHING) -> bool:
+        """Store changes, all or none; False when one lost a race. Raises LeaseLost.
 
-    def append_units(self, units: Sequence[Sequence[Change]]) -> bool:
-        """As `append`, several at once: all of them or none."""
-        if not units:
-            return True
-        return self.append([change for unit in units for change in unit])
+        `seen` are the versions of other streams that the changes were decided upon: where one of them has
+        moved, that is a race lost, too. Writers exclude each other, so nothing comes between the look and
+        the commit.
+        """
+        fence = self._leases.fence(self.lease)
+
+        def check(connection: sa.Connection) -> None:
+            fence(connection)
+            if seen and self._ledger.log.read_tails(connection, seen):
+                raise _Moved
+
+        try:
+            return self._ledger.append(changes, by=BY, within=check) is not None
+        except _Moved:
+            return False

@@ -2,10 +2,14 @@
 
 import pytest
 
-from ledger.commands import LinkPayoutAccount, PausePartnerPayouts, ResumePartnerPayouts
+from ledger import payout_batch
+from ledger.commands import LinkPayoutAccount, PausePartnerPayouts, ResumePartnerPayouts, SuspendPartner
 from ledger.desk import ACCOUNT, PARTNER
+from ledger.store.application import Change
 from payouts import batches
+from payouts.batches import BATCH, PAYOUT
 from payouts.outcomes import Confirmed, Rejected, RetryLater, Unknown
+from payouts.worker import Options
 from tests.payouts.test_worker import CONFIRMED_FACTS
 from tests.support.finance import Script
 
@@ -36,6 +40,55 @@ def test_an_approved_payout_of_a_held_partner_waits(finance):
 
     assert waiting == "approved"
     assert finance.facts_of(finance.payout(batch)) == CONFIRMED_FACTS
+
+
+def suspend(finance, payout):
+    """Its partner may no longer be paid."""
+    finance.world.desk.execute(SuspendPartner(partner_id=payout.partner_id, reason="odd traffic"), by="cli")
+
+
+def hold(finance, payout):
+    """Finance holds its partner."""
+    finance.world.desk.execute(PausePartnerPayouts(partner_id=payout.partner_id, reason="audit"), by="cli")
+
+
+def pause(finance, payout):
+    """Another worker pauses its batch."""
+    batch_id = finance.ledger.load(payout.payout_id, PAYOUT).state.draft.batch_id
+    state, version = finance.ledger.load(batch_id, BATCH)
+    facts = payout_batch.pause(state, reason="too low", now=finance.world.now)
+    assert finance.ledger.append([Change(batch_id, version, facts)], by="payouts")
+
+
+@pytest.mark.parametrize(
+    ("happen", "ends"),
+    [
+        (hold, ["approved", "confirmed", "confirmed"]),
+        (suspend, ["canceled", "confirmed", "confirmed"]),
+        (pause, ["approved", "approved", "confirmed"]),
+    ],
+)
+def test_what_comes_between_the_look_and_the_intent_still_counts(finance, happen, ends):
+    """The intents of a portion are stored upon what was seen of partners and batch; the others go out."""
+    for name in ("acme", "bolt", "crest"):
+        finance.partner(name, available_minor=30_00)
+    batch = finance.approved()
+    portions = []
+
+    def meanwhile(step):
+        if step == "before the intent":
+            waiting = [p for p in finance.payouts(batch) if p.status == "approved"]
+            portions.append(len(waiting))
+            if len(portions) == 2:
+                happen(finance, waiting[0])
+
+    worker = finance.worker(options=Options(shards=1), reached=meanwhile)
+    finance.pay(worker)
+
+    assert portions == [3, 2]
+    assert sorted(p.status for p in finance.payouts(batch)) == ends
+    assert len(finance.transfers(batch)) == ends.count("confirmed")
+    assert worker.counts["failed"] == 0
 
 
 # The platform's balance
