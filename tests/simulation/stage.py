@@ -31,7 +31,7 @@ class SimulatedWorld(World):
     """The tests' small world over the ledger in memory."""
 
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
-        self.now = clock.now
+        self.now, self.currency = clock.now, CURRENCY
         self.database, self.ledger, self.desk = ledger.database, ledger, Desk(ledger)
 
 
