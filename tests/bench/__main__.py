@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.bench import balances, batch, rebuilding, report, rewards, single_post
+from tests.bench import balances, batch, peers, rebuilding, report, rewards, single_post, tailing
 from tests.bench.client import Client
-from tests.bench.harness import HEADING, NOT_MEASURED, Ratio, timed
+from tests.bench.harness import HEADING, NOT_MEASURED, Check, Ratio, timed
 from tests.bench.place import Place, place
 from tests.support.postgres import running_postgres
 
@@ -33,13 +33,14 @@ def main() -> int:
         "--database",
         help="sqlite, postgresql (started here), or the URL of a PostgreSQL in which databases can be made",
     )
-    parser.add_argument("--only", help="the ratios whose name begins so")
+    parser.add_argument("--only", help="the ratios and checks whose name begins so")
     parser.add_argument("--events", type=int, action="append", help="sizes of the log for balance-p99")
     parser.add_argument("--name", default="bench", help="what the files under build/bench/ are called")
     options = parser.parse_args()
     about = report.about()
     began = time.monotonic()
     found: list[tuple[str, Ratio]] = []
+    checks: list[tuple[str, Check]] = []
     with tempfile.TemporaryDirectory(prefix="revshare-bench-") as name:
         folder = Path(name)
         client = Client(folder)
@@ -48,37 +49,50 @@ def main() -> int:
             for url in urls:
                 if url is not None:
                     about["versions"]["postgresql"] = report.postgresql_version(url)
-                found += measure_on(url, folder, client, options)
+                kind = "sqlite" if url is None else "postgresql"
+                for one in measure_on(url, folder, client, options):
+                    if isinstance(one, Check):
+                        checks.append((kind, one))
+                    else:
+                        found.append((kind, one))
     about |= {"client": client.name, "quick": options.quick, "seconds": round(time.monotonic() - began)}
-    tell(found, about, options.name)
-    return 0
+    tell(found, checks, about, options.name)
+    return 0 if all(one.holds for _, one in checks) else 1
 
 
-def tell(found: report.Found, about: dict[str, Any], name: str) -> None:
+def tell(found: report.Found, checks: report.Checks, about: dict[str, Any], name: str) -> None:
     """The table, the files and the lines."""
     print()
     print(HEADING)
     for database, ratio in found:
         print(ratio.as_text(database))
-    print(f"\nnot measured: {'; '.join(NOT_MEASURED)}")
-    document = {**about, "ratios": report.as_document(found), "not_measured": NOT_MEASURED}
+    print()
+    for database, check in checks:
+        print(check.as_text(database))
+    print(f"not measured: {'; '.join(NOT_MEASURED)}")
+    document = {
+        **about,
+        "ratios": report.as_document(found),
+        "checks": [check.as_line(database) for database, check in checks],
+        "not_measured": NOT_MEASURED,
+    }
     title = f"commit {about['commit'][:7]}, {about['at'][:10]}"
     for path in (report.write(name, document), report.plot(name, found, title)):
         if path is not None:
             print(f"written: {path.relative_to(report.ROOT)}")
     print(f"{about['seconds']} s\n")
-    for database, ratio in found:
-        print(json.dumps(ratio.as_line(database)))
+    for line in [*document["checks"], *(ratio.as_line(database) for database, ratio in found)]:
+        print(json.dumps(line))
 
 
 def measure_on(
     url: str | None, folder: Path, client: Client, options: argparse.Namespace
-) -> list[tuple[str, Ratio]]:
+) -> list[Ratio | Check]:
     """Every ratio on one database: None stands for SQLite. The doors and the books have a database each."""
     kind = "sqlite" if url is None else "postgresql"
-    found: list[Ratio] = []
+    found: list[Ratio | Check] = []
 
-    def run(names: Sequence[str], measure: Callable[[], Iterable[Ratio]]) -> None:
+    def run(names: Sequence[str], measure: Callable[[], Iterable[Ratio | Check]]) -> None:
         if options.only is not None and not any(name.startswith(options.only) for name in names):
             return
         say(f"{kind}: {', '.join(names)}")
@@ -88,14 +102,16 @@ def measure_on(
 
     with place(url, folder / f"{kind}-doors", client, quick=options.quick) as here:
         run(["single-post"], lambda: [single_post.measure(here)])
+        run(["ours-vs-naive-save", "ours-vs-naive-orm"], lambda: peers.measure(here))
         run(["batch-vs-raw", "batch-vs-library"], lambda: batch.measure(here))
+        run(["no-skip"], lambda: [tailing.check(here)])
     with place(url, folder / f"{kind}-books", client, quick=options.quick) as here:
         for events in options.events or (QUICK_EVENTS if options.quick else FULL_EVENTS):
             run(["balance-p99"], partial(_balances, here, events))
         run(["rewards-vs-scan", "hot-partner"], lambda: rewards.measure(here))
         # Last, since no engine may run over the log that it fills.
         run(list(rebuilding.VIEWS), lambda: rebuilding.measure(here))
-    return [(kind, ratio) for ratio in found]
+    return found
 
 
 def _balances(here: Place, events: int) -> list[Ratio]:

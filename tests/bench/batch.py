@@ -8,23 +8,22 @@ import random
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import psycopg
 from eventsourcing.application import Application
-from eventsourcing.domain import DomainEvent
 from eventsourcing.persistence import StoredEvent
-from sqlalchemy import make_url
 
 from ledger import ids
 from ledger.commands import ConversionCommand, RecordSale
 from ledger.conversion import INITIAL, decide
 from ledger.events.base import Recorded
+from tests.bench import library
 from tests.bench.client import post
 from tests.bench.harness import Ratio, alternate, timed
+from tests.bench.library import SaleRecorded
 from tests.bench.place import Place
 
 ITEMS = 10_000
@@ -54,20 +53,6 @@ SQLITE_INSERT = """
     INSERT INTO bench_raw (originator_id, originator_version, topic, state) VALUES (?, ?, ?, ?)
     ON CONFLICT DO NOTHING
 """
-
-
-@dataclass(frozen=True)
-class SaleRecorded(DomainEvent):
-    """Our fact in the library's own style."""
-
-    program_id: UUID
-    source: str
-    external_id: str
-    kind: str
-    customer: str
-    amount_minor: int
-    currency: str
-    effective_at: datetime
 
 
 def measure(place: Place) -> list[Ratio]:
@@ -150,25 +135,7 @@ def _raw_sqlite(place: Place) -> Iterator[Any]:
 @contextmanager
 def _library(place: Place) -> Iterator[Any]:
     """The library's application as its manual sets it up."""
-    if place.database == "sqlite":
-        environment = {
-            "PERSISTENCE_MODULE": "eventsourcing.sqlite",
-            "SQLITE_DBNAME": str(place.folder / "library.db"),
-        }
-    else:
-        url = make_url(place.url)
-        with psycopg.connect(place.url) as connection:
-            connection.execute("CREATE SCHEMA bench_library")
-        environment = {
-            "PERSISTENCE_MODULE": "eventsourcing.postgres",
-            "POSTGRES_DBNAME": str(url.database),
-            "POSTGRES_HOST": str(url.host),
-            "POSTGRES_PORT": str(url.port or 5432),
-            "POSTGRES_USER": str(url.username),
-            "POSTGRES_PASSWORD": str(url.password or ""),
-            "POSTGRES_SCHEMA": "bench_library",
-        }
-    application: Application[UUID] = Application(env=environment)
+    application: Application[UUID] = Application(env=library.environment(place, "bench_library"))
 
     def save(sales: Sequence[ConversionCommand]) -> float:
         events = [_event(sale) for sale in sales]

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -31,7 +32,6 @@ class Client:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._file = folder / "requests"
         compiler = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
         binary = folder / "load"
         self._command: list[str] = [sys.executable, "-m", "tests.bench.load"]
@@ -43,13 +43,14 @@ class Client:
 
     def send(self, port: int, requests: Iterable[bytes], *, connections: int, seconds: float) -> Load:
         """Send the requests, one at a time on each connection, until they or the seconds run out."""
-        with self._file.open("wb") as file:
+        with tempfile.NamedTemporaryFile(dir=self._folder, prefix="requests-") as file:
             for request in requests:
                 file.write(len(request).to_bytes(4, "little") + request)
-        arguments = [str(self._file), str(port), str(connections), str(seconds)]
-        done = subprocess.run(
-            [*self._command, *arguments], capture_output=True, text=True, check=False, cwd=ROOT
-        )
+            file.flush()
+            arguments = [file.name, str(port), str(connections), str(seconds)]
+            done = subprocess.run(
+                [*self._command, *arguments], capture_output=True, text=True, check=False, cwd=ROOT
+            )
         if done.returncode:
             raise RuntimeError(f"the load client failed: {done.stderr}")
         answered, failed, took, p50, p99 = done.stdout.split()

@@ -30,6 +30,8 @@ TITLES = {
     "rebuild-all-vs-scan": "projection rebuild ÷ raw scan: all views",
     "hot-partner": "one hot partner ÷ spread load",
     "balance-p99": "balance GET p99 ÷ no-op GET p99",
+    "ours-vs-naive-save": "single POST/s ÷ one Application.save a request",
+    "ours-vs-naive-orm": "single POST/s ÷ an ORM insert and a balance row",
 }
 NOT_MEASURED = (
     "ingest with audit log ÷ without (there is no audit log yet)",
@@ -104,26 +106,45 @@ class Ratio(NamedTuple):
         )
 
 
+class Check(NamedTuple):
+    """Something that must hold under load, with what was counted."""
+
+    name: str
+    holds: bool
+    counted: dict[str, Any]
+
+    def as_line(self, database: str) -> dict[str, Any]:
+        """One line for machines."""
+        return {"check": self.name, "holds": self.holds, **self.counted, "database": database}
+
+    def as_text(self, database: str) -> str:
+        """One line for people."""
+        counted = ", ".join(f"{name} {value}" for name, value in self.counted.items())
+        return f"{self.name}, {database}: {'holds' if self.holds else 'BROKEN'} ({counted})"
+
+
 HEADING = (
     f"{'measure':<64} {'database':<10} {'ratio':>6} {'floor':>5} {'goal':>5} {'':<5}  medians of the rounds"
 )
 
 
+def in_turn(sides: Sequence[Callable[[int], float]], rounds: int = ROUNDS) -> list[list[float]]:
+    """All sides in each round, the first of a round the last of the next; one round before that warms up."""
+    for side in sides:
+        side(-1)
+    found: list[list[float]] = [[] for _ in sides]
+    for number in range(rounds):
+        order = list(enumerate(sides))
+        for place, side in reversed(order) if number % 2 else order:
+            found[place].append(side(number))
+    return found
+
+
 def alternate(
     above: Callable[[int], float], below: Callable[[int], float], rounds: int = ROUNDS
 ) -> tuple[list[float], list[float]]:
-    """Both sides in turn, the first of a round by turns too; one round before that warms up."""
-    above(-1)
-    below(-1)
-    tops: list[float] = []
-    bottoms: list[float] = []
-    for number in range(rounds):
-        if number % 2:
-            bottoms.append(below(number))
-            tops.append(above(number))
-        else:
-            tops.append(above(number))
-            bottoms.append(below(number))
+    """Both sides of a ratio in turn."""
+    tops, bottoms = in_turn([above, below], rounds)
     return tops, bottoms
 
 

@@ -15,7 +15,7 @@ import leather  # type: ignore[import-untyped]
 import psutil
 import psycopg
 
-from tests.bench.harness import Ratio
+from tests.bench.harness import Check, Ratio
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "build" / "bench"
@@ -25,6 +25,7 @@ PACKAGES = (
 )
 Found = Sequence[tuple[str, Ratio]]
 """Ratios, each behind the name of its database."""
+Checks = Sequence[tuple[str, Check]]
 
 COLOURS = {"goal": "#2e8b57", "floor": "#d9a441", "BELOW": "#c0504d"}
 PLOT_MAX = 1.5

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,17 +18,18 @@ START_SECONDS_MAX = 60
 @contextmanager
 def running_server(database_url: str, folder: Path) -> Iterator[int]:
     """The port of a gunicorn with the settings of api/gunicorn_conf.py; stopped at the end."""
+    arguments = ["--config", "api/gunicorn_conf.py", "tests.bench.wsgi:application"]
+    with running_gunicorn(arguments, {"DATABASE_URL": database_url}, folder) as port:
+        yield port
+
+
+@contextmanager
+def running_gunicorn(arguments: list[str], variables: Mapping[str, str], folder: Path) -> Iterator[int]:
+    """The port of a gunicorn with these arguments and variables; stopped at the end."""
     port = free_port()
-    environment = {**os.environ, "DATABASE_URL": database_url, "HOST": "127.0.0.1", "PORT": str(port)}
-    log = folder / "server.log"
-    command = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "--config",
-        "api/gunicorn_conf.py",
-        "tests.bench.wsgi:application",
-    ]
+    environment = {**os.environ, **variables, "HOST": "127.0.0.1", "PORT": str(port)}
+    log = folder / f"server-{port}.log"
+    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", *arguments]
     with log.open("wb") as output:
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
     try:

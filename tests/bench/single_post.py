@@ -11,12 +11,16 @@ PER_SECOND_MAX = 5_000
 
 def measure(place: Place) -> Ratio:
     """A request answered means: its fact is on disk."""
-    seconds = 1.0 if place.quick else 5
-    count = int(seconds * PER_SECOND_MAX)
-
-    def send(path: str) -> float:
-        requests = [post(path, place.token, body) for body in place.bodies(count)]
-        return place.client.send(place.port, requests, connections=CONNECTIONS, seconds=seconds).per_second
-
-    tops, bottoms = alternate(lambda _: send("/v1/conversions"), lambda _: send("/noop"), place.rounds)
+    tops, bottoms = alternate(
+        lambda _: send_singles(place, place.port, "/v1/conversions"),
+        lambda _: send_singles(place, place.port, "/noop"),
+        place.rounds,
+    )
     return Ratio("single-post", tops, bottoms, "requests/s")
+
+
+def send_singles(place: Place, port: int, path: str) -> float:
+    """New sales, one a request: how many were answered a second."""
+    seconds = 1.0 if place.quick else 5
+    requests = [post(path, place.token, body) for body in place.bodies(int(seconds * PER_SECOND_MAX))]
+    return place.client.send(port, requests, connections=CONNECTIONS, seconds=seconds).per_second
