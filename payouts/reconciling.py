@@ -117,7 +117,8 @@ def _default_start(ledger: Ledger, end: datetime) -> datetime:
         else Looked(run.period_from, run.period_to, False)
         for run in made
     ]
-    begin = min(_utc(begun) if begun is not None else end, end - LOOK_BACK)
+    looked_back = min(end, ledger.clock()) - LOOK_BACK
+    begin = looked_back if begun is None else min(_utc(begun), looked_back)
     return proven_until(begin, [run for run in runs if run.end <= end or not run.is_clean])
 
 

@@ -1,5 +1,6 @@
 """`revshare payouts` against the real API: settings, a draft, two checkers, an outlook, the sending."""
 
+import re
 import threading
 from collections.abc import Iterator
 from socketserver import ThreadingMixIn
@@ -9,11 +10,13 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import pytest
 
 from api.cli.payout_settings import percent
+from api.cli.terminal import EXIT_REJECTED
 from payouts import accounts
 from payouts.gateway import StripeGateway
 from tests.api.house import House, sale
+from tests.support.backup import Backup
 from tests.support.commands import invoke
-from tests.support.stripe_process import running_stripe
+from tests.support.stripe_process import books, running_stripe
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -165,6 +168,39 @@ def test_a_batch_from_draft_to_transfer_by_command(office, stripe_address):
     assert "17.00 GBP" in status
     assert "withheld from brightside as tax: 3.00 GBP" in balances
     assert as_csv.splitlines()[1:] == ["brightside,GBP,2000,0,0,0,1700,0"]
+
+
+def test_after_a_restore_nothing_is_sent_until_the_reconciliation_is_clean(office, stripe_address, tmp_path):
+    """The copy knows the approval and not the transfer: it is named, taken in, and paid once."""
+
+    def reconcile():
+        now = ("--in-time-s", "0", "--to", "2100-01-01T00:00:00Z")
+        return invoke(office.environment, "reconcile", *now).exit_code
+
+    due(office, stripe_address)
+    office.says("maker", "draft", "--program", "acme")
+    office.house.catch_up()
+    [batch] = office.house.get("/v1/payout-batches").json["items"]
+    office.says("first", "approve", batch["batch_id"])
+    office.house.catch_up()
+    backup = Backup(office.house.ledger.database, tmp_path)
+    office.says("maker", "send")
+    before = reconcile()
+    backup.put_back()
+
+    refused = office.says("maker", "send", code=1)
+    [transfer] = re.findall(r"tr_\w+", refused)
+    dirty = reconcile()
+    office.says("maker", "take-in", transfer, "--reason", "Restored from the copy.")
+    sent = office.says("maker", "send")
+
+    assert "DatabaseOlderThanProvider" in refused
+    assert (before, dirty, reconcile()) == (0, EXIT_REJECTED, 0)
+    assert sent == "0 payouts got on"
+    office.house.catch_up()
+    assert "confirmed" in office.says("maker", "status", batch["batch_id"])
+    [account] = [row for row in books(stripe_address)["accounts"] if row["account"].startswith("acct_")]
+    assert account["amount"] == 20_00
 
 
 def test_what_makes_no_sense_is_refused(office):

@@ -245,6 +245,8 @@ def test_without_a_start_it_goes_on_where_the_last_clean_run_ended(finance):
     assert second.period_from == first.period_to - timedelta(minutes=10)
     assert (third.differences, third.period_from) == (1, second.period_to)
     assert fourth.period_from == second.period_to
+    ahead = reconcile(finance.ledger, finance.gateway, by="cli", end=fourth.period_to + timedelta(days=365))
+    assert ahead.period_from == second.period_to
     with pytest.raises(InvalidField):
         reconcile(finance.ledger, finance.gateway, by="cli", start=fourth.period_to, end=fourth.period_to)
 

@@ -1,13 +1,10 @@
 """After a restore: the worker refuses by name, pays nothing twice, and goes on when all is explained."""
 
-import sqlite3
 import threading
 from datetime import timedelta
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
-import sqlalchemy as sa
 
 from ledger import ids
 from ledger.commands import ApprovePayouts, DraftPayouts
@@ -28,7 +25,8 @@ from payouts.outcomes import Unknown
 from payouts.reconciliations import resolve
 from payouts.reconciling import reconcile
 from payouts.taking_in import take_in
-from tests.support.finance import CHECKER, MAKER, Cut, Finance
+from tests.support.backup import Backup
+from tests.support.finance import CHECKER, MAKER, Cut
 from tests.support.reconciled import finance_and_stripe
 from tests.support.transfers import intent
 
@@ -46,27 +44,6 @@ def both(database_url):
 def finance(both):
     """The finance department alone."""
     return both[0]
-
-
-class Backup:
-    """A copy of an SQLite database as of one moment, to be put back."""
-
-    def __init__(self, finance: Finance, folder: Path) -> None:
-        self.copy = folder / "backup.db"
-        path = sa.make_url(finance.ledger.database.url).database
-        assert path is not None
-        self.path = Path(path)
-        with sqlite3.connect(self.path) as connection:
-            connection.execute("VACUUM INTO ?", (str(self.copy),))
-        connection.close()
-
-    def put_back(self, finance: Finance) -> None:
-        """What was written since is lost, in the database; the provider keeps its books."""
-        finance.ledger.database.close()
-        for leftover in (self.path, self.path.with_name(self.path.name + "-wal")):
-            leftover.unlink(missing_ok=True)
-        self.path.with_name(self.path.name + "-shm").unlink(missing_ok=True)
-        self.copy.rename(self.path)
 
 
 def check(finance):
@@ -165,96 +142,92 @@ def test_a_provider_that_does_not_answer_holds_the_worker_back(finance):
 
 @pytest.mark.parametrize("hours", [0, 30], ids=["at once", "after the key is forgotten"])
 def test_a_restored_ledger_pays_nothing_twice_and_goes_on_when_each_transfer_is_taken_in(
-    sqlite_database_url, tmp_path, hours
+    both, tmp_path, hours
 ):
     """The backup knows the approval, not the sending: after 24 hours the same key would pay again."""
-    with finance_and_stripe(sqlite_database_url) as (finance, stripe):
-        acme = finance.partner("acme", available_minor=30_00)
-        bolt = finance.partner("bolt", available_minor=12_34)
-        batch = finance.approved()
-        backup = Backup(finance, tmp_path)
-        finance.pay(finance.worker(Cut(finance.gateway, before=lambda _: finance.later(hours=2))))
-        assert moved(stripe) == 2
-        backup.put_back(finance)
-        finance.later(hours=hours)
-        assert finance.payout(batch, acme).status == "approved"
-        gate = guarded(finance)
+    finance, stripe = both
+    acme = finance.partner("acme", available_minor=30_00)
+    bolt = finance.partner("bolt", available_minor=12_34)
+    batch = finance.approved()
+    backup = Backup(finance.ledger.database, tmp_path)
+    finance.pay(finance.worker(Cut(finance.gateway, before=lambda _: finance.later(hours=2))))
+    assert moved(stripe) == 2
+    backup.put_back()
+    finance.later(hours=hours)
+    assert finance.payout(batch, acme).status == "approved"
+    gate = guarded(finance)
 
-        turn(finance, gate)
+    turn(finance, gate)
 
-        assert isinstance(gate.refusal, DatabaseOlderThanProvider)
-        assert moved(stripe) == 2
-        newest, oldest = [
-            t.id for t in finance.gateway.transfers_since(finance.world.now - timedelta(days=9))
-        ]
-        take_in(finance.ledger, finance.gateway, newest, REASON, by="cli")
-        again = guarded(finance)
-        turn(finance, again)
-        assert isinstance(again.refusal, DatabaseOlderThanProvider), "the other one is still unknown"
-        assert again.refusal.details["transfer_ids"] == [oldest]
-        taken = take_in(finance.ledger, finance.gateway, oldest, REASON, by="cli")
-        take_in(finance.ledger, finance.gateway, oldest, REASON, by="cli")
-        turn(finance, again)
+    assert isinstance(gate.refusal, DatabaseOlderThanProvider)
+    assert moved(stripe) == 2
+    newest, oldest = [t.id for t in finance.gateway.transfers_since(finance.world.now - timedelta(days=9))]
+    take_in(finance.ledger, finance.gateway, newest, REASON, by="cli")
+    again = guarded(finance)
+    turn(finance, again)
+    assert isinstance(again.refusal, DatabaseOlderThanProvider), "the other one is still unknown"
+    assert again.refusal.details["transfer_ids"] == [oldest]
+    taken = take_in(finance.ledger, finance.gateway, oldest, REASON, by="cli")
+    take_in(finance.ledger, finance.gateway, oldest, REASON, by="cli")
+    turn(finance, again)
 
-        assert refusal_of(again) is None
-        assert moved(stripe) == 2
-        assert (taken.status, taken.transfer_id) == ("confirmed", oldest)
-        assert finance.balance(acme) == {"paid": 30_00, "earned": 30_00}
-        assert finance.balance(bolt) == {"paid": 12_34, "earned": 12_34}
-        assert finance.facts_of(taken)[-4:] == [
-            "PayoutIntentRecorded",
-            "TransferTakenIn",
-            "TransferSent",
-            "TransferConfirmed",
-        ]
-        finance.later(hours=2)
-        assert reconcile(finance.ledger, finance.gateway, by="cli").is_clean
-        finance.check_zero_sum()
-        finance.earn(acme, 20_00)
-        finance.approved()
-        turn(finance, again)
-        assert moved(stripe) == 3
+    assert refusal_of(again) is None
+    assert moved(stripe) == 2
+    assert (taken.status, taken.transfer_id) == ("confirmed", oldest)
+    assert finance.balance(acme) == {"paid": 30_00, "earned": 30_00}
+    assert finance.balance(bolt) == {"paid": 12_34, "earned": 12_34}
+    assert finance.facts_of(taken)[-4:] == [
+        "PayoutIntentRecorded",
+        "TransferTakenIn",
+        "TransferSent",
+        "TransferConfirmed",
+    ]
+    finance.later(hours=2)
+    assert reconcile(finance.ledger, finance.gateway, by="cli").is_clean
+    finance.check_zero_sum()
+    finance.earn(acme, 20_00)
+    finance.approved()
+    turn(finance, again)
+    assert moved(stripe) == 3
 
 
-def test_a_payout_that_the_ledger_lost_is_drafted_again_under_its_batch_or_has_a_reason(
-    sqlite_database_url, tmp_path
-):
+def test_a_payout_that_the_ledger_lost_is_drafted_again_under_its_batch_or_has_a_reason(both, tmp_path):
     """The backup is older than the batch: with the batch's id the payout has its own id again."""
-    with finance_and_stripe(sqlite_database_url) as (finance, stripe):
-        acme = finance.partner("acme", available_minor=30_00)
-        finance.partner("bolt", available_minor=12_34)
-        backup = Backup(finance, tmp_path)
-        batch = finance.approved()
-        finance.pay()
-        by_amount = {t.amount: t.id for t in finance.transfers(batch)}
-        backup.put_back(finance)
-        finance.later(hours=2)
-        with pytest.raises(DatabaseOlderThanProvider):
-            check(finance)
-
-        with pytest.raises(NotFound, match="draft its batch again"):
-            take_in(finance.ledger, finance.gateway, by_amount[30_00], REASON, by="cli")
-        wish = DraftPayouts(batch_id=batch.batch_id, program_id=finance.world.program_id)
-        drafted = batches.draft(finance.ledger, wish, by=MAKER)
-        with pytest.raises(IllegalTransition):
-            take_in(finance.ledger, finance.gateway, by_amount[30_00], REASON, by="cli")
-        approval = ApprovePayouts(batch_id=batch.batch_id, content_hash=drafted.content_hash)
-        batches.approve(finance.ledger, approval, by=CHECKER)
-        taken = take_in(finance.ledger, finance.gateway, by_amount[30_00], REASON, by="cli")
-        with pytest.raises(DatabaseOlderThanProvider):
-            check(finance)
-        found = reconcile(finance.ledger, finance.gateway, by="cli")
-        assert [i.reference for i in found.items if i.is_difference] == [by_amount[12_34]]
-        resolve(finance.ledger, by_amount[12_34], "Reversed at Stripe by hand.", by="cli")
+    finance, stripe = both
+    acme = finance.partner("acme", available_minor=30_00)
+    finance.partner("bolt", available_minor=12_34)
+    backup = Backup(finance.ledger.database, tmp_path)
+    batch = finance.approved()
+    finance.pay()
+    by_amount = {t.amount: t.id for t in finance.transfers(batch)}
+    backup.put_back()
+    finance.later(hours=2)
+    with pytest.raises(DatabaseOlderThanProvider):
         check(finance)
 
-        assert taken.payout_id == finance.payout(batch, acme).payout_id
-        assert restore_check.gate(finance.ledger).suspect_from is None
-        fact = next(
-            r.fact for r in finance.ledger.history(taken.payout_id) if isinstance(r.fact, TransferTakenIn)
-        )
-        assert (fact.transfer_id, fact.sent_attempt, fact.reason) == (by_amount[30_00], "1", REASON)
-        assert moved(stripe) == 2
+    with pytest.raises(NotFound, match="draft its batch again"):
+        take_in(finance.ledger, finance.gateway, by_amount[30_00], REASON, by="cli")
+    wish = DraftPayouts(batch_id=batch.batch_id, program_id=finance.world.program_id)
+    drafted = batches.draft(finance.ledger, wish, by=MAKER)
+    with pytest.raises(IllegalTransition):
+        take_in(finance.ledger, finance.gateway, by_amount[30_00], REASON, by="cli")
+    approval = ApprovePayouts(batch_id=batch.batch_id, content_hash=drafted.content_hash)
+    batches.approve(finance.ledger, approval, by=CHECKER)
+    taken = take_in(finance.ledger, finance.gateway, by_amount[30_00], REASON, by="cli")
+    with pytest.raises(DatabaseOlderThanProvider):
+        check(finance)
+    found = reconcile(finance.ledger, finance.gateway, by="cli")
+    assert [i.reference for i in found.items if i.is_difference] == [by_amount[12_34]]
+    resolve(finance.ledger, by_amount[12_34], "Reversed at Stripe by hand.", by="cli")
+    check(finance)
+
+    assert taken.payout_id == finance.payout(batch, acme).payout_id
+    assert restore_check.gate(finance.ledger).suspect_from is None
+    fact = next(
+        r.fact for r in finance.ledger.history(taken.payout_id) if isinstance(r.fact, TransferTakenIn)
+    )
+    assert (fact.transfer_id, fact.sent_attempt, fact.reason) == (by_amount[30_00], "1", REASON)
+    assert moved(stripe) == 2
 
 
 def test_only_what_was_approved_is_taken_in(finance):
