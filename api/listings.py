@@ -1,7 +1,7 @@
 """Lists: a query of the views becomes a page of JSON."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import falcon
 from marshmallow import Schema
@@ -11,6 +11,8 @@ from ledger.store.database import Database
 from projections.queries import InvalidCursor, Page
 
 Row = dict[str, Any]
+PAST: Final = ("effective_as_of", "recorded_as_of")
+"""The two times of a query for what was."""
 Show = Callable[[Row], Row]
 
 

@@ -5,7 +5,7 @@ import io
 import json
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -24,6 +24,16 @@ COLUMNS: Final = ("partner", "currency", "earned", "pending", "available", "in_t
 """The columns of every format; amounts are minor units, `earned` is net of reversals and clawbacks."""
 
 
+class Times(NamedTuple):
+    """What was true by one time, as far as it was known by another; None: by now."""
+
+    effective: datetime | None = None
+    recorded: datetime | None = None
+
+
+NOW: Final = Times()
+
+
 class Format(StrEnum):
     """How to write the balances."""
 
@@ -34,19 +44,23 @@ class Format(StrEnum):
 
 def balances(
     program: Annotated[str, typer.Option(help="The program's id, or its reference.")],
-    as_of: Annotated[
-        str | None, typer.Option(help="As known at this time: RFC 3339, as 2026-01-31T12:00:00Z.")
+    effective_as_of: Annotated[
+        str | None, typer.Option(help="Only what was true by this time: RFC 3339, as 2026-01-31T12:00:00Z.")
+    ] = None,
+    recorded_as_of: Annotated[
+        str | None,
+        typer.Option("--recorded-as-of", "--as-of", help="As it was known at this time: RFC 3339."),
     ] = None,
     format_: Annotated[Format, typer.Option("--format", help="How to write them.")] = Format.table,
 ) -> None:
     """Show every partner's balance, in minor units, sorted by partner."""
-    time = None if as_of is None else _time(as_of)
+    times = Times(_time("--effective-as-of", effective_as_of), _time("--recorded-as-of", recorded_as_of))
     program_id = program_id_of(program)
     with open_ledger(settings()) as ledger, ledger.database.read() as connection:
         if not _exists(connection, program_id):
             fail(f"there is no program {program}")
-        rows = rows_of(connection, program_id, as_of=time)
-        withheld = withheld_of(connection, program_id, as_of=time)
+        rows = rows_of(connection, program_id, times)
+        withheld = withheld_of(connection, program_id, times)
     if format_ is Format.table:
         out.print(as_table(rows))
         for partner, tax in withheld:
@@ -55,11 +69,9 @@ def balances(
         out.print(as_csv(rows) if format_ is Format.csv else as_json(rows), end="", markup=False)
 
 
-def rows_of(
-    connection: sa.Connection, program_id: UUID, *, as_of: datetime | None = None
-) -> list[dict[str, Any]]:
+def rows_of(connection: sa.Connection, program_id: UUID, times: Times = NOW) -> list[dict[str, Any]]:
     """One row for each currency of each partner; who agreed and earned nothing yet is there, with zeros."""
-    found = _balances(connection, program_id, as_of)
+    found = _balances(connection, program_id, times)
     names = _names(connection, program_id, {balance.partner_id for balance in found})
     currency = connection.execute(
         sa.select(tables.programs.c.currency).where(tables.programs.c.program_id == program_id)
@@ -73,11 +85,9 @@ def rows_of(
     return sorted(rows, key=lambda row: (row["partner"], row["currency"]))
 
 
-def withheld_of(
-    connection: sa.Connection, program_id: UUID, *, as_of: datetime | None = None
-) -> list[tuple[str, Money]]:
+def withheld_of(connection: sa.Connection, program_id: UUID, times: Times = NOW) -> list[tuple[str, Money]]:
     """The partners from whose payouts tax was withheld, with how much: it left their accounts with these."""
-    found = [each for each in _balances(connection, program_id, as_of) if each.withheld_minor]
+    found = [each for each in _balances(connection, program_id, times) if each.withheld_minor]
     names = _names(connection, program_id, {each.partner_id for each in found})
     return sorted(
         ((names[each.partner_id], Money(each.withheld_minor, each.currency)) for each in found),
@@ -85,10 +95,12 @@ def withheld_of(
     )
 
 
-def _balances(connection: sa.Connection, program_id: UUID, as_of: datetime | None) -> list[Balance]:
-    if as_of is None:
+def _balances(connection: sa.Connection, program_id: UUID, times: Times) -> list[Balance]:
+    if times == NOW:
         return current_balances(connection, program_id)
-    return balances_as_of(connection, program_id, recorded_as_of=as_of)
+    return balances_as_of(
+        connection, program_id, effective_as_of=times.effective, recorded_as_of=times.recorded
+    )
 
 
 def _names(connection: sa.Connection, program_id: UUID, others: set[UUID]) -> dict[UUID, str]:
@@ -136,11 +148,13 @@ def as_table(rows: list[dict[str, Any]], title: str | None = None) -> Table:
     return table
 
 
-def _time(text: str) -> datetime:
+def _time(option: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        fail(f"--as-of {text}: no time of RFC 3339, as 2026-01-31T12:00:00Z", code=EXIT_USAGE)
+        fail(f"{option} {text}: no time of RFC 3339, as 2026-01-31T12:00:00Z", code=EXIT_USAGE)
     if time.tzinfo is None:
-        fail(f"--as-of {text}: a zone is missing, as in 2026-01-31T12:00:00Z", code=EXIT_USAGE)
+        fail(f"{option} {text}: a zone is missing, as in 2026-01-31T12:00:00Z", code=EXIT_USAGE)
     return time.astimezone(UTC)

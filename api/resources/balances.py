@@ -1,15 +1,12 @@
 """Balances now and as they were, the journal behind them, and what is given up of a clawback."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
 import falcon
-import msgspec
 
 from api.answers import send
-from api.listings import Row, send_list, shown_as
+from api.listings import PAST, Row, send_list, shown_as
 from api.operations import operation
-from api.pagination import bad_cursor, read_cursor, send_page
 from api.schemas.fields import page_of
 from api.schemas.money import (
     BalanceSchema,
@@ -40,35 +37,14 @@ class _Balances(Resource):
         program_id: UUID | None,
         partner_id: UUID | None,
     ) -> None:
-        """Balances of now from their table; of then from the journal."""
-        if query["as_of"] is None:
-            fetch = queries.list_balances
-            send_list(
-                req, resp, self.database, query, fetch, _show, program_id=program_id, partner_id=partner_id
-            )
-            return
-        with self.database.read() as connection:
-            found = queries.balances_as_of(connection, program_id, partner_id, recorded_as_of=query["as_of"])
-        rows, following = _page_of(req, query, found)
-        send_page(req, resp, [_show(msgspec.structs.asdict(row)) for row in rows], following)
-
-
-def _page_of(
-    req: falcon.Request, query: Row, found: Sequence[queries.Balance]
-) -> tuple[Sequence[queries.Balance], list[str] | None]:
-    start = 0
-    if query["cursor"] is not None:
-        after = read_cursor(req.path, query["cursor"])
-        places = [index for index, row in enumerate(found) if _key(row) == after]
-        if not places:
-            raise bad_cursor()
-        start = places[0] + 1
-    end = start + query["limit"]
-    return found[start:end], _key(found[end - 1]) if end < len(found) else None
-
-
-def _key(row: queries.Balance) -> list[str]:
-    return [str(row.program_id), str(row.partner_id), row.currency]
+        """Balances of now from their table; those of the past from the journal."""
+        where: Row = {"program_id": program_id, "partner_id": partner_id}
+        times = {name: query[name] for name in PAST}
+        if any(times.values()):
+            fetch = queries.list_balances_as_of
+            send_list(req, resp, self.database, query, fetch, _show, **where, **times)
+        else:
+            send_list(req, resp, self.database, query, queries.list_balances, _show, **where)
 
 
 class ProgramBalances(_Balances):
@@ -82,7 +58,7 @@ class ProgramBalances(_Balances):
         problems=("unknown-program",),
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, program_id: UUID, query: Row) -> None:
-        """One for each partner in whose account something happened. `as_of`: as they were known then."""
+        """One for each partner in whose account something happened; with times, as they were then."""
         program.known(self.desk.program(program_id))
         self.send(req, resp, query, program_id, query["partner_id"])
 
@@ -98,7 +74,7 @@ class PartnerBalances(_Balances):
         problems=("unknown-partner",),
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, partner_id: UUID, query: Row) -> None:
-        """One for each program in which the partner's account moved. `as_of`: as they were known then."""
+        """One for each program in which the partner's account moved; with times, as they were then."""
         partner.known(self.desk.partner(partner_id))
         self.send(req, resp, query, query["program_id"], partner_id)
 
@@ -108,8 +84,11 @@ class Journal(Resource):
 
     @operation("List the journal", scopes=(*READ, "partner:read"), query=LegQuery(), answer=page_of(LEG))
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: Row) -> None:
-        """In the order of the log. A partner's key reads the lines of its own statements."""
-        names = ("program_id", "account", "reward_id", "payout_id", "conversion_id")
+        """In the order of the log; with times, as it was then.
+
+        A partner's key reads the lines of its own statements.
+        """
+        names = ("program_id", "account", "reward_id", "payout_id", "conversion_id", *PAST)
         where = {name: query[name] for name in names}
         where["partner_id"] = req.context.caller.own(query["partner_id"])
         send_list(req, resp, self.database, query, queries.list_journal, shown_as(LEG), **where)

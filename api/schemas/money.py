@@ -1,6 +1,8 @@
 """Schemas of rewards, balances and the journal. Amounts are whole minor units of `currency`."""
 
-from marshmallow import fields, validate
+from typing import Any
+
+from marshmallow import ValidationError, fields, post_load, validate
 
 from api.schemas.fields import Id, PageQuery, QueryTime, Strict, Text, Time, Whole
 from api.schemas.partners import PayoutHoldSchema
@@ -41,7 +43,25 @@ class RewardSchema(Strict):
     matured_at = Time(required=True, allow_none=True)
 
 
-class RewardQuery(PageQuery):
+class AsOfQuery(Strict):
+    """As it is, or as it was: what was true by one time, as far as it was known by another."""
+
+    effective_as_of = QueryTime(
+        load_default=None,
+        metadata={"description": "Only what was true by this time, whenever it was told. Default: all."},
+    )
+    recorded_as_of = QueryTime(
+        load_default=None,
+        metadata={"description": "Only what was recorded by this time, as it was known then. Default: all."},
+    )
+
+
+class PastPageQuery(PageQuery, AsOfQuery):
+    """A list that can be asked for as it was. A page may then hold fewer items than `limit`, or none:
+    follow `next` until it is null."""
+
+
+class RewardQuery(PastPageQuery):
     """Which rewards to list."""
 
     program_id = Id(load_default=None)
@@ -65,25 +85,33 @@ class BalanceSchema(Strict):
     withheld_minor = Whole(required=True)
     payout_holds = fields.List(
         fields.Nested(PayoutHoldSchema()),
-        metadata={"description": "Why nothing is paid to the partner now. Not told with `as_of`."},
+        metadata={"description": "Why nothing is paid to the partner now. Not told of the past."},
     )
 
 
-class AsOfQuery(PageQuery):
-    """Balances as they are, or as they were known at a time."""
+class BalancesQuery(PastPageQuery):
+    """Balances as they are, or as they were."""
 
     as_of = QueryTime(
-        load_default=None, metadata={"description": "With what was recorded up to this time. Default: now."}
+        load_default=None,
+        metadata={"description": "The older spelling of `recorded_as_of`.", "deprecated": True},
     )
 
+    @post_load
+    def _one_spelling(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        older = data.pop("as_of")
+        if older is not None and data["recorded_as_of"] is not None:
+            raise ValidationError("is the older spelling of recorded_as_of: give one of them", "as_of")
+        return data if older is None else {**data, "recorded_as_of": older}
 
-class ProgramBalancesQuery(AsOfQuery):
+
+class ProgramBalancesQuery(BalancesQuery):
     """The balances of a program."""
 
     partner_id = Id(load_default=None)
 
 
-class PartnerBalancesQuery(AsOfQuery):
+class PartnerBalancesQuery(BalancesQuery):
     """The balances of a partner."""
 
     program_id = Id(load_default=None)
@@ -107,7 +135,7 @@ class LegSchema(Strict):
     conversion_id = Id(required=True, allow_none=True)
 
 
-class LegQuery(PageQuery):
+class LegQuery(PastPageQuery):
     """Which legs to list."""
 
     program_id = Id(load_default=None)

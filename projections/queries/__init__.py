@@ -37,6 +37,7 @@ from projections.queries.money import (
     balances,
     balances_as_of,
     list_balances,
+    list_balances_as_of,
     list_journal,
     partner_balances_for_demo,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "list_agreements",
     "list_api_keys",
     "list_balances",
+    "list_balances_as_of",
     "list_conversions",
     "list_customers",
     "list_journal",

@@ -1,10 +1,12 @@
 """Conversions with the facts about them, rewards with their legs, and why a conversion earned nothing."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from projections.queries.as_of import by_then, rewards_as_of
 from projections.queries.paging import LIMIT, Cursor, Page, Row, by_key, during, filtered, page, rows
 from projections.tables import conversion_facts, conversions, journal, not_rewarded, rewards
 
@@ -27,14 +29,22 @@ def conversion(connection: sa.Connection, conversion_id: UUID) -> Row | None:
     }
 
 
-def reward(connection: sa.Connection, reward_id: UUID) -> Row | None:
-    """A reward with the `legs` of the journal that it caused."""
-    found = by_key(connection, rewards, reward_id)
-    if found is None:
+def reward(
+    connection: sa.Connection,
+    reward_id: UUID,
+    *,
+    effective_as_of: datetime | None = None,
+    recorded_as_of: datetime | None = None,
+) -> Row | None:
+    """A reward with the `legs` of the journal that it caused; as it was, if times are given. See as_of."""
+    times = effective_as_of, recorded_as_of
+    there = sa.select(rewards).where(rewards.c.reward_id == reward_id, *by_then(rewards.c, *times))
+    found = _as_they_were(connection, rows(connection, there), *times)
+    if not found:
         return None
-    legs = sa.select(journal).where(journal.c.reward_id == reward_id)
+    legs = sa.select(journal).where(journal.c.reward_id == reward_id, *by_then(journal.c, *times))
     return {
-        **_with_kept(found),
+        **found[0],
         "legs": rows(connection, legs.order_by(journal.c.position, journal.c.leg)),
     }
 
@@ -86,22 +96,36 @@ def list_rewards(
     stage: str | None = None,
     effective_from: datetime | None = None,
     effective_to: datetime | None = None,
+    effective_as_of: datetime | None = None,
+    recorded_as_of: datetime | None = None,
     after: Cursor | None = None,
     limit: int = LIMIT,
 ) -> Page:
-    """Rewards, the latest first."""
+    """Rewards, the latest first; as they were, if times are given. See as_of."""
     statement = filtered(
-        rewards,
-        program_id=program_id,
-        partner_id=partner_id,
-        conversion_id=conversion_id,
-        customer_id=customer_id,
-        stage=stage,
-    )
+        rewards, program_id=program_id, partner_id=partner_id, conversion_id=conversion_id
+    ).where(*by_then(rewards.c, effective_as_of, None))
     statement = during(statement, rewards.c.effective_at, effective_from, effective_to)
-    order = [rewards.c.effective_at, rewards.c.reward_id]
-    found = page(connection, statement, order, after=after, limit=limit, descending=True)
-    return Page([_with_kept(row) for row in found.rows], found.next)
+    past = effective_as_of is not None or recorded_as_of is not None
+
+    def also(c: Any) -> list[sa.ColumnElement[bool]]:
+        equal = {"customer_id": customer_id, "stage": None if past else stage}
+        return [
+            *(c[name] == value for name, value in equal.items() if value is not None),
+            *by_then(c, None, recorded_as_of),
+        ]
+
+    found = page(
+        connection,
+        statement,
+        [rewards.c.effective_at, rewards.c.reward_id],
+        after=after,
+        limit=limit,
+        descending=True,
+        also=also if also(rewards.c) else None,
+    )
+    shown = _as_they_were(connection, found.rows, effective_as_of, recorded_as_of)
+    return Page([row for row in shown if stage in (None, row["stage"])], found.next)
 
 
 def list_not_rewarded(
@@ -120,6 +144,17 @@ def list_not_rewarded(
     statement = during(statement, not_rewarded.c.effective_at, effective_from, effective_to)
     order = [not_rewarded.c.position, not_rewarded.c.conversion_id]
     return page(connection, statement, order, after=after, limit=limit, descending=True)
+
+
+def _as_they_were(
+    connection: sa.Connection,
+    found: list[Row],
+    effective_as_of: datetime | None,
+    recorded_as_of: datetime | None,
+) -> list[Row]:
+    if effective_as_of is not None or recorded_as_of is not None:
+        found = rewards_as_of(connection, found, effective_as_of, recorded_as_of)
+    return [_with_kept(row) for row in found]
 
 
 def _with_kept(row: Row) -> Row:

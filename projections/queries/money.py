@@ -1,5 +1,6 @@
 """Balances now and as they were, and the journal behind them."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,8 +9,9 @@ import msgspec
 import sqlalchemy as sa
 
 from projections.balances import ACCOUNT_COLUMNS, COLUMNS, EARNED
+from projections.queries.as_of import by_then
 from projections.queries.directory import payout_holds
-from projections.queries.paging import LIMIT, Cursor, Page, during, filtered, page
+from projections.queries.paging import LIMIT, Cursor, Page, filtered, page, within
 from projections.tables import balances as table
 from projections.tables import journal, partners
 from projections.tables import payout_holds as holds
@@ -93,33 +95,70 @@ def balances_as_of(
     program_id: UUID | None = None,
     partner_id: UUID | None = None,
     *,
-    recorded_as_of: datetime | None = None,
     effective_as_of: datetime | None = None,
+    recorded_as_of: datetime | None = None,
 ) -> list[Balance]:
-    """Balances as we knew them at `recorded_as_of`, of what was true by `effective_as_of`: both inclusive.
+    """All balances of a program or a partner as they were, in the order of `balances`. See as_of."""
+    key = list(table.primary_key)
+    statement = filtered(table, program_id=program_id, partner_id=partner_id).with_only_columns(*key)
+    accounts = connection.execute(statement.order_by(*key)).all()
+    return _as_of(connection, accounts, effective_as_of, recorded_as_of)
 
-    Computed from the journal, in the order of `balances`. Without times it equals them.
+
+def list_balances_as_of(
+    connection: sa.Connection,
+    *,
+    program_id: UUID | None = None,
+    partner_id: UUID | None = None,
+    effective_as_of: datetime | None = None,
+    recorded_as_of: datetime | None = None,
+    after: Cursor | None = None,
+    limit: int = LIMIT,
+) -> Page:
+    """Balances as they were, by program, partner and currency. See as_of.
+
+    Accounts in which nothing had happened by then are left out of their page, which may be empty for it.
     """
-    key = (journal.c.program_id, journal.c.partner_id, journal.c.currency)
-    summed = (journal.c.account, sa.func.sum(journal.c.amount_minor), sa.func.max(journal.c.position))
-    statement = sa.select(*key, *summed).group_by(*key, journal.c.account)
-    if program_id is not None:
-        statement = statement.where(journal.c.program_id == program_id)
-    if partner_id is not None:
-        statement = statement.where(journal.c.partner_id == partner_id)
-    if recorded_as_of is not None:
-        statement = statement.where(journal.c.recorded_at <= recorded_as_of)
-    if effective_as_of is not None:
-        statement = statement.where(journal.c.effective_at <= effective_as_of)
-    totals: dict[tuple[UUID, UUID, str], list[int]] = {}
-    for program, partner, currency, account, amount, position in connection.execute(statement):
-        total = totals.setdefault((program, partner, currency), [0] * (len(COLUMNS) + 1))
+    key = list(table.primary_key)
+    statement = filtered(table, program_id=program_id, partner_id=partner_id).with_only_columns(*key)
+    accounts = page(connection, statement, key, after=after, limit=limit)
+    keys = [tuple(row.values()) for row in accounts.rows]
+    found = _as_of(connection, keys, effective_as_of, recorded_as_of)
+    return Page([msgspec.structs.asdict(balance) for balance in found], accounts.next)
+
+
+def _as_of(
+    connection: sa.Connection,
+    accounts: Sequence[Sequence[Any]],
+    effective_as_of: datetime | None,
+    recorded_as_of: datetime | None,
+) -> list[Balance]:
+    c = journal.c
+    summed = (c.account, sa.func.sum(c.amount_minor), sa.func.max(c.position))
+    found = []
+    for program, partner, currency in accounts:
+        statement = sa.select(*summed).where(
+            c.program_id == program,
+            c.partner_id == partner,
+            c.currency == currency,
+            *by_then(c, effective_as_of, recorded_as_of),
+        )
+        legs = connection.execute(statement.group_by(c.account)).all()
+        if legs:
+            found.append(Balance(program, partner, currency, *totals_of(legs)))
+    return found
+
+
+def totals_of(legs: Iterable[Sequence[Any]]) -> list[int]:
+    """What legs come to, as (account, amount, position): the columns of a balance."""
+    total = [0] * (len(COLUMNS) + 1)
+    for account, amount, position in legs:
         if account in ACCOUNT_COLUMNS:
             column, sign, earned = ACCOUNT_COLUMNS[account]
             total[column] += sign * int(amount)
             total[EARNED] += earned * int(amount)
         total[-1] = max(total[-1], position)
-    return [Balance(*account, *total) for account, total in sorted(totals.items())]
+    return total
 
 
 def list_journal(
@@ -134,16 +173,31 @@ def list_journal(
     conversion_id: UUID | None = None,
     effective_from: datetime | None = None,
     effective_to: datetime | None = None,
+    effective_as_of: datetime | None = None,
+    recorded_as_of: datetime | None = None,
     after: Cursor | None = None,
     limit: int = LIMIT,
 ) -> Page:
-    """Legs of the journal, in the order of the log."""
-    about: dict[str, Any] = {"reward_id": reward_id, "payout_id": payout_id, "conversion_id": conversion_id}
-    statement = filtered(
-        journal, program_id=program_id, partner_id=partner_id, currency=currency, account=account, **about
-    )
-    statement = during(statement, journal.c.effective_at, effective_from, effective_to)
-    return page(connection, statement, [journal.c.position, journal.c.leg], after=after, limit=limit)
+    """Legs of the journal, in the order of the log. Of a partner, a reward or a payout an index knows them;
+    by anything else they are looked for, a part of the journal for each page."""
+    statement = filtered(journal, partner_id=partner_id, reward_id=reward_id, payout_id=payout_id)
+    equal = {
+        "program_id": program_id,
+        "currency": currency,
+        "account": account,
+        "conversion_id": conversion_id,
+    }
+
+    def also(c: Any) -> list[sa.ColumnElement[bool]]:
+        return [
+            *(c[name] == value for name, value in equal.items() if value is not None),
+            *within(c.effective_at, effective_from, effective_to),
+            *by_then(c, effective_as_of, recorded_as_of),
+        ]
+
+    order = [journal.c.position, journal.c.leg]
+    asked = also if also(journal.c) else None
+    return page(connection, statement, order, after=after, limit=limit, also=asked)
 
 
 def partner_balances_for_demo(connection: sa.Connection, program_id: UUID) -> list[PartnerBalance]:

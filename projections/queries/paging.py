@@ -1,6 +1,6 @@
 """Pages by keyset: a page starts behind the last row of the one before, so it is as quick as the first."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -12,11 +12,15 @@ from projections.columns import UtcTime
 
 Row = dict[str, Any]
 """A row by the names of its columns; times are aware, JSON is decoded."""
+Conditions = Callable[[Any], Sequence[sa.ColumnElement[bool]]]
+"""Conditions on the columns of a statement."""
 Cursor = Sequence[Any]
 """Where a page ended: the last row's order columns, as a JSON array can carry them."""
 
 LIMIT: Final = 50
 LIMIT_MAX: Final = 1_000
+LOOKED_AT_MAX: Final = 2_000
+"""How many rows a page looks at for those that meet conditions which no index answers."""
 
 
 class InvalidCursor(ValueError):
@@ -38,22 +42,45 @@ def page(
     after: Cursor | None,
     limit: int,
     descending: bool = False,
+    also: Conditions | None = None,
 ) -> Page:
-    """One page of a statement, ordered by columns that together are unique. Raises InvalidCursor."""
+    """One page of a statement, ordered by columns that together are unique. Raises InvalidCursor.
+
+    `also` are conditions that no index answers. A page looks at no more than LOOKED_AT_MAX rows for those
+    that meet them: it may hold fewer than `limit`, or none, and yet not be the last.
+    """
     limit = max(1, min(limit, LIMIT_MAX))
     if after is not None:
         behind, values = sa.tuple_(*order), sa.tuple_(*_values(order, after))
         statement = statement.where(behind < values if descending else behind > values)
-    ordered = [column.desc() if descending else column.asc() for column in order]
-    found = rows(connection, statement.order_by(*ordered).limit(limit + 1))
-    shown = found[:limit]
-    more = len(found) > limit
-    return Page(shown, [_plain(shown[-1][column.key or ""]) for column in order] if more else None)
+    statement = statement.order_by(*_directed(order, descending))
+    keys = [column.key or "" for column in order]
+    if also is None:
+        found = rows(connection, statement.limit(limit + 1))
+    else:
+        looked_at = statement.limit(LOOKED_AT_MAX).subquery()
+        fits = sa.select(looked_at).where(*also(looked_at.c))
+        ordered = fits.order_by(*_directed([looked_at.c[key] for key in keys], descending))
+        found = rows(connection, ordered.limit(limit + 1), like=statement)
+    if len(found) > limit:
+        return Page(found[:limit], [_plain(found[limit - 1][key]) for key in keys])
+    if also is None:
+        return Page(found, None)
+    last = statement.with_only_columns(*order).offset(LOOKED_AT_MAX - 1).limit(1)
+    key = connection.execute(last).first()
+    return Page(found, None if key is None else [_plain(value) for value in key])
 
 
-def rows(connection: sa.Connection, statement: sa.Select[Any]) -> list[Row]:
-    """All rows of a statement."""
-    documents = [column.name for column in statement.selected_columns if _is_json(column)]
+def _directed(order: Sequence[sa.ColumnElement[Any]], descending: bool) -> list[sa.ColumnElement[Any]]:
+    return [column.desc() if descending else column.asc() for column in order]
+
+
+def rows(
+    connection: sa.Connection, statement: sa.Select[Any], *, like: sa.Select[Any] | None = None
+) -> list[Row]:
+    """All rows of a statement; `like`: the one whose columns these are, where it is wrapped in another."""
+    known = statement if like is None else like
+    documents = [column.name for column in known.selected_columns if _is_json(column)]
     found: list[Row] = [dict(row) for row in connection.execute(statement).mappings()]
     for name in documents:
         for row in found:
@@ -86,11 +113,15 @@ def during(
     end: datetime | None,
 ) -> sa.Select[Any]:
     """Only rows of a time from `start` on and before `end`."""
-    if start is not None:
-        statement = statement.where(column >= start)
-    if end is not None:
-        statement = statement.where(column < end)
-    return statement
+    return statement.where(*within(column, start, end))
+
+
+def within(
+    column: sa.ColumnElement[Any], start: datetime | None, end: datetime | None
+) -> list[sa.ColumnElement[bool]]:
+    """The conditions for a time from `start` on and before `end`."""
+    conditions = [] if start is None else [column >= start]
+    return conditions if end is None else [*conditions, column < end]
 
 
 def _is_json(column: Any) -> bool:

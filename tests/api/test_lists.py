@@ -3,7 +3,7 @@
 import pytest
 
 from api.pagination import write_cursor
-from tests.api.house import problem, sale
+from tests.api.house import SOON, problem, sale
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,59 @@ def test_balances_as_they_were(house):
     assert [b["earned_minor"] for b in past] == [2_000] * 3
     assert first["items"] + second["items"] == past
     assert second["next"] is None
+    assert house.get(path, params={"recorded_as_of": then}).json["items"] == past
     assert house.get(path, params={"as_of": "2001-01-01T00:00:00Z"}).json["items"] == []
+    twice = {"as_of": then, "recorded_as_of": then}
+    assert problem(house.get(path, params=twice)) == (400, "invalid-query")
     assert problem(house.get(path, params={"as_of": "2001-01-01"})) == (400, "invalid-query")
+
+
+def test_what_was_true_and_what_was_known(house):
+    """A sale that is told late and dated back: balances, rewards and journal show it in one time only."""
+    program_id = house.program()
+    partner_id = house.partner(program_id, "p")
+    house.referred(program_id, "p", "C")
+    known = house.clock.now.isoformat()
+    house.clock.forward(days=5)
+    house.post("/v1/conversions", sale(program_id, "late", customer="C", effective_at=SOON))
+    house.catch_up()
+    true = {"effective_as_of": SOON}
+    both = {"effective_as_of": SOON, "recorded_as_of": known}
+
+    for path in (f"/v1/partners/{partner_id}/balances", "/v1/rewards", "/v1/journal"):
+        now = house.get(path).json["items"]
+        assert len(now) > 0
+        assert len(house.get(path, params=true).json["items"]) == len(now), path
+        assert house.get(path, params=both).json["items"] == [], path
+        assert house.get(path, params={"recorded_as_of": known}).json["items"] == [], path
+    [reward] = house.get("/v1/rewards").json["items"]
+    one = f"/v1/rewards/{reward['reward_id']}"
+    assert house.get(one, params=true).json["amount_minor"] == 2_000
+    assert problem(house.get(one, params={"recorded_as_of": known})) == (404, "not-found")
+
+
+def test_a_reward_as_it_was_before_it_was_taken_back(house):
+    """Reversed today, whole in the past; a stage that is asked for is that of then."""
+    program_id = house.program()
+    house.partner(program_id, "p")
+    house.referred(program_id, "p", "C")
+    house.post("/v1/conversions", sale(program_id, "a", customer="C"))
+    house.catch_up()
+    then = {"recorded_as_of": house.clock.now.isoformat()}
+    house.clock.forward(days=3)
+    refund = {"kind": "refund", "program_id": program_id, "source": "shop", "external_id": "a"}
+    refund |= {"refund_id": "r", "amount_minor": 10_000, "currency": "GBP", "effective_at": SOON}
+    assert house.post("/v1/conversions", refund).status_code == 201
+    house.catch_up()
+
+    [now] = house.get("/v1/rewards").json["items"]
+    [past] = house.get("/v1/rewards", params=then).json["items"]
+
+    assert (now["reversed_minor"], past["reversed_minor"]) == (2_000, 0)
+    assert {**past, "reversed_minor": 2_000} == now
+    assert house.get(f"/v1/rewards/{now['reward_id']}", params=then).json == past
+    assert house.get("/v1/rewards", params={**then, "stage": "matured"}).json["items"] == [past]
+    assert house.get("/v1/rewards", params={**then, "stage": "held"}).json["items"] == []
 
 
 _TERMS = {

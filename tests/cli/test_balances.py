@@ -102,12 +102,25 @@ def test_balances_as_they_were_known_before(env):
     assert [[row[name] for name in COLUMNS] for row in json.loads(after.stdout)] == EXPECTED
 
 
+def test_balances_of_what_was_true_then(env):
+    """The sale of the second of January is told today: true in June, known only now."""
+    shown = ("balances", "--program", "shop", "--format", "json")
+    true = invoke(env, *shown, "--effective-as-of", "2025-06-01T00:00:00Z")
+    early = invoke(env, *shown, "--effective-as-of", "2025-01-01T12:00:00Z")
+    unknown = invoke(env, *shown, "--recorded-as-of", "2025-06-01T00:00:00Z")
+
+    assert [[row[name] for name in COLUMNS] for row in json.loads(true.stdout)] == EXPECTED
+    assert {row["earned"] for row in json.loads(early.stdout)} == {0}
+    assert {row["earned"] for row in json.loads(unknown.stdout)} == {0}
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("--program", "nobody"), "no program"),
         (("--program", "shop", "--as-of", "2025-06-01T00:00:00"), "zone"),
         (("--program", "shop", "--as-of", "yesterday"), "RFC 3339"),
+        (("--program", "shop", "--effective-as-of", "yesterday"), "--effective-as-of yesterday"),
     ],
 )
 def test_what_cannot_be_shown_is_said(env, arguments, said):

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from ledger import ids
 from projections import queries, tables
+from projections.queries import paging
 from projections.queries.paging import InvalidCursor
 from tests.projections.world import BEGIN, PROGRAM, conversion, day, partner, reward
 
@@ -169,3 +170,26 @@ def test_the_books_hold_until_somebody_touches_them(world, ledger, ask):
     ]
     assert [v.detail for v in violations[2:]] == ["paid_minor is 7, the journal says 0"]
     assert f"partner {partner(3)}" in violations[2].place
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        (queries.list_journal, {"effective_as_of": day(2)}),
+        (queries.list_journal, {"account": "commission_accrued", "effective_to": day(3)}),
+        (queries.list_rewards, {"recorded_as_of": BEGIN + timedelta(seconds=3)}),
+    ],
+)
+def test_a_page_looks_at_a_bounded_number_of_rows(world, ask, monkeypatch, query, asked):
+    """Where no index answers, pages are short or empty; following them misses nothing."""
+    for number in range(1, 31):
+        world.accrue(number, number, of=number % 2)
+    whole = ask(query, limit=1_000, **asked).rows
+    monkeypatch.setattr(paging, "LOOKED_AT_MAX", 4)
+
+    first = ask(query, limit=3, **asked)
+
+    assert 0 < len(whole) <= 4
+    assert len(first.rows) <= 3
+    assert first.next is not None
+    assert pages(ask, query, limit=3, **asked) == whole
