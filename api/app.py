@@ -13,6 +13,7 @@ from api.resources import (
     agreements,
     balances,
     bank_accounts,
+    bank_files,
     conversions,
     documentation,
     keys,
@@ -29,6 +30,8 @@ from api.resources import (
     webhooks,
 )
 from api.services import Services
+
+_BANK_FILES = "/v1/payout-batches/{batch_id:uuid}/bank-files"
 
 App = falcon.App[falcon.Request, falcon.Response]
 
@@ -102,6 +105,9 @@ def _payout_routes(services: Services) -> dict[str, object]:
         "/v1/payout-batches/{batch_id:uuid}/approve": payouts.PayoutBatchApproval(services),
         "/v1/payout-batches/{batch_id:uuid}/cancel": payouts.PayoutBatchCancellation(services),
         "/v1/payout-batches/{batch_id:uuid}/outlook": payouts.PayoutBatchOutlook(services),
+        _BANK_FILES: bank_files.BankFiles(services),
+        f"{_BANK_FILES}/{{number:int}}": bank_files.BankFile(services),
+        f"{_BANK_FILES}/{{number:int}}/pain.001": bank_files.BankFileText(services),
         "/v1/payouts": payouts.Payouts(services),
         "/v1/payouts/{payout_id:uuid}": payouts.Payout(services),
         "/v1/payouts/{payout_id:uuid}/resolve": payouts.PayoutResolution(services),

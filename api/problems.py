@@ -121,6 +121,11 @@ TYPES: Final[dict[str, ProblemType]] = {
         "Resolve it as confirmed with that transfer; or reverse all of it first.",
     ),
     "payouts-frozen": _type(409, "Payouts are frozen", "`detail` says why. Thaw them first."),
+    "bank-account-not-configured": _type(
+        409,
+        "Nobody has said which bank account of ours pays",
+        "Set PAYOUT_BANK_NAME and PAYOUT_BANK_IBAN, and start the API anew.",
+    ),
     "database-older-than-provider": _type(
         409,
         "The ledger is older than what was sent",

@@ -7,6 +7,7 @@ from typing import Any
 from api.auth import Gate
 from api.idempotency import IdempotencyKeys
 from api.settings import Settings
+from ledger.bank_file import Debtor
 from ledger.desk import Desk
 from ledger.intake import Intake
 from ledger.store.application import Ledger
@@ -30,6 +31,7 @@ class Services:
     webhook_secrets: tuple[str, ...]
     onboarding: Onboarding
     return_url: str | None
+    debtor: Debtor | None
 
     def pages(self, asked: Mapping[str, Any]) -> dict[str, str | None]:
         """Where a partner is led after its visit to the provider: as asked, else as the settings say."""
@@ -63,6 +65,7 @@ def make_services(
         webhook_secrets=of.webhook_secrets,
         onboarding=Onboarding(ledger, asked, inbox),
         return_url=of.onboarding_return_url,
+        debtor=of.debtor,
     )
 
 

@@ -1,7 +1,7 @@
 """Settings from the environment, checked once at the start; a mistake names its variable."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
@@ -10,6 +10,10 @@ from marshmallow import ValidationError
 from marshmallow.validate import Length, OneOf, Range
 
 from api.standin_secret import standin_webhook_secret
+from ledger import bank_account, iban
+from ledger.bank_file import Debtor
+from ledger.refusals import InvalidField
+from ledger.sepa_text import latin
 from ledger.store.database import engine_url
 from payouts.connected import AccountsApi
 from payouts.pacing import LIVE_PER_S, TEST_PER_S
@@ -43,6 +47,7 @@ class Settings:
     simulator_port: int = 12111
     payout_requests_per_s: int = 0
     payout_concurrency: int = 8
+    debtor: Debtor | None = None
     var: Path = Path("var")
 
     @property
@@ -88,6 +93,9 @@ def read_settings() -> Settings:
     env = Env(eager=False)
     standard = Settings()
     port = Range(1, 65_535)
+    bank_name = env.str("PAYOUT_BANK_NAME", None, validate=_taken(bank_account.holder_name))
+    bank_iban = env.str("PAYOUT_BANK_IBAN", None, validate=_taken(_own_iban))
+    bank_bic = env.str("PAYOUT_BANK_BIC", None, validate=_taken(bank_account.bic))
     settings = Settings(
         database_url=env.str("DATABASE_URL", standard.database_url, validate=_database_url),
         host=env.str("HOST", standard.host, validate=Length(min=1)),
@@ -114,7 +122,34 @@ def read_settings() -> Settings:
     except EnvValidationError as error:
         mistakes: Any = error.error_messages
         raise InvalidSettings(mistakes) from None
-    return settings
+    return replace(settings, debtor=_debtor(bank_name, bank_iban, bank_bic))
+
+
+def _debtor(name: str | None, own: str | None, bic: str | None) -> Debtor | None:
+    """Our own bank account that pays partners off Stripe; None: nobody has said which."""
+    if name is None and own is None:
+        return None
+    if name is None or own is None:
+        missing = "PAYOUT_BANK_NAME" if name is None else "PAYOUT_BANK_IBAN"
+        raise InvalidSettings({missing: ["goes with the other one: set both, or neither"]})
+    written = None if bic is None else bank_account.bic(bic, "")
+    return Debtor(latin(name) or "", _own_iban(own, ""), written)
+
+
+def _own_iban(value: str, pointer: str) -> str:
+    return iban.within_sepa(iban.checked(value, pointer), pointer)
+
+
+def _taken(check: Callable[[str, str], object]) -> Callable[[str | None], None]:
+    """A check of the ledger's as one of a setting that may be missing."""
+
+    def validate(value: str | None) -> None:
+        try:
+            _ = value is None or check(value, "")
+        except InvalidField as wrong:
+            raise ValidationError(wrong.message) from None
+
+    return validate
 
 
 def _database_url(value: str) -> None:

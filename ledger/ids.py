@@ -94,6 +94,11 @@ def payout_id(batch: UUID, account: UUID) -> UUID:
     return _derive(batch, "payout", str(account))
 
 
+def bank_file_id(batch: UUID, number: int) -> UUID:
+    """The `number`th file (from 1) by which our bank is told to pay a batch."""
+    return _derive(batch, "bank_file", str(number))
+
+
 def scheduled_batch_id(program: UUID, due_on: date, currency: str) -> UUID:
     """The batch that a program's calendar asks for on a date: one at the most."""
     return _derive(program, "scheduled_payouts", due_on.isoformat(), currency)

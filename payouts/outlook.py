@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from ledger import payout
+from ledger.bank_account import PROVIDER as BANK
 from ledger.desk import PARTNER, PROGRAM
 from ledger.events.payout import PayoutDrafted
 from ledger.partner import PartnerState
@@ -55,6 +56,8 @@ def of_batch(ledger: Ledger, batch_id: UUID) -> BatchOutlook:
         partner = partners[each.partner_id].state
         reasons = _obstacles(partner, each.provider, ledger.clock(), us_source=us_source)
         step, waits_for = _next(state, batch, reasons)
+        if step == "ask_again" and each.provider == BANK:
+            step, waits_for = "wait", "the bank's statement, or somebody's word"
         found.append(
             Outlook(
                 payout_id=each.payout_id,
@@ -100,7 +103,7 @@ def _next(state: PayoutState, batch: batches.Batch, reasons: str | None) -> tupl
 
 def _before_sending(draft: PayoutDrafted, batch: batches.Batch, reasons: str | None) -> str | None:
     """What holds up a payout that may be sent; None: nothing does."""
-    if draft.provider != "stripe":
+    if draft.provider == BANK:
         return "the file for the bank"
     if batch.paused_reason is not None:
         return f"the batch is paused: {batch.paused_reason}"

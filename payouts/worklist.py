@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from ledger.payout import ASKED
 from payouts.causes import BALANCE_INSUFFICIENT, PASSING_CODES
+from payouts.eligibility import STRIPE
 from projections.tables import payout_attempts, payout_batches, payout_holds, payouts
 
 
@@ -63,7 +64,7 @@ def paused_batches(connection: sa.Connection) -> list[PausedBatch]:
     statement = (
         sa.select(b.batch_id, b.currency, sa.func.coalesce(sa.func.sum(c.net_minor), 0))
         .select_from(payout_batches)
-        .outerjoin(payouts, sa.and_(c.batch_id == b.batch_id, left))
+        .outerjoin(payouts, sa.and_(c.batch_id == b.batch_id, c.provider == STRIPE, left))
         .where(b.paused_reason.is_not(None))
         .group_by(b.batch_id, b.currency, b.position)
         .order_by(b.position)

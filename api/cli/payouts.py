@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import typer
 
-from api.cli import payout_gate, payout_settings
+from api.cli import bank, payout_gate, payout_settings
 from api.cli.asking import Key, Url, asked, client_of
 from api.cli.client import Client
 from api.cli.importer import program_id_of
@@ -135,6 +135,7 @@ def send(
 payouts.command()(payout_settings.settings)
 payouts.command()(payout_settings.withhold)
 payouts.command()(work)
+payouts.command()(bank.export)
 payouts.command()(payout_gate.freeze)
 payouts.command()(payout_gate.thaw)
 payouts.command("take-in")(payout_gate.take_in)

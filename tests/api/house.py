@@ -8,6 +8,7 @@ from falcon.testing import Result, TestClient
 from api.app import create_app
 from api.services import make_services
 from api.settings import Settings
+from ledger.bank_file import Debtor
 from ledger.commands import IssueApiKey
 from ledger.engine import RewardEngine
 from ledger.store.application import Ledger
@@ -46,7 +47,9 @@ class Clock:
 class House:
     """An installation on a database, its doors opened by a test client; its Stripe is a stand-in within."""
 
-    def __init__(self, database_url: str, accounts_api: AccountsApi = "v1") -> None:
+    def __init__(
+        self, database_url: str, accounts_api: AccountsApi = "v1", *, debtor: Debtor | None = None
+    ) -> None:
         self.clock = Clock()
         self.ledger = Ledger(Database(database_url), group_commit=True, clock=self.clock)
         self.stripe = InProcessStripe(clock=lambda: int(self.clock.now.timestamp()))
@@ -56,7 +59,7 @@ class House:
             accounts_api=accounts_api,
             http_client=self.stripe.http_client(),
         )
-        settings = Settings(stripe_webhook_secrets=(SECRET,))
+        settings = Settings(stripe_webhook_secrets=(SECRET,), debtor=debtor)
         self.services = make_services(self.ledger, settings, self.gateway)
         self.client = TestClient(create_app(self.services))
         self.engine = RewardEngine(self.ledger)

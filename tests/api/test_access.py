@@ -18,7 +18,12 @@ NOBODY = "00000000-0000-0000-0000-000000000001"
 
 def address(route: str) -> str:
     """A route with something in its places."""
-    for name, value in (("terms_version:int", "1"), ("code", "NONE"), ("name", "too-large")):
+    for name, value in (
+        ("terms_version:int", "1"),
+        ("number:int", "1"),
+        ("code", "NONE"),
+        ("name", "too-large"),
+    ):
         route = route.replace("{" + name + "}", value)
     while "{" in route:
         start, end = route.index("{"), route.index("}")
@@ -219,6 +224,7 @@ WRITERS = {
     "/v1/conversions/batch": "conversions:write",
     "/v1/payout-batches": "finance:approve",
     "/v1/payout-batches/{batch_id:uuid}/approve": "finance:approve",
+    "/v1/payout-batches/{batch_id:uuid}/bank-files": "finance:approve",
     "/v1/payout-batches/{batch_id:uuid}/cancel": "finance:approve",
     "/v1/payout-gate/freeze": "finance:approve",
     "/v1/payout-gate/thaw": "finance:approve",

@@ -1,20 +1,24 @@
-"""`revshare partners bank-account` and what follows from it, against a running installation."""
+"""`revshare partners bank-account` and `payouts export`, against a running installation."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from ledger.bank_file import Debtor
 from tests.api.house import House
+from tests.api.test_bank_files import approved
+from tests.support.bank_file import read
 from tests.support.commands import invoke
 from tests.support.served import served
 
 IBAN = "DE89370400440532013000"
+DEBTOR = Debtor("Us GmbH", "LU280019400644750000")
 
 
 @pytest.fixture
 def house(sqlite_database_url: str) -> Iterator[House]:
     """An installation."""
-    made = House(sqlite_database_url)
+    made = House(sqlite_database_url, debtor=DEBTOR)
     yield made
     made.close()
 
@@ -32,3 +36,27 @@ def test_a_bank_account_is_linked_and_shown_masked(house):
     assert house.get(f"/v1/partners/{partner_id}/bank-account").json["iban"] == IBAN
     assert wrong.exit_code == 1
     assert "(/iban its check" in wrong.stderr
+
+
+def test_a_file_is_written_once_and_for_its_owner_alone(house, tmp_path):
+    """Twice it is the same; another file of that name is left alone; a refusal writes nothing."""
+    batch_id = approved(house).rsplit("/", 1)[-1]
+    file, other = tmp_path / "pain.xml", tmp_path / "other.xml"
+    other.write_text("mine")
+    with served(house.client.app) as address:
+        environment = {"REVSHARE_URL": address, "REVSHARE_API_KEY": house.key("finance:approve")}
+        done = [
+            invoke(environment, "payouts", "export", batch_id, "--out", str(out))
+            for out in (file, file, other, tmp_path / "missing" / "pain.xml")
+        ]
+        nothing = tmp_path / "nothing.xml"
+        refused = invoke(environment, "payouts", "export", batch_id, "--number", "2", "--out", str(nothing))
+
+    assert [each.exit_code for each in done] == [0, 0, 2, 2]
+    assert "1 transfers, 20.00 EUR, message " in done[0].stdout
+    [order] = read(file.read_text("utf-8")).orders
+    assert order.iban == IBAN
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert other.read_text() == "mine"
+    assert (refused.exit_code, nothing.exists()) == (1, False)
+    assert sorted(path.name for path in tmp_path.glob("*.xml")) == ["other.xml", "pain.xml"]

@@ -1,9 +1,14 @@
 """A program in euros, some of whose partners are paid by our own bank."""
 
+from typing import Any
 from uuid import UUID
 
 from ledger.bank_commands import LinkBankAccount
+from ledger.bank_file import Debtor
 from payouts.accounts import ensure_destinations
+from payouts.bank import exporting
+from payouts.bank.exporting import BankFile, Wish
+from payouts.batches import Batch
 from payouts.gateway import StripeGateway
 from tests.support.finance import Finance
 
@@ -15,6 +20,7 @@ IBANS = (
     "ES9121000418450200051332",
 )
 """Examples of the IBAN Registry: accounts of nobody."""
+DEBTOR = Debtor("Us GmbH", "LU280019400644750000")
 
 
 class BankFinance(Finance):
@@ -45,3 +51,12 @@ class BankFinance(Finance):
         if available_minor:
             self.earn(partner_id, available_minor)
         return partner_id
+
+    # Files
+
+    def export(self, batch: Batch, **wish: Any) -> BankFile:
+        """The batch's file, as finance exports it."""
+        of = Wish(batch_id=batch.batch_id, **{"person": "Finance", **wish})
+        done = exporting.export(self.ledger, DEBTOR, of, by="key:exporter")
+        self.runner.catch_up()
+        return done

@@ -33,6 +33,7 @@ SAMPLES: dict[str, Any] = {
     "effective_at": datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC),
     "due_on": date(2026, 2, 28),
     "email": "partners@example.com",
+    "execution_date": date(2026, 3, 2),
     "expires_at": datetime(2030, 1, 1, tzinfo=UTC),
     "iban": "DE89370400440532013000",
     "idempotency_key": "payout-1-1",
