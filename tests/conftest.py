@@ -15,6 +15,9 @@ from tests.support.databases import (
 )
 from tests.support.postgres import NoPostgres, running_postgres
 from tests.support.scratch import write_to_memory
+from tests.support.stripe_watch import every_call_fits_stripes_types, stripe_is_watched
+
+__all__ = ["every_call_fits_stripes_types", "stripe_is_watched"]
 
 
 def pytest_configure() -> None:

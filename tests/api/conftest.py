@@ -5,9 +5,6 @@ from collections.abc import Iterator
 import pytest
 
 from tests.api.house import House
-from tests.support.stripe_watch import every_call_fits_stripes_types, stripe_is_watched
-
-__all__ = ["every_call_fits_stripes_types", "stripe_is_watched"]
 
 
 @pytest.fixture

@@ -13,9 +13,6 @@ from tests.support.in_process_stripe import InProcessStripe
 from tests.support.stripe_process import running_stripe
 from tests.support.stripe_schemas import call_mistakes
 from tests.support.stripe_sdk import connect
-from tests.support.stripe_watch import every_call_fits_stripes_types, stripe_is_watched
-
-__all__ = ["every_call_fits_stripes_types", "stripe_is_watched"]
 
 
 @pytest.fixture(scope="module")

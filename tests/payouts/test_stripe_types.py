@@ -2,12 +2,15 @@
 
 import copy
 
+import requests
 import stripe
 
+from payouts.simulator.app import open_store
 from tests.support.in_process_stripe import InProcessStripe
 from tests.support.stripe_drift import differences, installed, operations, recorded
-from tests.support.stripe_sdk import an_account
-from tests.support.stripe_watch import _wrong
+from tests.support.stripe_process import running_stripe
+from tests.support.stripe_sdk import an_account, connect
+from tests.support.stripe_watch import heard
 
 
 def test_the_installed_sdk_says_what_the_stand_in_was_built_by():
@@ -48,7 +51,7 @@ def test_a_change_is_told_by_its_name():
 
 
 def test_a_call_that_stripe_would_not_know_is_noticed():
-    """The watch that every test of this folder is under, seen to bark."""
+    """The watch that every test is under, seen to bark."""
     standin = InProcessStripe()
     account = an_account(standin.sdk())
     with standin.store.write() as tx:
@@ -56,7 +59,30 @@ def test_a_call_that_stripe_would_not_know_is_noticed():
         assert body is not None
         tx.replace({**body, "colour": "blue"})
     standin.sdk().v1.accounts.retrieve(account.id)
-    heard, _wrong[:] = list(_wrong), []
 
-    assert len(heard) == 2  # by the kept types, and by the installed ones
-    assert all("colour" in mistake for mistake in heard)
+    found = heard()
+
+    assert len(found) == 2  # by the kept types, and by the installed ones
+    assert all("colour" in mistake for mistake in found)
+
+
+def test_a_stand_in_that_is_a_process_is_watched_whoever_asks_it(tmp_path):
+    """Also where another process asks it: what it answers is looked at on its own side."""
+    with running_stripe(tmp_path) as address:
+        account = an_account(connect(address, []))
+    store = open_store(tmp_path / "stripe-simulator.db")
+    with store.write() as tx:
+        body = tx.get("account", "platform", account.id)
+        assert body is not None
+        tx.replace({**body, "colour": "blue"})
+    store.close()
+    nothing_yet = heard()
+
+    with running_stripe(tmp_path, watched=True) as address:
+        path, key = f"{address}/v1/accounts/{account.id}", {"Authorization": "Bearer sk_test_1"}
+        assert requests.get(path, headers=key, timeout=10).json()["colour"] == "blue"
+    found = heard()
+
+    assert nothing_yet == []
+    assert len(found) == 2
+    assert all("colour" in mistake for mistake in found)

@@ -12,6 +12,7 @@ from pathlib import Path
 import urllib3
 
 from tests.support.postgres import free_port
+from tests.support.stripe_watch import watched_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_S = 60
@@ -26,6 +27,7 @@ def environment(database_url: str, var: Path, **more: str) -> dict[str, str]:
     }
     return {
         **inherited,
+        **watched_environment(),
         "DATABASE_URL": database_url,
         "VAR_DIR": str(var),
         "TMPDIR": str(var.parent),  # what a killed process leaves behind goes with the test's own folder

@@ -1,5 +1,6 @@
 """Starts the stand-in for Stripe as the process that it is, and asks what only it can answer."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -9,24 +10,36 @@ from typing import Any
 
 import requests
 
+from tests.support.stripe_watch import watched_environment
+
 PLENTY = ("gbp=100000000000", "eur=100000000000", "usd=100000000000")
 _LISTENING = "Stripe stand-in listening on "
 
 
 @contextmanager
 def running_stripe(
-    directory: Path, *options: str, port: int = 0, platform_balance: Sequence[str] = PLENTY
+    directory: Path,
+    *options: str,
+    port: int = 0,
+    platform_balance: Sequence[str] = PLENTY,
+    watched: bool = False,
 ) -> Iterator[str]:
     """The address of a stand-in whose store is in the directory (and stays there); ended cleanly at the end.
 
     `platform_balance` is test money as CURRENCY=MINOR_UNITS, given to currencies never held before. The
-    options are those of `python -m payouts.simulator --help`.
+    options are those of `python -m payouts.simulator --help`. Watched, it looks at every call itself: for
+    callers in other processes, since the SDK in this one is watched anyway.
     """
     command = [sys.executable, "-m", "payouts.simulator", "--with-parent", "--port", str(port)]
     command += ["--database", str(directory / "stripe-simulator.db")]
     command += ["--platform-balance", *platform_balance] if platform_balance else []
     command += options
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | (watched_environment() if watched else {}),
+    )
     assert process.stdout is not None
     try:
         line = process.stdout.readline()

@@ -1,18 +1,33 @@
-"""Watches the SDK's calls to stand-ins while tests run: all that is sent and answered fits Stripe's types."""
+"""Watches what is sent to stand-ins and answered while tests run: all of it fits Stripe's types.
 
-from collections.abc import Iterator, Mapping
+In the tests' own process the SDK is watched; in processes that tests start, the stand-in among them.
+"""
+
+import io
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 import stripe
+from requests.structures import CaseInsensitiveDict
 
+from payouts.simulator.faults import DROP
+from payouts.simulator.server import Server
 from tests.support.in_process_stripe import ADDRESS
 from tests.support.stripe_schemas import call_mistakes
 
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
 _wrong: list[str] = []
+_FILE = "STRIPE_CALLS_WRONG"
+_heard = Path(tempfile.gettempdir()) / f"stripe-calls-wrong-{os.getpid()}"
 
 
 def _came_whole(url: str, headers: Mapping[str, str], content: bytes) -> bool:
@@ -31,10 +46,7 @@ def watching() -> Iterator[None]:
     ) -> tuple[bytes, int, Mapping[str, str]]:
         content, status, answered = original(self, method, url, headers, post_data)
         if _came_whole(url, answered, content):
-            response = requests.Response()
-            response.status_code, response._content = status, content
-            response.request = requests.Request(method.upper(), url, data=post_data).prepare()
-            _wrong.extend(f"{urlsplit(url).path}: {mistake}" for mistake in call_mistakes(response))
+            _wrong.extend(_mistakes(method, url, post_data, status, content))
         return content, status, answered
 
     stripe.RequestsClient.request = request  # type: ignore[method-assign]
@@ -44,9 +56,67 @@ def watching() -> Iterator[None]:
         stripe.RequestsClient.request = original  # type: ignore[method-assign]
 
 
-@pytest.fixture(scope="package", autouse=True)
+def _mistakes(method: str, url: str, sent: Any, status: int, content: bytes) -> Iterable[str]:
+    response = requests.Response()
+    response.status_code, response._content = status, content
+    response.request = requests.Request(method.upper(), url, data=sent).prepare()
+    return (f"{urlsplit(url).path}: {mistake}" for mistake in call_mistakes(response))
+
+
+# In a process of its own
+
+
+def watched_environment() -> dict[str, str]:
+    """What a process is started with, so that the stand-ins below it are watched."""
+    return {"PYTHONPATH": str(Path(__file__).parent / "watched"), _FILE: str(_heard)}
+
+
+def watch_this_stand_in() -> None:
+    """Look at every call that this process, which is a stand-in, is going to answer."""
+    make = Server.__init__
+
+    def watched(self: Server, host: str, port: int, application: "WSGIApplication") -> None:
+        make(self, host, port, _watched(application))
+
+    Server.__init__ = watched  # type: ignore[method-assign]
+
+
+def _watched(application: "WSGIApplication") -> "WSGIApplication":
+    def serve(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        head: list[Any] = []
+
+        def noted(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            head[:] = [status, CaseInsensitiveDict(headers)]
+            return start_response(status, headers, exc_info)
+
+        sent = environ["wsgi.input"].read()
+        environ["wsgi.input"] = io.BytesIO(sent)
+        content = b"".join(application(environ, noted))
+        query = f"?{environ['QUERY_STRING']}" if environ["QUERY_STRING"] else ""
+        url = f"{ADDRESS}{environ['PATH_INFO']}{query}"
+        whole = DROP not in environ and environ["PATH_INFO"].startswith(("/v1/", "/v2/"))
+        if whole and _came_whole(url, head[1], content):
+            found = _mistakes(environ["REQUEST_METHOD"], url, sent, int(head[0][:3]), content)
+            if lines := "".join(f"{line}\n" for line in found):
+                with Path(os.environ[_FILE]).open("a", encoding="utf-8") as file:
+                    file.write(lines)
+        return [content]
+
+    return serve
+
+
+def heard() -> list[str]:
+    """What was wrong since this was last asked, here and in processes that tests started."""
+    found, _wrong[:] = list(_wrong), []
+    if _heard.exists():
+        found += _heard.read_text(encoding="utf-8").splitlines()
+        _heard.unlink()
+    return found
+
+
+@pytest.fixture(scope="session", autouse=True)
 def stripe_is_watched() -> Iterator[None]:
-    """For all tests of a folder whose conftest imports this, and for the fixtures that they share."""
+    """For all tests, and for the fixtures that they share."""
     with watching():
         yield
 
@@ -55,6 +125,5 @@ def stripe_is_watched() -> Iterator[None]:
 def every_call_fits_stripes_types(stripe_is_watched: None) -> Iterator[None]:
     """Fails the test in which a call was made that Stripe's types do not know."""
     yield
-    found, _wrong[:] = list(_wrong), []
 
-    assert found == []
+    assert heard() == []
