@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
+from uuid import uuid4
 
 import msgspec
 import sqlalchemy as sa
@@ -25,16 +26,17 @@ REMINDER: Final = "ours-"
 """How the ids of reminders begin, which no provider sent."""
 REASON_LENGTH_MAX: Final = 500
 _c: Final = table.c
-_SHOWN: Final = [column for column in table.columns if column.name not in ("body", "signature")]
+_SHOWN: Final = [column for column in table.columns if column.name not in ("body", "signature", "owner")]
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """An event that is ours to work on. `attempts` is this one's number: an older one can't finish it."""
+    """An event that is ours to work on while `owner` stands in its row; `attempts` is this one's number."""
 
     event: ProviderEvent
     received_at: datetime
     attempts: int
     postponed: int
+    owner: str
 
 
 class Inbox:
@@ -102,9 +104,11 @@ class Inbox:
             if not ids:
                 return []
             taken = table.update().where(_c.event_id.in_(ids))
-            connection.execute(taken.values(attempts=_c.attempts + 1, next_try_at=now + lease))
+            owner = uuid4().hex
+            values = {"attempts": _c.attempts + 1, "next_try_at": now + lease, "owner": owner}
+            connection.execute(taken.values(**values))
             found = sa.select(*_SHOWN).where(_c.event_id.in_(ids)).order_by(_c.received_at, _c.event_id)
-            return [_taken(row) for row in connection.execute(found).mappings()]
+            return [_taken(row, owner) for row in connection.execute(found).mappings()]
 
     def finish(self, taken: Taken, status: Status, reason: str | None = None) -> None:
         """It was worked on, and that is what came of it. A reminder that was heeded is forgotten."""
@@ -126,7 +130,7 @@ class Inbox:
 
     def _update(self, taken: Taken, **values: Any) -> None:
         with self._database.write() as connection:
-            connection.execute(table.update().where(*_mine(taken)).values(**values))
+            connection.execute(table.update().where(*_mine(taken)).values(owner=None, **values))
 
     def clear(self) -> int:
         """Forget some of what was finished long ago: how many."""
@@ -188,12 +192,12 @@ def oldest_due(connection: sa.Connection, now: datetime) -> datetime | None:
 
 def _mine(taken: Taken) -> tuple[sa.ColumnElement[bool], ...]:
     """Only while nobody else has taken it since."""
-    return (_c.event_id == taken.event.event_id, _c.status == "waiting", _c.attempts == taken.attempts)
+    return (_c.event_id == taken.event.event_id, _c.status == "waiting", _c.owner == taken.owner)
 
 
-def _taken(row: Any) -> Taken:
+def _taken(row: Any, owner: str) -> Taken:
     fields = {name: row[name] for name in ProviderEvent.__struct_fields__}
-    return Taken(ProviderEvent(**fields), row["received_at"], row["attempts"], row["postponed"])
+    return Taken(ProviderEvent(**fields), row["received_at"], row["attempts"], row["postponed"], owner)
 
 
 def _short(reason: str | None) -> str | None:

@@ -24,10 +24,12 @@ webhook_events: Final = sa.Table(
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("attempts", sa.BigInteger, nullable=False),
     sa.Column("postponed", sa.BigInteger, nullable=False),
+    sa.Column("owner", sa.Text),
     sa.Column("next_try_at", UtcTime, nullable=False),
     sa.Column("finished_at", UtcTime),
     sa.Column("reason", sa.Text),
     sa.Index("webhook_events_due", "status", "next_try_at"),
     sa.Index("webhook_events_received", "received_at", "event_id"),
 )
-"""`signature` is the one header that matters; `body` has the bytes that were signed, to be checked again."""
+"""`signature` is the one header that matters; `body` has the bytes that were signed, to be checked again.
+`owner` is drawn anew each time that a worker takes an event: nobody else can finish it or put it off."""

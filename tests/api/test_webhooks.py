@@ -221,6 +221,26 @@ def test_an_event_is_worked_on_by_one_at_a_time(house: House):
     assert [(row["status"], row["reason"]) for row in stored(house)] == [("noted", "nothing of ours")]
 
 
+def test_one_put_off_since_is_not_finished_by_whom_its_lease_left(house: House):
+    """Though as many attempts count as when the slow one took it; nor twice by the one that put it off."""
+    deliver(house)
+    inbox = Inbox(house.ledger.database, house.clock)
+    [slow] = inbox.take(10, timedelta(minutes=1))
+    house.clock.forward(minutes=2)
+    [quick] = inbox.take(10, timedelta(minutes=1))
+    inbox.try_again(quick, timedelta(0), "later", postponed=True)
+
+    for late in (slow, quick):
+        inbox.finish(late, "done")
+        inbox.try_again(late, timedelta(days=9), "never", postponed=False)
+    [row] = stored(house)
+    assert (row["status"], row["reason"], row["attempts"]) == ("waiting", "later", 1)
+    [third] = inbox.take(10, timedelta(minutes=1))
+    inbox.finish(slow, "held", "too late")
+    inbox.finish(third, "done")
+    assert [row["status"] for row in stored(house)] == ["done"]
+
+
 def test_what_is_put_off_costs_no_attempt(house: House):
     """What went wrong does."""
     deliver(house)
