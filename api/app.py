@@ -45,6 +45,9 @@ def routes(services: Services) -> dict[str, object]:
         "/v1/programs/{program_id:uuid}/terms/{terms_version:int}": programs.TermsVersion(services),
         "/v1/programs/{program_id:uuid}/groups": programs.PartnerGroups(services),
         "/v1/programs/{program_id:uuid}/payout-settings": payout_settings.ProgramPayoutSettings(services),
+        "/v1/programs/{program_id:uuid}/withholding-remittances": payout_settings.ProgramRemittances(
+            services
+        ),
         "/v1/programs/{program_id:uuid}/balances": balances.ProgramBalances(services),
         "/v1/partners": partners.Partners(services),
         "/v1/partners/{partner_id:uuid}": partners.Partner(services),

@@ -63,8 +63,10 @@ def evolve(state: AccountState, fact: Fact) -> AccountState:
     payable, clawback, reserved = state.payable_minor, state.clawback_minor, state.reserved
     written_off = state.written_off
     match fact:
-        case RewardMatured(amount_minor=amount) | TransferReversalCredited(amount_minor=amount):
+        case RewardMatured(amount_minor=amount):
             payable += amount
+        case TransferReversalCredited():
+            payable += fact.amount_minor + fact.withheld_minor
         case MaturedRewardReversed(payable_minor=taken, clawback_minor=owed):
             payable -= taken
             clawback += owed
@@ -285,9 +287,12 @@ def take_back(
     payout_id: UUID,
     reference: str,
     amount_minor: int,
+    withheld_minor: int,
     effective_at: datetime,
 ) -> list[Fact]:
     """Money of a transfer came back to us: it is payable again, less what the partner owes us by now.
+
+    So is `withheld_minor` of the tax that the payout had withheld, and that is not remitted.
 
     Whoever calls appends it together with the payout's PayoutReversed, which counts each reference once.
     """
@@ -298,8 +303,10 @@ def take_back(
             program_id=holder.program_id,
             partner_id=holder.partner_id,
             amount_minor=amount_minor,
+            withheld_minor=withheld_minor,
             currency=holder.currency,
             effective_at=effective_at,
         )
     ]
-    return credited + _offset(state, holder, amount_minor, effective_at, payout_id=payout_id)
+    came_back = amount_minor + withheld_minor
+    return credited + _offset(state, holder, came_back, effective_at, payout_id=payout_id)

@@ -43,7 +43,7 @@ from ledger.commands import (
     WriteOffClawback,
 )
 from ledger.events.base import Fact, Recorded
-from ledger.payout_commands import ChangePayoutSettings, SetWithholding
+from ledger.payout_commands import ChangePayoutSettings, RecordWithholdingRemitted, SetWithholding
 from ledger.refusals import WrongCurrency
 from ledger.store.application import Decider, Ledger
 
@@ -155,7 +155,7 @@ def _create_partner_group(desk: Desk, command: CreatePartnerGroup, by: str) -> O
     return msgspec.structs.replace(done, state=group)
 
 
-def _change_payout_settings(desk: Desk, command: ChangePayoutSettings, by: str) -> Outcome:
+def _change_payouts(desk: Desk, command: program.PayoutsCommand, by: str) -> Outcome:
     now = desk.ledger.clock()
     return desk.append(command.program_id, PROGRAM, lambda state: program.decide(command, state, now=now), by)
 
@@ -310,7 +310,8 @@ HANDLERS: Final[dict[type[Command], Callable[[Desk, Any, str], Outcome]]] = {
     CreateProgram: _create_program,
     PublishTerms: _publish_terms,
     CreatePartnerGroup: _create_partner_group,
-    ChangePayoutSettings: _change_payout_settings,
+    ChangePayoutSettings: _change_payouts,
+    RecordWithholdingRemitted: _change_payouts,
     ApplyAsPartner: _apply_as_partner,
     ReviewPartner: _change_partner,
     ApprovePartner: _change_partner,

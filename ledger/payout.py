@@ -34,6 +34,7 @@ from ledger.refusals import (
     NotFound,
     SameMakerAndChecker,
 )
+from ledger.withholding import Withheld, given_back
 
 PayoutStatus = Literal[
     "none",
@@ -334,6 +335,15 @@ def reverse(
     if not 0 < amount_minor <= left:
         raise InvalidField(f"{amount_minor} reversed of {left} left", pointer="/amount_minor")
     return [PayoutReversed(amount_minor=amount_minor, effective_at=now, origin=origin, reference=reference)]
+
+
+def withheld_back(state: PayoutState, amount_minor: int, *, remitted_through: datetime | None) -> int:
+    """How much tax goes back with the next part of a transfer; nothing where the tax office has it by now."""
+    draft, intent = drafted(state), state.intent
+    if intent and remitted_through and intent.effective_at <= remitted_through:
+        return 0
+    withheld = Withheld(draft.withholding_bps, draft.withheld_minor, draft.net_minor)
+    return given_back(withheld, before_minor=sum(state.reversals.values()), amount_minor=amount_minor)
 
 
 def holder(draft: PayoutDrafted) -> Holder:

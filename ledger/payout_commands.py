@@ -21,6 +21,14 @@ class ChangePayoutSettings(Command, frozen=True, kw_only=True):
     us_source: bool = False
 
 
+class RecordWithholdingRemitted(Command, frozen=True, kw_only=True):
+    """Say that the tax withheld up to a time was remitted, under which payment or filing."""
+
+    program_id: UUID
+    through: AwareTime
+    reference: str
+
+
 class SetWithholding(Command, frozen=True, kw_only=True):
     """Withhold this part of a partner's payouts as tax; None: what its program says of its country."""
 

@@ -44,8 +44,10 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 def payable_effect_minor(fact: Fact) -> int:
     """By how much a fact changes what is payable."""
     match fact:
-        case RewardMatured(amount_minor=amount) | TransferReversalCredited(amount_minor=amount):
+        case RewardMatured(amount_minor=amount):
             return amount
+        case TransferReversalCredited():
+            return fact.amount_minor + fact.withheld_minor
         case MaturedRewardReversed(payable_minor=taken):
             return -taken
         case ClawbackOffset(amount_minor=amount):

@@ -99,7 +99,11 @@ def _confirmed(fact: payout.TransferConfirmed) -> Entry:
 
 
 def _transfer_reversed(fact: account.TransferReversalCredited) -> Entry:
-    return [("stripe_balance", fact.amount_minor), ("commission_payable", -fact.amount_minor)]
+    return [
+        ("stripe_balance", fact.amount_minor),
+        ("withholding_payable", fact.withheld_minor),
+        ("commission_payable", -fact.amount_minor - fact.withheld_minor),
+    ]
 
 
 _RULES: Final[dict[type[Fact], Callable[[Any], Entry]]] = {

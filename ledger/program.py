@@ -5,7 +5,7 @@ from typing import Any, Final, assert_never
 
 import msgspec
 
-from ledger import checks, payout_settings, terms
+from ledger import checks, payout_settings, terms, withholding
 from ledger.commands import CreatePartnerGroup, CreateProgram, PublishTerms
 from ledger.events.base import Fact
 from ledger.events.program import (
@@ -14,12 +14,14 @@ from ledger.events.program import (
     ProgramCreated,
     ProgramType,
     TermsVersionPublished,
+    WithholdingRemitted,
 )
-from ledger.payout_commands import ChangePayoutSettings
+from ledger.payout_commands import ChangePayoutSettings, RecordWithholdingRemitted
 from ledger.payout_settings import PayoutSettings
 from ledger.refusals import AlreadyExists, NotFound, UnknownProgram
 
-ProgramCommand = CreateProgram | PublishTerms | CreatePartnerGroup | ChangePayoutSettings
+PayoutsCommand = ChangePayoutSettings | RecordWithholdingRemitted
+ProgramCommand = CreateProgram | PublishTerms | CreatePartnerGroup | PayoutsCommand
 
 
 class TermsVersion(msgspec.Struct, frozen=True):
@@ -39,7 +41,10 @@ class PartnerGroup(msgspec.Struct, frozen=True):
 
 
 class ProgramState(msgspec.Struct, frozen=True, kw_only=True):
-    """A program as its facts made it. `terms_versions` stand by number: version n is at index n - 1."""
+    """A program as its facts made it. `terms_versions` stand by number: version n is at index n - 1.
+
+    What was withheld from payouts up to `withholding_remitted_through` is with the tax office.
+    """
 
     reference: str
     name: str
@@ -50,6 +55,7 @@ class ProgramState(msgspec.Struct, frozen=True, kw_only=True):
     terms_versions: tuple[TermsVersion, ...] = ()
     groups: tuple[PartnerGroup, ...] = ()
     payouts: PayoutSettings = payout_settings.NONE
+    withholding_remitted_through: datetime | None = None
 
 
 INITIAL: Final[ProgramState | None] = None
@@ -75,6 +81,8 @@ def evolve(state: ProgramState | None, fact: Fact) -> ProgramState | None:
             return msgspec.structs.replace(state, groups=(*state.groups, group))
         case PayoutSettingsChanged() if state is not None:
             return msgspec.structs.replace(state, payouts=payout_settings.evolve(state.payouts, fact))
+        case WithholdingRemitted() if state is not None:
+            return msgspec.structs.replace(state, withholding_remitted_through=fact.through)
         case _:
             return state
 
@@ -114,6 +122,8 @@ def decide(command: ProgramCommand, state: ProgramState | None, *, now: datetime
             return _create_group(command, known(state))
         case ChangePayoutSettings():
             return payout_settings.change(command, known(state).payouts, now)
+        case RecordWithholdingRemitted():
+            return withholding.remit(command, known(state).withholding_remitted_through, now)
         case _:
             assert_never(command)
 

@@ -8,8 +8,9 @@ import msgspec
 from ledger import checks
 from ledger.events.base import Fact
 from ledger.events.partner import WithholdingSet
+from ledger.events.program import WithholdingRemitted
 from ledger.money import share_minor
-from ledger.payout_commands import SetWithholding
+from ledger.payout_commands import RecordWithholdingRemitted, SetWithholding
 from ledger.payout_settings import PayoutSettings, withholding_rate
 
 
@@ -25,6 +26,18 @@ def withhold(amount_minor: int, rate_bps: int) -> Withheld:
     """The tax, rounded half-up once to the smallest unit, and what is left."""
     withheld_minor = share_minor(amount_minor, rate_bps)
     return Withheld(rate_bps, withheld_minor, amount_minor - withheld_minor)
+
+
+def given_back(withheld: Withheld, *, before_minor: int, amount_minor: int) -> int:
+    """How much of the tax goes back when `amount_minor` of the net comes back, after `before_minor` of it.
+
+    In proportion, by what came back so far: the parts sum to all of it once all of the net is back.
+    """
+
+    def by(back_minor: int) -> int:
+        return (2 * withheld.withheld_minor * back_minor + withheld.net_minor) // (2 * withheld.net_minor)
+
+    return by(before_minor + amount_minor) - by(before_minor)
 
 
 def in_force(said: Sequence[WithholdingSet], now: datetime) -> WithholdingSet | None:
@@ -55,3 +68,12 @@ def set_rate(command: SetWithholding, said: Sequence[WithholdingSet], now: datet
     if before is not None and (before.rate_bps, before.reason) == (wanted.rate_bps, wanted.reason):
         return []
     return [wanted]
+
+
+def remit(command: RecordWithholdingRemitted, before: datetime | None, now: datetime) -> list[Fact]:
+    """The tax withheld up to a time is remitted; nothing new where it was already, up to then or longer."""
+    through = checks.effective_at(command.through, now, "/through")
+    reference = checks.reference(command.reference, "/reference")
+    if before is not None and through <= before:
+        return []
+    return [WithholdingRemitted(through=through, reference=reference, effective_at=now)]

@@ -2,29 +2,20 @@
 
 from functools import partial
 from typing import Annotated, Any, Final
-from uuid import UUID
 
 import typer
 
 from api.cli.asking import Key, Url, asked, client_of
+from api.cli.keys import partner_id_of
 from api.cli.parts import settings
 from api.cli.terminal import out, say
 from api.cli.terminal import table as new_table
-from ledger import ids
 from ledger.money import Money
 
 partners = typer.Typer(help="Partners: onboarding, payout accounts, tax forms.", no_args_is_help=True)
 
 Partner = Annotated[str, typer.Argument(help="The partner's id, or its reference.")]
 _PAGE: Final = 200
-
-
-def partner_id_of(name: str) -> UUID:
-    """A partner's id from itself, or from its reference."""
-    try:
-        return UUID(name)
-    except ValueError:
-        return ids.partner_id(name)
 
 
 @partners.command()

@@ -1,4 +1,4 @@
-"""`revshare payouts settings` and `withhold`: how a program pays out, what is withheld from a partner."""
+"""`revshare payouts settings`, `withhold` and `remitted`: how a program pays out, and the taxes of that."""
 
 from typing import Annotated, Any, Final
 
@@ -12,6 +12,8 @@ from api.cli.terminal import table as new_table
 
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 NONE: Final = "none"
+_TOLD: Final = ("program_id", "next_due", "last_due", "withholding_remitted_through")
+"""What an answer tells besides the settings."""
 
 
 def settings(
@@ -48,7 +50,7 @@ def settings(
     """Show how a program pays out; with options change these, and leave the others."""
     client, path = client_of(url, key), f"/v1/programs/{program_id_of(program)}/payout-settings"
     found = asked(lambda: client.want("GET", path))
-    wanted = {name: found[name] for name in found if name not in ("program_id", "next_due", "last_due")}
+    wanted = {name: found[name] for name in found if name not in _TOLD}
     if on_demand:
         wanted["schedule"] = None
     elif monthly is not None or weekly is not None or time_zone is not None or hour is not None:
@@ -82,6 +84,20 @@ def withhold(
     said = asked(lambda: client_of(url, key).want("POST", path, wish))
     rate = "as its country" if said["rate_bps"] is None else percent(said["rate_bps"])
     out.print(f"partner {said['partner_id']}: {rate} is withheld")
+
+
+def remitted(
+    program: Annotated[str, typer.Argument(help="The program's id, or its reference.")],
+    through: Annotated[str, typer.Option(help="Up to when it was withheld, as 2026-03-31T23:59:59Z.")],
+    reference: Annotated[str, typer.Option(help="The payment or the filing by which it went there.")],
+    url: Url = None,
+    key: Key = "",
+) -> None:
+    """Say that the tax withheld up to a time is with the tax office: it comes back with no transfer."""
+    path = f"/v1/programs/{program_id_of(program)}/withholding-remittances"
+    wish = {"through": through, "reference": reference}
+    said = asked(lambda: client_of(url, key).want("POST", path, wish))
+    out.print(f"withheld tax is remitted up to {said['withholding_remitted_through']}")
 
 
 def percent(rate_bps: int) -> str:
@@ -140,6 +156,7 @@ def _show(of: dict[str, Any]) -> None:
         table.add_row(name.replace("_", " "), NONE if of[name] is None else str(of[name]))
     taxes = [f"{each['country']} {percent(each['rate_bps'])}" for each in of["withholding"]]
     table.add_row("withheld", ", ".join(taxes) or NONE)
+    table.add_row("remitted up to", of["withholding_remitted_through"] or NONE)
     table.add_row("income from the US", "yes: every partner needs a form" if of["us_source"] else "no")
     out.print(table)
 

@@ -134,6 +134,7 @@ def send(
 
 payouts.command()(payout_settings.settings)
 payouts.command()(payout_settings.withhold)
+payouts.command()(payout_settings.remitted)
 payouts.command()(work)
 payouts.command()(bank.export)
 payouts.command()(payout_gate.freeze)

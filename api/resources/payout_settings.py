@@ -14,10 +14,11 @@ from api.schemas.payout_settings import (
     NewPayoutSettingsSchema,
     PartnerWithholdingSchema,
     PayoutSettingsSchema,
+    RemittanceSchema,
 )
 from api.services import Resource
 from ledger import partner, program, withholding
-from ledger.payout_commands import ChangePayoutSettings, SetWithholding
+from ledger.payout_commands import ChangePayoutSettings, RecordWithholdingRemitted, SetWithholding
 from ledger.store.application import Ledger
 from payouts.schedule import calendar_of
 
@@ -47,6 +48,7 @@ def show_settings(ledger: Ledger, program_id: UUID, state: program.ProgramState)
         "last_due": None
         if calendar is None or last is None
         else {**last._asdict(), "status": calendar.status, "batch_id": calendar.batch_id},
+        "withholding_remitted_through": state.withholding_remitted_through,
     }
 
 
@@ -76,6 +78,24 @@ class ProgramPayoutSettings(Resource):
         wish = ChangePayoutSettings(
             program_id=program_id, **{**body, "withholding": tuple(body["withholding"])}
         )
+        done = self.desk.execute(wish, by=req.context.caller.by)
+        send(resp, show_settings(self.ledger, program_id, done.state))
+
+
+class ProgramRemittances(Resource):
+    """What was withheld from a program's payouts, and is with the tax office."""
+
+    @operation(
+        "Record that withheld tax was remitted",
+        scopes=("finance:approve",),
+        body=RemittanceSchema(),
+        answer=SETTINGS,
+        problems=("unknown-program", "effective-time-in-future"),
+        example={"through": "2026-03-31T23:59:59Z", "reference": "Q1 filing"},
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response, program_id: UUID, body: Row) -> None:
+        """All that was withheld up to then. Where a transfer comes back later, its tax does not."""
+        wish = RecordWithholdingRemitted(program_id=program_id, **body)
         done = self.desk.execute(wish, by=req.context.caller.by)
         send(resp, show_settings(self.ledger, program_id, done.state))
 

@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 from marshmallow import fields, post_load, validate
 
-from api.schemas.fields import Id, Strict, Text, Time, Whole, amount, choice, text
+from api.schemas.fields import Id, Strict, Text, Time, Whole, amount, choice, reference, text
 from ledger.events.program import CountryWithholding, PayoutPeriod, PayoutSchedule
 from ledger.money import FULL_SHARE_BPS
 
@@ -103,6 +103,16 @@ class PayoutSettingsSchema(NewPayoutSettingsSchema):
     program_id = Id(required=True)
     next_due = fields.Nested(DueDateSchema(), required=True, allow_none=True)
     last_due = fields.Nested(LastDueDateSchema(), required=True, allow_none=True)
+    withholding_remitted_through = Time(required=True, allow_none=True)
+
+
+class RemittanceSchema(Strict):
+    """That the tax withheld from a program's payouts up to a time is with the tax office."""
+
+    through = Time(required=True)
+    reference = reference(
+        required=True, metadata={"description": "The payment or the filing by which it went there."}
+    )
 
 
 class NewPartnerWithholdingSchema(Strict):

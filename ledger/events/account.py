@@ -1,5 +1,6 @@
 """Facts of a partner's money account: what matured, was taken back, reserved for payouts and released."""
 
+from typing import ClassVar
 from uuid import UUID
 
 from ledger.events.base import AwareTime, Fact
@@ -88,12 +89,17 @@ class PayoutReleased(Fact, frozen=True, kw_only=True):
 
 
 class TransferReversalCredited(Fact, frozen=True, kw_only=True):
-    """Money of a confirmed transfer came back to our balance: the partner's again, to be paid anew."""
+    """Money of a confirmed transfer came back to our balance: the partner's again, to be paid anew.
 
+    With it comes `withheld_minor` of the tax that was withheld from the payout, unless it was remitted.
+    """
+
+    version: ClassVar[int] = 2
     payout_id: UUID
     reference: str
     program_id: UUID
     partner_id: UUID
     amount_minor: int
+    withheld_minor: int
     currency: str
     effective_at: AwareTime

@@ -70,6 +70,17 @@ class PayoutSettingsChanged(Fact, frozen=True, kw_only=True):
     us_source: bool = False
 
 
+class WithholdingRemitted(Fact, frozen=True, kw_only=True):
+    """All tax withheld from the program's payouts up to `through` is with the tax office.
+
+    `reference` names the payment or the filing. What comes back of such a payout comes without its tax.
+    """
+
+    through: AwareTime
+    reference: str
+    effective_at: AwareTime
+
+
 class PartnerGroupCreated(Fact, frozen=True, kw_only=True):
     """A group of partners, which can have terms of its own."""
 

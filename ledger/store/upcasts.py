@@ -25,9 +25,15 @@ def _payout_batch_approved_2(fact: dict[str, Any]) -> dict[str, Any]:
     return fact | {"approved_by_person": None}
 
 
+def _transfer_reversal_credited_2(fact: dict[str, Any]) -> dict[str, Any]:
+    """Before version 2 what was withheld stayed so, whatever came back."""
+    return fact | {"withheld_minor": 0}
+
+
 UPCASTS: Final[dict[str, Upcast]] = {
     "ApiKeyIssued@1": _api_key_issued_2,
     "PayoutBatchApproved@1": _payout_batch_approved_2,
     "PayoutBatchDrafted@1": _payout_batch_drafted_2,
     "PayoutDrafted@1": _payout_drafted_2,
+    "TransferReversalCredited@1": _transfer_reversal_credited_2,
 }

@@ -199,6 +199,7 @@ WRITERS = {
     "/v1/programs/{program_id:uuid}/terms": "admin",
     "/v1/programs/{program_id:uuid}/groups": "admin",
     "/v1/programs/{program_id:uuid}/payout-settings": "finance:approve",
+    "/v1/programs/{program_id:uuid}/withholding-remittances": "finance:approve",
     "/v1/partners": "admin",
     "/v1/partners/{partner_id:uuid}/review": "admin",
     "/v1/partners/{partner_id:uuid}/approve": "admin",

@@ -151,6 +151,8 @@ def test_a_batch_from_draft_to_transfer_by_command(office, stripe_address):
     sent = office.says("second", "send")
     office.house.catch_up()
     status = office.says("second", "status", batch["batch_id"])
+    filed = ("--through", "2026-06-01T00:00:00Z", "--reference", "Q2 filing")
+    remitted = office.says("maker", "remitted", "acme", *filed)
     balances = invoke(office.environment, "balances", "--program", "acme").stdout
     as_csv = invoke(office.environment, "balances", "--program", "acme", "--format", "csv").stdout
 
@@ -166,6 +168,7 @@ def test_a_batch_from_draft_to_transfer_by_command(office, stripe_address):
     assert sent == "1 payouts got on"
     assert "confirmed" in status
     assert "17.00 GBP" in status
+    assert "withheld tax is remitted up to 2026-06-01T00:00:00Z" in remitted
     assert "withheld from brightside as tax: 3.00 GBP" in balances
     assert as_csv.splitlines()[1:] == ["brightside,GBP,2000,0,0,0,1700,0"]
 

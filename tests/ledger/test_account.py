@@ -137,12 +137,14 @@ class AccountLife(RuleBasedStateMachine):
         left = sum(self.out.values()) - self.came_back
         if left > 0:
             amount = data.draw(st.integers(1, left))
+            withheld = data.draw(st.integers(0, amount))
             fact = TransferReversalCredited(
                 payout_id=uuid4(),
                 reference="trr_1",
                 program_id=HOLDER.program_id,
                 partner_id=HOLDER.partner_id,
-                amount_minor=amount,
+                amount_minor=amount - withheld,
+                withheld_minor=withheld,
                 currency=HOLDER.currency,
                 effective_at=NOW,
             )

@@ -189,7 +189,8 @@ class Payouts(RuleBasedStateMachine):
                     reference="trr",
                     program_id=PROGRAM,
                     partner_id=PARTNER,
-                    amount_minor=amount,
+                    amount_minor=amount - 1,
+                    withheld_minor=1,
                     currency="GBP",
                     effective_at=NOW,
                 )

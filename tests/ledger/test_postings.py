@@ -1,5 +1,6 @@
 """The posting rule: each fact of money becomes the entry that the chart of accounts asks for."""
 
+import json
 from collections import defaultdict
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +23,9 @@ from ledger.events.payout import TransferConfirmed, TransferRejected
 from ledger.events.reward import RewardAccrued, RewardReversed
 from ledger.money import AMOUNT_MINOR_MAX
 from ledger.postings import MONEY_FACTS, POSTING_VERSION, postings
-from ledger.store.mapper import fact_types
+from ledger.store.mapper import FactMapper, fact_types
+from ledger.store.upcasts import UPCASTS
+from tests.support.stored_events import FOLDER
 
 PROGRAM, PARTNER = ids.program_id("retail"), ids.partner_id("acme")
 ACCOUNT = ids.account_id(PROGRAM, PARTNER, "GBP")
@@ -100,8 +103,10 @@ def written_off(amount=200):
     return ClawbackWrittenOff(**HOLDER, write_off_id=WRITE_OFF, amount_minor=amount, reason="too small")
 
 
-def credited(amount=200):
-    return TransferReversalCredited(**HOLDER, payout_id=PAYOUT, reference="trr_1", amount_minor=amount)
+def credited(amount=200, withheld=0):
+    return TransferReversalCredited(
+        **HOLDER, payout_id=PAYOUT, reference="trr_1", amount_minor=amount, withheld_minor=withheld
+    )
 
 
 ENTRIES = [
@@ -118,6 +123,10 @@ ENTRIES = [
     (released(), {"payout_clearing": 170, "withholding_payable": 30, "commission_payable": -200}),
     (confirmed(), {"payout_clearing": 170, "stripe_balance": -170}),
     (credited(), {"stripe_balance": 200, "commission_payable": -200}),
+    (
+        credited(170, 30),
+        {"stripe_balance": 170, "withholding_payable": 30, "commission_payable": -200},
+    ),
 ]
 
 
@@ -135,6 +144,17 @@ def test_every_rule_is_tried_here():
     """A new fact of money needs its entry above, and keeps the version of the rule for the old ones."""
     assert {type(fact) for fact, _ in ENTRIES} == set(MONEY_FACTS)
     assert POSTING_VERSION == 1
+
+
+def test_what_came_back_before_its_tax_did_keeps_its_entry():
+    """Of version 1: the net alone, as it was booked then."""
+    [stored] = json.loads((FOLDER / "TransferReversalCredited@1.json").read_text())["examples"]
+    fact = (
+        FactMapper(UPCASTS).decode(PAYOUT, 1, "TransferReversalCredited@1", stored["state"].encode(), 9).fact
+    )
+    legs = [(leg.account, leg.amount_minor) for leg in postings(fact)]
+
+    assert legs == [("stripe_balance", 10_050), ("commission_payable", -10_050)]
 
 
 def test_facts_that_move_no_money_have_no_legs():

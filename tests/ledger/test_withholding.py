@@ -1,6 +1,7 @@
 """Tax that is withheld: the rate that holds, and the two parts of an amount."""
 
 from datetime import timedelta
+from itertools import accumulate
 from uuid import UUID
 
 import msgspec
@@ -10,10 +11,10 @@ from hypothesis import strategies as st
 
 from ledger import withholding
 from ledger.events.partner import WithholdingSet
-from ledger.events.program import CountryWithholding
-from ledger.payout_commands import SetWithholding
+from ledger.events.program import CountryWithholding, WithholdingRemitted
+from ledger.payout_commands import RecordWithholdingRemitted, SetWithholding
 from ledger.payout_settings import PayoutSettings
-from ledger.refusals import InvalidField
+from ledger.refusals import EffectiveTimeInFuture, InvalidField
 from tests.ledger.test_payout import NOW
 
 WISH = SetWithholding(partner_id=UUID(int=1), rate_bps=1_500, reason="no W-8 on file")
@@ -61,6 +62,36 @@ def test_halves_are_rounded_up(amount, rate, withheld):
 def test_the_rate_that_holds(facts, country, rate):
     """What was said of the partner for the latest time that has come; else its country's."""
     assert withholding.rate_bps(facts, country, SETTINGS, NOW) == rate
+
+
+@given(st.integers(0, 10**12), st.lists(st.integers(1, 10**10), min_size=1, max_size=8))
+def test_what_comes_back_brings_its_tax_to_the_last_cent(withheld_minor, parts):
+    """Each part at most a cent from its proportion, none below zero; together all of it, in any order."""
+    net = sum(parts)
+    of = withholding.Withheld(0, withheld_minor, net)
+    back = 0
+    for before, part in zip(accumulate([0, *parts]), parts, strict=False):
+        given = withholding.given_back(of, before_minor=before, amount_minor=part)
+        assert given >= 0
+        assert abs(given * net - withheld_minor * part) <= net
+        back += given
+
+    assert back == withheld_minor
+
+
+def test_what_is_remitted_stays_so():
+    """The same again, or an earlier time, is nothing new; a time to come is refused."""
+    wish = RecordWithholdingRemitted(program_id=UUID(int=1), through=NOW, reference="Q1 filing")
+    earlier = msgspec.structs.replace(wish, through=NOW - timedelta(days=1))
+    later = msgspec.structs.replace(wish, through=NOW + timedelta(days=1))
+
+    assert withholding.remit(wish, None, NOW) == [
+        WithholdingRemitted(through=NOW, reference="Q1 filing", effective_at=NOW)
+    ]
+    assert len(withholding.remit(wish, NOW - timedelta(days=1), NOW)) == 1
+    assert withholding.remit(wish, NOW, NOW) == withholding.remit(earlier, NOW, NOW) == []
+    with pytest.raises(EffectiveTimeInFuture):
+        withholding.remit(later, NOW, NOW)
 
 
 def test_a_rate_is_set_once():

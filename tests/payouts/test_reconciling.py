@@ -144,6 +144,7 @@ def test_a_reversal_is_matched_by_its_id(finance, run):
         program_id=finance.world.program_id,
         partner_id=acme,
         amount_minor=10_00,
+        withheld_minor=0,
         currency=CURRENCY,
         effective_at=finance.ledger.clock(),
     )

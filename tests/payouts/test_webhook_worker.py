@@ -1,5 +1,6 @@
 """The webhook worker: looks before anything changes; any order, doubled, late or about nothing of ours."""
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -7,8 +8,10 @@ import pytest
 
 from ledger.desk import PARTNER
 from ledger.events.payout import PayoutPaid, PayoutReversed
+from ledger.payout_commands import RecordWithholdingRemitted
 from ledger.postings import postings
 from payouts import eligibility
+from payouts.batches import PAYOUT
 from payouts.connected import Contents
 from tests.support.connected import Connected
 
@@ -222,6 +225,54 @@ def test_reversals_are_recorded_and_payable_again_once_each(connected):
     ]
     assert connected.payable_minor(acme) == 1_000
     assert sum(leg.amount_minor for one in connected.world.log() for leg in postings(one.fact)) == 0
+
+
+def books_of(connected):
+    """What stands on each account of the books."""
+    books: Counter[str] = Counter()
+    for one in connected.world.log():
+        for leg in postings(one.fact):
+            books[leg.account] += leg.amount_minor
+    return {name: amount for name, amount in books.items() if amount}
+
+
+def test_the_withheld_tax_of_what_comes_back_is_the_partner_s_again(connected):
+    """In proportion, and all of it in the end: nothing is owed to the tax office for what was not paid."""
+    acme = connected.partner()
+    payout_id = connected.transferred(acme, 800, withheld_minor=201)
+    connected.provider.reverses("trr_1", "tr_1", 300, connected.seconds)
+    connected.event("transfer.reversed", "tr_1")
+    connected.work()
+    assert connected.payable_minor(acme) == 300 + 75  # 201 × 300 ÷ 800 is 75.4
+    assert books_of(connected)["withholding_payable"] == -126
+
+    connected.provider.reverses("trr_2", "tr_1", 500, connected.seconds)
+    for _ in range(2):
+        connected.event("transfer.updated", "tr_1")
+        connected.work()
+
+    assert connected.ledger.load(payout_id, PAYOUT).state.status == "reversed"
+    assert connected.payable_minor(acme) == 1_001
+    assert books_of(connected) == {"commission_accrued": 1_001, "commission_payable": -1_001}
+
+
+def test_tax_that_is_remitted_does_not_come_back(connected):
+    """The tax office has it; what was withheld after that comes back with its transfer."""
+    acme = connected.partner()
+    connected.transferred(acme, 800, withheld_minor=200)
+    wish = RecordWithholdingRemitted(
+        program_id=connected.world.program_id, through=connected.world.now, reference="Q1 filing"
+    )
+    connected.world.now += timedelta(hours=1)
+    connected.world.desk.execute(wish, by="finance")
+    connected.transferred(acme, 400, withheld_minor=100)
+    for number, amount in ((1, 800), (2, 400)):
+        connected.provider.reverses(f"trr_{number}", f"tr_{number}", amount, connected.seconds)
+        connected.event("transfer.reversed", f"tr_{number}")
+        connected.work()
+
+    assert connected.payable_minor(acme) == 800 + 400 + 100
+    assert books_of(connected)["withholding_payable"] == -200
 
 
 def test_a_transfer_that_our_worker_has_not_heard_of_yet_is_waited_for(quick):

@@ -83,7 +83,7 @@ class Model:
                 self.world.confirm(payout, net, of=of)
                 self.paid[of] += net
                 if amount % 3 == 2:
-                    self.world.credit_back(payout, net, of=of)
+                    self.world.credit_back(payout, net, of=of, withheld=amount % 2 * (net // 9))
                     self.paid[of] -= net
             else:
                 self.world.release(payout, of=of)

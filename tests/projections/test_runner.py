@@ -71,12 +71,12 @@ def test_a_reversal_after_payout_is_owed_back_and_offset(world, runner, rows):
 
 
 def test_money_that_came_back_is_available(world, runner, rows):
-    """A reversed transfer is paid no more."""
+    """A reversed transfer is paid no more, and the tax that was withheld from it is owed to no office."""
     world.accrue(1, 2_000)
     world.mature(1, 2_000)
-    world.reserve(conversion(9), 2_000)
-    world.confirm(conversion(9), 2_000)
-    world.credit_back(conversion(9), 2_000)
+    world.reserve(conversion(9), 1_800, 200)
+    world.confirm(conversion(9), 1_800)
+    world.credit_back(conversion(9), 1_800, withheld=200)
     runner.catch_up()
 
     assert balance(rows) == {"available": 2_000, "earned": 2_000}

@@ -205,7 +205,7 @@ class World:
             ),
         )
 
-    def credit_back(self, payout_id: UUID, amount: int, of: int = 1) -> None:
+    def credit_back(self, payout_id: UUID, amount: int, of: int = 1, withheld: int = 0) -> None:
         """Money of a transfer came back."""
         fact = TransferReversalCredited(
             payout_id=payout_id,
@@ -213,6 +213,7 @@ class World:
             program_id=PROGRAM,
             partner_id=partner(of),
             amount_minor=amount,
+            withheld_minor=withheld,
             currency="GBP",
             effective_at=day(53),
         )

@@ -149,12 +149,21 @@ class Connected:
         return partner_id
 
     def transferred(
-        self, partner_id: UUID, amount_minor: int, account_id: str = "acct_1", *, confirmed: bool = True
+        self,
+        partner_id: UUID,
+        amount_minor: int,
+        account_id: str = "acct_1",
+        *,
+        withheld_minor: int = 0,
+        confirmed: bool = True,
     ) -> UUID:
-        """A payout whose transfer is there: earned, approved, sent, and confirmed unless it is said."""
+        """A payout whose transfer is there: earned, approved, sent, and confirmed unless it is said.
+
+        `withheld_minor` was earned beside what was sent.
+        """
         self._number += 1
         payout_id, transfer_id = uuid4(), f"tr_{self._number}"
-        self._record_intent(partner_id, payout_id, amount_minor, account_id)
+        self._record_intent(partner_id, payout_id, amount_minor, withheld_minor, account_id)
         self.provider.transfers[transfer_id] = SentTransfer(
             transfer_id=transfer_id,
             payment_id=f"py_{self._number}",
@@ -169,7 +178,10 @@ class Connected:
             self.confirm(payout_id, transfer_id)
         return payout_id
 
-    def _record_intent(self, partner_id: UUID, payout_id: UUID, amount_minor: int, account_id: str) -> None:
+    def _record_intent(
+        self, partner_id: UUID, payout_id: UUID, net_minor: int, withheld_minor: int, account_id: str
+    ) -> None:
+        amount_minor = net_minor + withheld_minor
         stream = ids.account_id(self.world.program_id, partner_id, "GBP")
         holder = account.Holder(self.world.program_id, partner_id, "GBP")
         now = self.world.now
@@ -189,8 +201,8 @@ class Connected:
             holder,
             payout_id=payout_id,
             attempt=1,
-            net_minor=amount_minor,
-            withheld_minor=0,
+            net_minor=net_minor,
+            withheld_minor=withheld_minor,
             effective_at=now,
         )
         draft = PayoutDrafted(
@@ -205,8 +217,8 @@ class Connected:
             destination=account_id,
             made_by="maker",
             provider="stripe",
-            withheld_minor=0,
-            withholding_bps=0,
+            withheld_minor=withheld_minor,
+            withholding_bps=withheld_minor * 10_000 // amount_minor,
             hash_version=2,
         )
         drafted = payout.evolve(payout.NO_PAYOUT, draft)

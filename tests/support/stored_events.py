@@ -51,6 +51,7 @@ SAMPLES: dict[str, Any] = {
     "share_bps": 10_000,
     "terms": {"language": 1, "rules": [{"kinds": ["sale"], "reward": {"rate_bps": 2_000}}]},
     "terms_version": 2,
+    "through": datetime(2026, 2, 1, tzinfo=UTC),
     "time_zone": "Europe/London",
 }
 """What the fields of these names hold; others get something of their type."""
