@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from api.cli.asking import Key, Url, asked, client_of
-from api.cli.partners import Partner, partner_id_of
+from api.cli.keys import partner_id_of
+from api.cli.partners import Partner
 from api.cli.terminal import EXIT_USAGE, fail, out, say
 from ledger.money import Money
 
