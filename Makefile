@@ -29,7 +29,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check format-check lint types layers format bench bench-quick simulate simulate-bench lock clean
+.PHONY: help install demo test check format-check lint types layers format bench bench-quick soak simulate simulate-bench lock clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,11 @@ bench: install ## Measure the ratio table of the design: text, JSON and a plot, 
 
 bench-quick: install ## The same in under five minutes
 	$(BIN)/python -m tests.bench --quick
+
+MINUTES ?= 30
+ON ?= postgresql
+soak: install ## Everything under 70% of its peak load: memory, p99 and lag stay flat (MINUTES=30, ON=postgresql or sqlite)
+	$(BIN)/python -m tests.bench.soak --minutes $(MINUTES) --database $(ON)
 
 SCHEDULES ?= 2000
 SEED ?= 1

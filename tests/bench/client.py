@@ -41,13 +41,18 @@ class Client:
             if subprocess.run(build, capture_output=True, check=False).returncode == 0:
                 self._command, self.name = [str(binary)], "tests/bench/load.c, compiled here"
 
-    def send(self, port: int, requests: Iterable[bytes], *, connections: int, seconds: float) -> Load:
-        """Send the requests, one at a time on each connection, until they or the seconds run out."""
+    def send(
+        self, port: int, requests: Iterable[bytes], *, connections: int, seconds: float, rate: float = 0
+    ) -> Load:
+        """Send the requests, one at a time on each connection, until they or the seconds run out.
+
+        With a rate, so many a second, and latencies count from when a request was due.
+        """
         with tempfile.NamedTemporaryFile(dir=self._folder, prefix="requests-") as file:
             for request in requests:
                 file.write(len(request).to_bytes(4, "little") + request)
             file.flush()
-            arguments = [file.name, str(port), str(connections), str(seconds)]
+            arguments = [file.name, str(port), str(connections), str(seconds), str(rate)]
             done = subprocess.run(
                 [*self._command, *arguments], capture_output=True, text=True, check=False, cwd=ROOT
             )

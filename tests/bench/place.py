@@ -72,21 +72,31 @@ def customer_of(partner: int, number: int) -> str:
 @contextmanager
 def place(server_url: str | None, folder: Path, client: Client, *, quick: bool) -> Iterator[Place]:
     """A fresh database on the PostgreSQL server, or an SQLite file, with the API running on it."""
+    with (
+        fresh_database(server_url, folder) as url,
+        furnished(url) as (world, token),
+        running_server(url, folder) as port,
+    ):
+        yield Place(url, folder, client, world, port, token, quick)
+
+
+@contextmanager
+def fresh_database(server_url: str | None, folder: Path) -> Iterator[str]:
+    """The URL of a migrated database; its folder is made, too."""
     folder.mkdir()
     if server_url is None:
         url = sqlite_url(folder / "revshare.db")
         migrate(url)
-        with _furnished(url, folder, client, quick) as made:
-            yield made
+        yield url
         return
     with postgresql_database(server_url) as url:
         migrate(url)
-        with _furnished(url, folder, client, quick) as made:
-            yield made
+        yield url
 
 
 @contextmanager
-def _furnished(url: str, folder: Path, client: Client, quick: bool) -> Iterator[Place]:
+def furnished(url: str) -> Iterator[tuple[World, str]]:
+    """A world on this database with a program, partners and their customers; and an API key."""
     world = World(url, batch_max=1_000)
     world.now = datetime.now(UTC)
     world.program()
@@ -97,6 +107,5 @@ def _furnished(url: str, folder: Path, client: Client, quick: bool) -> Iterator[
     key = IssueApiKey(name="bench", scopes=("conversions:write", "finance:read"))
     token = world.desk.execute(key, by="bench").secret
     assert token is not None
-    with running_server(url, folder) as port:
-        yield Place(url, folder, client, world, port, token, quick)
+    yield world, token
     world.close()

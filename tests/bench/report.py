@@ -5,7 +5,7 @@ import os
 import platform
 import sqlite3
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +27,7 @@ Found = Sequence[tuple[str, Ratio]]
 """Ratios, each behind the name of its database."""
 Checks = Sequence[tuple[str, Check]]
 
+LINES = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#555555")
 COLOURS = {"goal": "#2e8b57", "floor": "#d9a441", "BELOW": "#c0504d"}
 PLOT_MAX = 1.5
 """Bars end here: half as much again as the goal."""
@@ -88,9 +89,7 @@ def plot(name: str, found: Found, title: str) -> Path | None:
     if not rows:
         return None
     colours = {_label(database, ratio): COLOURS[ratio.verdict] for database, ratio in rows}
-    theme = leather.theme
-    theme.title_font_family = theme.tick_font_family = theme.axis_title_font_family = "sans-serif"
-    theme.label_color = "#333"
+    _use_plain_letters()
     chart = leather.Chart(title)
     chart.add_bars(
         [(min(ratio.of_goal, PLOT_MAX), _label(database, ratio)) for database, ratio in reversed(rows)],
@@ -102,6 +101,28 @@ def plot(name: str, found: Found, title: str) -> Path | None:
     path = FOLDER / f"{name}.svg"
     chart.to_svg(str(path), width=1_000, height=140 + ROW_HEIGHT * len(rows))
     return path
+
+
+def curves(name: str, charts: Sequence[tuple[str, Mapping[str, Sequence[tuple[float, float]]]]]) -> Path:
+    """Charts in one file: of each its title, and the points of each line by the line's name."""
+    _use_plain_letters()
+    grid = leather.Grid()
+    for title, lines in charts:
+        chart = leather.Chart(title)
+        for number, (label, points) in enumerate(lines.items()):
+            chart.add_line(points, name=label, stroke_color=LINES[number % len(LINES)])
+        grid.add_one(chart)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    path = FOLDER / f"{name}.svg"
+    grid.to_svg(str(path))
+    return path
+
+
+def _use_plain_letters() -> None:
+    theme = leather.theme
+    theme.title_font_family = theme.tick_font_family = "sans-serif"
+    theme.axis_title_font_family = theme.legend_font_family = "sans-serif"
+    theme.label_color = "#333"
 
 
 def _label(database: str, ratio: Ratio) -> str:

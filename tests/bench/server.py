@@ -33,14 +33,15 @@ def running_gunicorn(arguments: list[str], variables: Mapping[str, str], folder:
     with log.open("wb") as output:
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
     try:
-        _wait(server, port, log)
+        wait_until_ready(server, port, log)
         yield port
     finally:
         server.terminate()
         server.wait(60)
 
 
-def _wait(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def wait_until_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Wait until /readyz answers; RuntimeError with the end of its log if that takes too long."""
     deadline = time.monotonic() + START_SECONDS_MAX
     while time.monotonic() < deadline and server.poll() is None:
         try:

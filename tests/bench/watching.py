@@ -1,0 +1,78 @@
+"""Looks at running processes from outside: memory of their own, open files, processor time, by part."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import psutil
+
+MIB = 2**20
+PARTS = {
+    "serve": "api",
+    "engine": "engine",
+    "project": "projections",
+    "work": "payouts",
+    "simulator": "stand-in",
+    "up": "supervisor",
+}
+"""What a process is, by the last word of its command."""
+
+
+class Sample(NamedTuple):
+    """One look: by part, summed over its processes. `memory` is what each process has to itself, in MiB."""
+
+    memory: dict[str, float]
+    files: dict[str, int]
+
+
+class Watch:
+    """The processes below one, and those of a PostgreSQL that listens on a port of this machine."""
+
+    def __init__(self, pid: int, postgresql_port: int | None) -> None:
+        self._root = psutil.Process(pid)
+        self._postmaster = None if postgresql_port is None else _postmaster(postgresql_port)
+        self._used: dict[tuple[str, int], float] = {}
+
+    def look(self) -> Sample:
+        """Sum up what is there now."""
+        memory: dict[str, float] = {}
+        files: dict[str, int] = {}
+        for part, process in self._processes():
+            try:
+                own = process.memory_full_info().uss / MIB
+                opened = process.num_fds()
+                times = process.cpu_times()
+            except psutil.NoSuchProcess:
+                continue  # a backend that ended while we looked
+            memory[part] = memory.get(part, 0) + own
+            files[part] = files.get(part, 0) + opened
+            self._used[part, process.pid] = times.user + times.system
+        return Sample(memory, files)
+
+    def processor_s(self) -> dict[str, float]:
+        """Seconds of processor time by part, of all processes that were ever seen, as of the last look."""
+        found: dict[str, float] = {}
+        for (part, _), seconds in self._used.items():
+            found[part] = found.get(part, 0) + seconds
+        return found
+
+    def _processes(self) -> Iterator[tuple[str, psutil.Process]]:
+        for process in [self._root, *self._root.children(recursive=True)]:
+            try:
+                word = process.cmdline()[-1]
+            except (psutil.NoSuchProcess, IndexError):
+                continue
+            yield PARTS.get(word, "other"), process
+        if self._postmaster is not None:
+            for process in [self._postmaster, *self._postmaster.children(recursive=True)]:
+                yield "postgresql", process
+
+
+def _postmaster(port: int) -> psutil.Process | None:
+    """The server that was started with this port; None if it is not on this machine, or not ours to see."""
+    for process in psutil.process_iter():
+        try:
+            if process.name().startswith("postgres") and f"port={port}" in process.cmdline():
+                return process
+        except psutil.Error:
+            continue
+    return None
