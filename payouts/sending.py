@@ -24,6 +24,8 @@ _EVERYBODY: Final = "everybody"
 """The key under which all sending is waited for."""
 _LOOK_EVERY_S: Final = 5
 """How often a lease is looked after while answers are waited for."""
+_TOGETHER: Final = 32
+"""How many transfers that were made are recorded in one commit."""
 
 
 class Transfers(Protocol):
@@ -123,6 +125,7 @@ class Sending:
         between: Callable[[], None],
     ) -> Iterator[list[Heard | _Failed]]:
         left, on_their_way = deque(found), dict[Future[Heard | _Failed | None], int]()
+        answers: list[Heard | _Failed] = []
         while True:
             while left and len(on_their_way) < self.concurrency.limit:
                 if not may_send(left[0]):
@@ -132,17 +135,19 @@ class Sending:
                 else:
                     on_their_way[pool.submit(self._send, left.popleft())] = self.concurrency.cuts
             if not on_their_way:
-                return
+                break
             done, _ = wait(on_their_way, timeout=_LOOK_EVERY_S, return_when=FIRST_COMPLETED)
             between()
-            answers = []
             for future in done:
                 sent_under, answer = on_their_way.pop(future), future.result()
                 if answer is not None:
                     self._adapt(answer, sent_under)
                     answers.append(answer)
-            if answers:
+            # While others are on their way good news waits for company: a crash meanwhile only asks again.
+            if not done or len(answers) >= _TOGETHER or not all(map(_is_made, answers)):
                 yield answers
+                answers = []
+        yield answers
 
     def _adapt(self, answer: "Heard | _Failed", sent_under: int) -> None:
         if isinstance(answer, Heard) and isinstance(answer.outcome, RetryLater):
@@ -190,3 +195,7 @@ class Sending:
                 self.hold_off()
             case _:
                 assert_never(heard.outcome)
+
+
+def _is_made(answer: Heard | _Failed) -> bool:
+    return isinstance(answer, Heard) and isinstance(answer.outcome, Confirmed)

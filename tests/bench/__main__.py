@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.bench import balances, batch, peers, rebuilding, report, rewards, single_post, tailing
+from tests.bench import balances, batch, payouts, peers, rebuilding, report, rewards, single_post, tailing
 from tests.bench.client import Client
 from tests.bench.harness import HEADING, NOT_MEASURED, Check, Ratio, timed
 from tests.bench.place import Place, place
@@ -88,7 +88,7 @@ def tell(found: report.Found, checks: report.Checks, about: dict[str, Any], name
 def measure_on(
     url: str | None, folder: Path, client: Client, options: argparse.Namespace
 ) -> list[Ratio | Check]:
-    """Every ratio on one database: None stands for SQLite. The doors and the books have a database each."""
+    """Every ratio on one database: None stands for SQLite. Doors, books and payouts have a database each."""
     kind = "sqlite" if url is None else "postgresql"
     found: list[Ratio | Check] = []
 
@@ -111,6 +111,8 @@ def measure_on(
         run(["rewards-vs-scan", "hot-partner"], lambda: rewards.measure(here))
         # Last, since no engine may run over the log that it fills.
         run(list(rebuilding.VIEWS), lambda: rebuilding.measure(here))
+    with place(url, folder / f"{kind}-payouts", client, quick=options.quick) as here:
+        run(["payouts-vs-sdk"], lambda: payouts.measure(here))
     return found
 
 

@@ -1,6 +1,7 @@
 """The pace: requests by the second, how many at once, how long to wait; and what a worker makes of it."""
 
 import threading
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -156,12 +157,15 @@ def many(finance):
 
 
 def test_several_transfers_are_on_their_way_at_once(finance, many):
-    """In threads, each sent once and recorded; fewer commits than transfers."""
-    provider = Busy()
-    worker = finance.worker(provider, options=Options(concurrency=6, shards=1))
+    """In threads, each sent once and recorded; those of a portion (1, 2, 4 and 5) in one commit."""
+    provider, steps = Busy(), Counter[str]()
+    worker = finance.worker(
+        provider, options=Options(concurrency=6, shards=1), reached=lambda step: steps.update([step])
+    )
 
     assert finance.pay(worker) == 12
 
+    assert (steps["intent recorded"], steps["outcome recorded"]) == (4, 4)
     assert 1 < provider.peak <= 6
     assert set(provider.made.values()) == {1}
     assert len({p.transfer_id for p in finance.payouts(many)}) == 12
@@ -184,9 +188,24 @@ def test_fewer_are_sent_at_once_after_429(finance, many):
     assert {p.status for p in finance.payouts(many)} == {"confirmed"}
 
 
-def test_a_step_never_sleeps_and_sends_no_more_than_the_second_allows(finance, many):
+def test_what_is_no_good_news_is_recorded_at_once(finance, many):
+    """A 429 among the answers holds the next ones back before they are sent: one at most was under way."""
+    worker = finance.worker(
+        gateway := Script(*[Confirmed("tr_1")] * 4, RetryLater(after_s=60), Confirmed("tr_2")),
+        options=Options(concurrency=2, shards=1),
+    )
+
+    finance.pay(worker)
+
+    assert 5 <= len(gateway.intents) <= 6
+    assert sorted(p.status for p in finance.payouts(many)).count("sent") == 1
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_a_step_never_sleeps_and_sends_no_more_than_the_second_allows(finance, many, concurrency):
     """What has no token waits for a later step, its intent recorded or not."""
-    worker = finance.worker(gateway := Script(Confirmed("tr_1")), options=Options(per_s=3, shards=1))
+    options = Options(per_s=3, shards=1, concurrency=concurrency)
+    worker = finance.worker(gateway := Script(Confirmed("tr_1")), options=options)
     sent = []
     for _ in range(6):
         finance.pay(worker)
