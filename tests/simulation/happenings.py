@@ -1,17 +1,25 @@
 """What people, partners and banks do while the worker works; and what they do when it has calmed down."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from ledger import account, ids, payout
 from ledger.account import Holder
-from ledger.commands import ApprovePayouts, CancelPayouts, DraftPayouts, ReinstatePartner, SuspendPartner
+from ledger.commands import (
+    ApprovePayouts,
+    CancelPayouts,
+    DraftPayouts,
+    ReinstatePartner,
+    ResolvePayout,
+    SuspendPartner,
+)
 from ledger.desk import ACCOUNT
 from ledger.events.base import Fact
 from ledger.refusals import Refusal
 from ledger.store.application import Change
-from payouts import batches, candidates
+from payouts import batches, candidates, resolving
 from payouts.batches import PAYOUT
 from tests.simulation.provider import Refused
 from tests.simulation.stage import CURRENCY
@@ -22,6 +30,8 @@ if TYPE_CHECKING:
 MAKER: Final = "key:maker"
 CHECKER: Final = "key:checker"
 PLENTY_MINOR: Final = 10**9
+RESOLVED_RATE: Final = 0.8
+"""How much of what is left to humans they get to."""
 
 
 class Happenings:
@@ -71,6 +81,29 @@ class Happenings:
         for partner_id in self.partners:
             self.set_transfers(partner_id, active=True)
             self.reinstate(partner_id)
+
+    def resolve(self, held: Sequence[UUID]) -> None:
+        """Finance looks at what was left to it in the provider's dashboard, and says how it stands."""
+        for payout_id in held:
+            if self._rng.random() < RESOLVED_RATE:
+                self._ask(partial(self._resolve, payout_id))
+
+    def _resolve(self, payout_id: UUID) -> None:
+        transfers = [
+            transfer["id"]
+            for transfer in self._stage.provider.transfers()
+            if transfer["metadata"]["payout_id"] == str(payout_id) and not transfer["reversed"]
+        ]
+        self._at.say(f"somebody looks at payout {payout_id}: {transfers}")
+        if len(transfers) > 1:
+            return
+        wish = ResolvePayout(
+            payout_id=payout_id,
+            outcome="confirmed" if transfers else "absent",
+            reason="looked at the dashboard",
+            transfer_id=transfers[0] if transfers else None,
+        )
+        resolving.resolve(self._stage.ledger, wish, by=CHECKER)
 
     def last_batch(self) -> None:
         """What its makers left open is given up, and all that is payable then is drafted and approved."""

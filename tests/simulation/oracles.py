@@ -73,7 +73,7 @@ def judge(at: "Schedule") -> "Verdict":
     return Verdict(
         seed=at.seed,
         payouts=len(evidence.payouts),
-        held_for_human=len(evidence.held_for_human & evidence.payouts.keys()),
+        held_for_human=len(evidence.held_for_human | at.seen_by_humans),
         paid_twice=len(found.paid_twice),
         never_paid=len(found.never_paid),
         wrong=tuple(found.wrong),

@@ -71,6 +71,9 @@ class Schedule:
         self.storm = False
         self.lane: Lane | None = None
         self.flying: set[str] = set()
+        """Keys of requests that the provider is working on."""
+        self.seen_by_humans: set[UUID] = set()
+        """Payouts that had come into a human's queue before anybody looked at it."""
         self.lanes = stage.lanes[: self.plan.workers]
         self.workers: dict[str, PayoutWorker] = {}
         self._worker_of = worker_of or (lambda at: PayoutWorker(at.stage.ledger, at.stage.gateway))
@@ -104,6 +107,9 @@ class Schedule:
             self.storm = False
             self.say("--- calm")
             self.happenings.mend()
+            self._settle()
+            self.seen_by_humans = self.held_for_human()
+            self.happenings.resolve(sorted(self.seen_by_humans))
             self._settle()
             self.happenings.last_batch()
             self._settle()
@@ -257,7 +263,7 @@ class Schedule:
 
     def unsettled(self) -> Sequence[UUID]:
         """Payouts that somebody still has to do something about, as the views see it."""
-        states = {"approved", *payout.UNSETTLED, *payout.REOPENABLE}
+        states = {"approved", *payout.REOPENABLE, *payout.ASKED}
         with self.stage.database.read() as connection:
             held = worklist.held_partners(connection, ACCOUNT_HOLDS, limit=1_000)
             found = candidates.payouts_in(connection, states, limit=1_000)
@@ -273,5 +279,8 @@ class Schedule:
         return self.stage.ledger.load(payout_id, PAYOUT).state
 
     def held_for_human(self) -> set[UUID]:
-        """Payouts that a worker left for a human."""
-        return {payout_id for worker in self.workers.values() for payout_id in worker.held_for_human}
+        """Payouts that a worker left for a human, and that nobody settled since."""
+        named = {payout_id for worker in self.workers.values() for payout_id in worker.held_for_human}
+        with self.stage.database.read() as connection:
+            named |= set(candidates.payouts_in(connection, {"held"}, limit=1_000))
+        return {payout_id for payout_id in named if self.state_of(payout_id).status in payout.UNSETTLED}

@@ -34,13 +34,18 @@ class Finance:
         self.ledger = self.world.ledger
         self.gateway = gateway
         self.runner = Runner(self.ledger)
-        # A name of its own: the stand-in outlives a test, and ids are derived from names.
-        self.name = uuid4().hex[:8]
-        self.world.program(terms(minimum_payout_minor=10_00, holding_days=0), reference=self.name)
+        self.name = ""
+        self.new_program()
 
     def close(self) -> None:
         """Give the connections back."""
         self.world.close()
+
+    def new_program(self) -> None:
+        """Begin with nobody's money: what was left of an earlier program is not drafted here."""
+        # A name of its own: the stand-in outlives a test, and ids are derived from names.
+        self.name = uuid4().hex[:8]
+        self.world.program(terms(minimum_payout_minor=10_00, holding_days=0), reference=self.name)
 
     # Before a payout
 
