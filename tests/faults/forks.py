@@ -10,6 +10,8 @@ import traceback
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+
 FASTER = 300
 """Seconds of a worker's time in one of ours."""
 
@@ -60,16 +62,18 @@ def work(
     kill_at: str | None = None,
     epoch: float,
     hours_later: int = 0,
+    options: dict[str, Any] | None = None,
 ) -> None:
     """Run a payout worker until SIGTERM, or until it kills itself at an edge.
 
     Its time runs faster than ours since `epoch` (seconds since 1970), so that nobody waits for its patience.
+    `options` are those of the worker.
     """
     from api.cli.lifetime import stop_on_signal
     from ledger.store.application import Ledger, utc_now
     from ledger.store.database import Database
     from payouts.gateway import StripeGateway
-    from payouts.worker import PayoutWorker
+    from payouts.worker import Options, PayoutWorker
     from tests.faults.edges import Edges
 
     stop = stop_on_signal()
@@ -80,13 +84,15 @@ def work(
         Database(url), clock=lambda: began + (utc_now() - began) * FASTER + timedelta(hours=hours_later)
     )
     edges("started")
-    PayoutWorker(ledger, StripeGateway("sk_test_standin", address)).run(stop, idle_s=0.02)
+    gateway = StripeGateway("sk_test_standin", address)
+    how = msgspec.convert(options or {}, Options)
+    PayoutWorker(ledger, gateway, options=how, reached=edges).run(stop, idle_s=0.02)
     ledger.close()
 
 
 def main() -> None:
     """Fork on demand; questions come as lines of JSON, answers go as numbers."""
-    for name in ("payouts.gateway", "payouts.worker", "tests.faults.edges"):
+    for name in ("api.cli.lifetime", "payouts.gateway", "payouts.worker", "tests.faults.edges"):
         importlib.import_module(name)
     for line in sys.stdin:
         question = json.loads(line)
@@ -94,16 +100,20 @@ def main() -> None:
             _, status = os.waitpid(question["wait"], 0)
             _answer(os.waitstatus_to_exitcode(status))
             continue
-        pid = os.fork()
+        us, pid = os.getpid(), os.fork()
         if pid == 0:
-            _as_child(question["work"])
+            _as_child(us, question["work"])
         _answer(pid)
 
 
-def _as_child(how: dict[str, Any]) -> None:
-    """What it says goes into a file: our own output is for answers."""
+def _as_child(parent: int, how: dict[str, Any]) -> None:
+    """Ends with its parent. What it says goes into a file: our own output is for answers."""
+    from api.cli.lifetime import PARENT_VARIABLE, end_with_supervisor
+
     code = 1
     try:
+        os.environ[PARENT_VARIABLE] = str(parent)
+        end_with_supervisor()
         sys.stdin.close()
         said = os.open(f"{how['seen']}.log", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
         os.dup2(said, sys.stdout.fileno())

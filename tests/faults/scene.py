@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 from ledger.store.database import DatabaseUnavailable
 from payouts import batches
 from payouts.batches import Batch
+from projections.runner import Runner
+from projections.views import views_named
 from tests.faults.forks import Forks
 from tests.support.finance import Finance
 from tests.support.stripe_process import play_faults
@@ -16,6 +18,8 @@ from tests.support.stripe_process import play_faults
 CREATE = "POST /v1/transfers"
 PATIENCE_S = 40
 KILLED = -9
+LOOKED_AT = ("balances", "directory", "payouts")
+"""The views that workers look at: those that follow while one works."""
 
 
 class Process:
@@ -45,7 +49,8 @@ class Scene:
     def __init__(self, finance: Finance, forks: Forks, folder: Path, *, url: str | None = None) -> None:
         self._finance, self._forks, self._folder = finance, forks, folder
         self._url = url or finance.ledger.database.url
-        self._epoch = time.time()
+        self._runner = Runner(finance.ledger, views_named(LOOKED_AT))
+        self._epoch, self._hours = time.time(), 0
         self._earned: dict[UUID, int] = {}
         self.batch: Batch
 
@@ -56,7 +61,11 @@ class Scene:
         self.batch = self._finance.approved()
         play_faults(self._finance.gateway.address, *faults)
 
-    def start(self, *, kill_at: str | None = None) -> Process:
+    def later(self, hours: int) -> None:
+        """Whoever starts from now on starts so much later."""
+        self._hours += hours
+
+    def start(self, *, kill_at: str | None = None, **options: Any) -> Process:
         """A worker's process."""
         return Process(
             self._forks,
@@ -65,6 +74,8 @@ class Scene:
             address=self._finance.gateway.address,
             kill_at=kill_at,
             epoch=self._epoch,
+            hours_later=self._hours,
+            options=options,
         )
 
     def let_run(self, done: Callable[[], bool]) -> None:
@@ -72,7 +83,7 @@ class Scene:
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
-                self._finance.runner.catch_up()
+                self._runner.catch_up()
                 if done():
                     return
             except DatabaseUnavailable:
