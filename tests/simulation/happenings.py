@@ -103,7 +103,7 @@ class Happenings:
             reason="looked at the dashboard",
             transfer_id=transfers[0] if transfers else None,
         )
-        resolving.resolve(self._stage.ledger, wish, by=CHECKER)
+        resolving.resolve(self._stage.ledger, self._stage.gateway, wish, by=CHECKER)
 
     def last_batch(self) -> None:
         """What its makers left open is given up, and all that is payable then is drafted and approved."""
