@@ -77,8 +77,8 @@ def test_books_that_agree_are_clean_and_both_sides_sum_to_the_same(finance, run)
 
 
 def test_each_kind_of_disagreement_is_found_under_its_name(finance, run):
-    """Missing, extra, another amount, another destination, paid twice: all in one run."""
-    names = ("good", "missing", "amount", "destination", "twice")
+    """Missing, extra, another amount, currency or destination, paid twice: all in one run."""
+    names = ("good", "missing", "amount", "currency", "destination", "twice")
     partners = {name: finance.partner(name, available_minor=20_00) for name in names}
     other = finance.partner("other")
     elsewhere = finance.world.desk.partner(other).payout_accounts["stripe"]
@@ -95,6 +95,8 @@ def test_each_kind_of_disagreement_is_found_under_its_name(finance, run):
                     return Confirmed("tr_never_made")
                 case "amount":
                     body["amount"] += 1
+                case "currency":
+                    body["currency"] = "eur"
                 case "destination":
                     body["destination"] = elsewhere
                 case "twice":
@@ -108,6 +110,7 @@ def test_each_kind_of_disagreement_is_found_under_its_name(finance, run):
 
     assert verdicts(found) == [
         ("different", "amount"),
+        ("different", "currency"),
         ("different", "destination"),
         ("duplicate",),
         ("matched",),
@@ -115,7 +118,7 @@ def test_each_kind_of_disagreement_is_found_under_its_name(finance, run):
         ("ours_only",),
         ("theirs_only",),
     ]
-    assert found.differences == 5
+    assert found.differences == 6
     missing = next(i for i in found.items if i.verdict == "ours_only")
     assert missing.reference == "tr_never_made"
     assert missing.ours.payout_id == finance.payout(batch, partners["missing"]).payout_id

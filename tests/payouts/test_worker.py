@@ -4,11 +4,17 @@ import msgspec
 import pytest
 
 from ledger.commands import LinkPayoutAccount, SuspendPartner
-from ledger.events.payout import PayoutCanceled, PayoutIntentRecorded
+from ledger.events.payout import (
+    PayoutApproved,
+    PayoutBatchApproved,
+    PayoutCanceled,
+    PayoutIntentRecorded,
+)
 from ledger.refusals import NothingToPay
+from ledger.store.application import Change
 from payouts import currencies
 from payouts.outcomes import API_VERSION, Confirmed, NotSent, Rejected, RetryLater, Unknown
-from tests.support.finance import Cut, Killed, Script, die
+from tests.support.finance import CHECKER, Cut, Killed, Script, die
 
 CONFIRMED_FACTS = [
     "PayoutDrafted",
@@ -93,6 +99,27 @@ def test_money_goes_where_the_approved_draft_said(finance):
 
 
 # What changed since the draft
+
+
+def test_what_differs_from_what_was_approved_is_never_sent(finance):
+    """The worker takes the hash of the draft anew: an approval of anything else, however it came, is none."""
+    acme = finance.partner(available_minor=30_00)
+    batch = finance.draft()
+    payout = finance.payout(batch)
+    said = {"approved_by": CHECKER, "content_hash": "0" * 64}
+    forged = [
+        Change(batch.batch_id, 1, [PayoutBatchApproved(**said)]),
+        Change(payout.payout_id, 1, [PayoutApproved(**said)]),
+    ]
+    assert finance.ledger.append(forged, by=CHECKER)
+
+    finance.pay()
+
+    canceled = finance.payout(batch)
+    assert canceled.status == "canceled"
+    assert "not what was approved" in canceled.reason
+    assert finance.transfers(batch) == []
+    assert finance.balance(acme) == {"available": 30_00, "earned": 30_00}
 
 
 def test_two_batches_for_the_same_money_pay_it_once(finance):
