@@ -171,7 +171,7 @@ def shares(values: Sequence[tuple[UUID, int]]) -> None:
 
 def effective_at(value: datetime, now: datetime, pointer: str = "/effective_at") -> datetime:
     """When something was true, in UTC: never later than now, but for clocks that differ a little."""
-    utc = _utc(value, pointer)
+    utc = moment(value, pointer)
     if utc > now + CLOCK_SKEW:
         raise EffectiveTimeInFuture(f"{utc.isoformat()} is later than now", pointer=pointer)
     return utc
@@ -179,13 +179,14 @@ def effective_at(value: datetime, now: datetime, pointer: str = "/effective_at")
 
 def holds_from(value: datetime, now: datetime, pointer: str = "/effective_at") -> datetime:
     """From when something that was agreed holds, in UTC: terms and agreements may be made in advance."""
-    utc = _utc(value, pointer)
+    utc = moment(value, pointer)
     if utc > now + PLANNED_MAX:
         raise EffectiveTimeInFuture(f"{utc.isoformat()} is too far in the future", pointer=pointer)
     return utc
 
 
-def _utc(value: datetime, pointer: str) -> datetime:
+def moment(value: datetime, pointer: str) -> datetime:
+    """A time with its zone, not before 1970, in UTC."""
     if value.tzinfo is None:
         raise InvalidField("must have a time zone", pointer=pointer)
     if value < EARLIEST:

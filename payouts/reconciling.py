@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
+from ledger import checks
 from ledger.events.account import TransferReversalCredited
 from ledger.refusals import InvalidField
 from ledger.store.application import Ledger
@@ -75,8 +76,8 @@ def reconcile(
     gateway's GatewayError passes through.
     """
     now = ledger.clock()
-    end = now if end is None else end
-    start = _default_start(ledger, end) if start is None else start
+    end = now if end is None else checks.moment(end, "/period_to")
+    start = _default_start(ledger, end) if start is None else checks.moment(start, "/period_from")
     if not start < end:
         raise InvalidField("must be before the end", pointer="/period_from")
     sides = _sides(ledger, books, start, end)

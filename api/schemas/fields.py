@@ -41,8 +41,9 @@ class Time(fields.Field[datetime]):
         if not isinstance(value, str):
             raise self.make_error("invalid")
         try:
-            return msgspec.convert(value, _AwareTime)
-        except msgspec.ValidationError:
+            # In UTC: a zone can lead beyond the calendar's ends.
+            return msgspec.convert(value, _AwareTime).astimezone(UTC)
+        except (msgspec.ValidationError, OverflowError):
             raise self.make_error("invalid") from None
 
     def _serialize(self, value: Any, *_args: Any, **_kwargs: Any) -> Any:
