@@ -2,10 +2,11 @@
 
 Then the database is older than what was sent: it was restored from a backup. Sending on would pay again what
 the lost facts had paid, so the worker refuses to start until each of these transfers is taken in, or has a
-human's reason.
+human's reason. A reason alone lets no payout be sent whose transfer is there: that has to be taken back, too,
+or its partner's payouts held.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final, Protocol
@@ -14,8 +15,9 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from ledger import ids, payout_gate
+from ledger.desk import PARTNER
 from ledger.events.base import Fact
-from ledger.payout import DELIVERED, UNSETTLED, PayoutState
+from ledger.payout import DELIVERED, OPEN, REOPENABLE, UNSETTLED, PayoutState
 from ledger.payout_gate import GateState
 from ledger.refusals import DatabaseOlderThanProvider, PayoutsAreFrozen
 from ledger.store.application import Decider, Ledger
@@ -79,7 +81,8 @@ def refuse_after_restore(ledger: Ledger, provider: Transfers, *, by: str = BY) -
     if unknown:
         raise DatabaseOlderThanProvider(
             f"{PROVIDER} holds transfers that this ledger does not know ({len(unknown)} seen, the newest is"
-            f" {unknown[0]}): was the database restored? Nothing is sent until each is taken in or resolved",
+            f" {unknown[0]}): was the database restored? Nothing is sent until each is taken in, or"
+            " has a reason and is taken back or its partner held",
             transfer_ids=list(unknown),
         )
 
@@ -120,9 +123,19 @@ def unknown_transfers(ledger: Ledger, provider: Transfers, looked_from: datetime
 
 def _lost(ledger: Ledger, found: Sequence[tuple[Transfer, UUID]]) -> list[str]:
     states = ledger.load_many([payout_id for _, payout_id in found], PAYOUT)
-    lost = [t.id for t, payout_id in found if not is_known(states[payout_id].state, t)]
-    explained = reasons(ledger, lost)
-    return [transfer_id for transfer_id in lost if transfer_id not in explained]
+    lost = [(t, states[payout_id].state) for t, payout_id in found]
+    lost = [(t, state) for t, state in lost if not is_known(state, t)]
+    explained = reasons(ledger, [t.id for t, _ in lost])
+    partners = ledger.load_many([s.draft.partner_id for _, s in lost if s.draft], PARTNER)
+    held = {partner_id for partner_id, at in partners.items() if at.state and at.state.payout_holds}
+    return [t.id for t, state in lost if t.id not in explained or _would_be_paid_again(state, t, held)]
+
+
+def _would_be_paid_again(state: PayoutState, transfer: Transfer, held: Collection[UUID]) -> bool:
+    """Whether a reason alone is not enough: the payout would be sent, and its transfer still holds money."""
+    if state.draft is None or state.status not in OPEN | REOPENABLE:
+        return False
+    return state.draft.partner_id not in held and transfer.amount_reversed < transfer.amount
 
 
 def is_known(state: PayoutState, transfer: Transfer) -> bool:

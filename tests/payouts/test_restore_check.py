@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from ledger import ids
-from ledger.commands import ApprovePayouts, DraftPayouts
+from ledger.commands import ApprovePayouts, DraftPayouts, PausePartnerPayouts, ResumePartnerPayouts
 from ledger.events.reconciliation import TransferTakenIn, UnknownTransfersFound
 from ledger.payout_gate import GateState
 from ledger.refusals import (
@@ -195,7 +195,7 @@ def test_a_payout_that_the_ledger_lost_is_drafted_again_under_its_batch_or_has_a
     """The backup is older than the batch: with the batch's id the payout has its own id again."""
     finance, stripe = both
     acme = finance.partner("acme", available_minor=30_00)
-    finance.partner("bolt", available_minor=12_34)
+    bolt = finance.partner("bolt", available_minor=12_34)
     backup = Backup(finance.ledger.database, tmp_path)
     batch = finance.approved()
     finance.pay()
@@ -218,7 +218,16 @@ def test_a_payout_that_the_ledger_lost_is_drafted_again_under_its_batch_or_has_a
         check(finance)
     found = reconcile(finance.ledger, finance.gateway, by="cli")
     assert [i.reference for i in found.items if i.is_difference] == [by_amount[12_34]]
-    resolve(finance.ledger, by_amount[12_34], "Reversed at Stripe by hand.", by="cli")
+    resolve(finance.ledger, by_amount[12_34], "Settled by hand.", by="cli")
+    with pytest.raises(DatabaseOlderThanProvider):
+        check(finance)
+    held = {"partner_id": bolt, "cause": "finance"}
+    finance.world.desk.execute(PausePartnerPayouts(**held, reason="It has its money."), by="cli")
+    check(finance)
+    finance.world.desk.execute(ResumePartnerPayouts(**held), by="cli")
+    with pytest.raises(DatabaseOlderThanProvider):
+        check(finance)
+    finance.gateway._client.v1.transfers.reversals.create(by_amount[12_34])
     check(finance)
 
     assert taken.payout_id == finance.payout(batch, acme).payout_id
