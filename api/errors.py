@@ -48,6 +48,7 @@ TABLE: Final[dict[type[Exception], str]] = {
     refusals.TransferExists: "transfer-exists",
     refusals.PayoutsAreFrozen: "payouts-frozen",
     refusals.DatabaseOlderThanProvider: "database-older-than-provider",
+    refusals.UnreadableStatement: "unreadable-statement",
     refusals.BankAccountNotConfigured: "bank-account-not-configured",
     refusals.ProviderUnavailable: "provider-unavailable",
     refusals.ProviderRefused: "provider-refused",

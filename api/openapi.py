@@ -41,6 +41,11 @@ TAGS: Final = {
     "documentation": "This document and its pages.",
 }
 _PARAMETER: Final = re.compile(r"\{(\w+)(?::(\w+)(?:\([^)]*\))?)?\}")
+_FILES: Final = {
+    "application/xml": "A document of ISO 20022.",
+    "text/xml": "A document of ISO 20022.",
+    "text/csv": "CSV in UTF-8, with a header.",
+}
 _COMMON: Final = ("internal-error", "unavailable", "bad-request")
 _WITH_BODY: Final = (
     "unreadable-body",
@@ -141,6 +146,9 @@ def _body(kind: str, promised: Operation) -> dict[str, Any]:
             "oneOf": [{"$ref": ref} for ref in names.values()],
             "discriminator": {"propertyName": "kind", "mapping": names},
         }
+    if kind in _FILES:
+        file = {"schema": {"type": "string", "description": _FILES[kind]}}
+        return file | {"example": promised.example} if kind == "text/csv" else file
     if kind not in ("application/json",):
         return {"schema": {"type": "string", "description": "One JSON document a line."}}
     schema = {"type": "array", "items": item, "maxItems": 10_000} if many else item

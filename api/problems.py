@@ -121,6 +121,11 @@ TYPES: Final[dict[str, ProblemType]] = {
         "Resolve it as confirmed with that transfer; or reverse all of it first.",
     ),
     "payouts-frozen": _type(409, "Payouts are frozen", "`detail` says why. Thaw them first."),
+    "unreadable-statement": _type(
+        422,
+        "The bank statement can't be read",
+        "`detail` says what it is taken for, and where it is wrong. Nothing was recorded.",
+    ),
     "bank-account-not-configured": _type(
         409,
         "Nobody has said which bank account of ours pays",

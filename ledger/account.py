@@ -17,6 +17,7 @@ from ledger.events.account import (
     TransferReversalCredited,
 )
 from ledger.events.base import Fact
+from ledger.events.payout import PayoutProvider
 from ledger.events.reward import ReversalReason
 from ledger.refusals import ContentConflict, IllegalTransition, InsufficientBalance
 
@@ -289,6 +290,7 @@ def take_back(
     amount_minor: int,
     withheld_minor: int,
     effective_at: datetime,
+    provider: PayoutProvider = "stripe",
 ) -> list[Fact]:
     """Money of a transfer came back to us: it is payable again, less what the partner owes us by now.
 
@@ -306,6 +308,7 @@ def take_back(
             withheld_minor=withheld_minor,
             currency=holder.currency,
             effective_at=effective_at,
+            provider=provider,
         )
     ]
     came_back = amount_minor + withheld_minor

@@ -99,6 +99,11 @@ def bank_file_id(batch: UUID, number: int) -> UUID:
     return _derive(batch, "bank_file", str(number))
 
 
+def bank_statement_id(account_iban: str, statement_id: str) -> UUID:
+    """A statement of an account of ours, by the bank's id of it."""
+    return _derive(ROOT, "bank_statement", account_iban, statement_id)
+
+
 def scheduled_batch_id(program: UUID, due_on: date, currency: str) -> UUID:
     """The batch that a program's calendar asks for on a date: one at the most."""
     return _derive(program, "scheduled_payouts", due_on.isoformat(), currency)

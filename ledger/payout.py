@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from ledger.account import Holder
+from ledger.events.bank import BankOutcomeTold
 from ledger.events.base import Fact
 from ledger.events.payout import (
     PayoutApproved,
@@ -71,7 +72,8 @@ class PayoutState(msgspec.Struct, frozen=True):
     """One payout. `intent` is that of the last attempt, `reversals` what came back, by reference.
 
     Of the last attempt, too: `rejection`, and `search`, after which nobody sends it again. `resolved` is what
-    somebody said of an attempt, `reason` why the payout stands where it does.
+    somebody said of an attempt, `told` what statements and finance said of a payout by our bank, `reason` why
+    the payout stands where it does.
     """
 
     status: PayoutStatus = "none"
@@ -83,6 +85,7 @@ class PayoutState(msgspec.Struct, frozen=True):
     search: TransferSearchBegan | None = None
     resolved: PayoutResolved | None = None
     approved_hash: str | None = None
+    told: tuple[BankOutcomeTold, ...] = ()
     reason: str | None = None
 
     @property
@@ -113,6 +116,8 @@ _STATUS_AFTER: Final[dict[type[Fact], PayoutStatus]] = {
 
 def evolve(state: PayoutState, fact: Fact) -> PayoutState:
     """The payout after a fact."""
+    if isinstance(fact, BankOutcomeTold):
+        return msgspec.structs.replace(state, told=(*state.told, fact))
     if isinstance(fact, PayoutResolved):
         status: PayoutStatus = "absent" if fact.outcome == "absent" else state.status
         return msgspec.structs.replace(state, status=status, resolved=fact, reason=fact.reason)
@@ -269,6 +274,7 @@ def confirm(
             net_minor=draft.net_minor,
             currency=draft.currency,
             effective_at=now,
+            provider=draft.provider,
         ),
     ]
 

@@ -11,6 +11,8 @@ from ledger.events.base import Fact
 
 POSTING_VERSION: Final = 1
 """Stands in every leg. A new rule for old facts would be a new version, never a change of this one."""
+BANK_POSTING_VERSION: Final = 2
+"""Of what our own bank moved: the rule that tells its account from the balance at Stripe."""
 
 Account = Literal[
     "commission_expense",
@@ -21,7 +23,9 @@ Account = Literal[
     "payout_clearing",
     "withholding_payable",
     "stripe_balance",
+    "bank_balance",
 ]
+_BALANCE: Final[dict[str, Account]] = {"stripe": "stripe_balance", "bank": "bank_balance"}
 
 
 class Leg(msgspec.Struct, frozen=True):
@@ -95,12 +99,12 @@ def _released(fact: account.PayoutReleased) -> Entry:
 
 
 def _confirmed(fact: payout.TransferConfirmed) -> Entry:
-    return [("payout_clearing", fact.net_minor), ("stripe_balance", -fact.net_minor)]
+    return [("payout_clearing", fact.net_minor), (_BALANCE[fact.provider], -fact.net_minor)]
 
 
 def _transfer_reversed(fact: account.TransferReversalCredited) -> Entry:
     return [
-        ("stripe_balance", fact.amount_minor),
+        (_BALANCE[fact.provider], fact.amount_minor),
         ("withholding_payable", fact.withheld_minor),
         ("commission_payable", -fact.amount_minor - fact.withheld_minor),
     ]
@@ -118,6 +122,11 @@ _RULES: Final[dict[type[Fact], Callable[[Any], Entry]]] = {
     payout.TransferConfirmed: _confirmed,
     account.TransferReversalCredited: _transfer_reversed,
 }
+
+
+def posting_version(provider: str | None) -> int:
+    """The version of the rule for a fact that a provider moved, or (None) that moved nothing out or in."""
+    return BANK_POSTING_VERSION if provider == "bank" else POSTING_VERSION
 
 
 def entry_rule(kind: type[Fact]) -> Callable[[Any], Entry]:

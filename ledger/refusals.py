@@ -129,6 +129,10 @@ class DatabaseOlderThanProvider(Refusal):
     """The provider holds transfers of ours that the ledger does not know: it was restored from a backup."""
 
 
+class UnreadableStatement(Refusal):
+    """A bank statement can't be read, or is none."""
+
+
 class BankAccountNotConfigured(Refusal):
     """Nobody has said which bank account of ours partners are paid from."""
 

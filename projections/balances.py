@@ -21,6 +21,7 @@ ACCOUNT_COLUMNS: Final[dict[str, tuple[int, int, int]]] = {
     "commission_payable": (AVAILABLE, -1, -1),
     "payout_clearing": (IN_TRANSIT, -1, -1),
     "stripe_balance": (PAID, -1, -1),
+    "bank_balance": (PAID, -1, -1),
     "clawback_receivable": (CLAWBACK, 1, -1),
     "withholding_payable": (WITHHELD, -1, -1),
 }

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from ledger.events.base import Fact, Recorded
 from ledger.events.payout import TransferConfirmed
-from ledger.postings import MONEY_FACTS, POSTING_VERSION
+from ledger.postings import MONEY_FACTS, posting_version
 from projections import bulk, tables
 from projections.view import Batch, Names
 
@@ -28,7 +28,8 @@ class Journal:
         rows: Rows = []
         for event, legs in batch.entries:
             fact: Any = event.fact
-            about = (POSTING_VERSION, fact.effective_at, event.recorded_at, *_subjects(event))
+            version = posting_version(getattr(fact, "provider", None))
+            about = (version, fact.effective_at, event.recorded_at, *_subjects(event))
             rows.extend(
                 (
                     event.position,

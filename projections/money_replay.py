@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from ledger.events.base import Fact
 from ledger.events.payout import TransferConfirmed
-from ledger.postings import MONEY_FACTS, POSTING_VERSION, entry_rule
+from ledger.postings import MONEY_FACTS, entry_rule, posting_version
 from ledger.store.application import Ledger
 from ledger.store.database import driver
 from ledger.store.mapper import topic_of
@@ -34,6 +34,7 @@ _COLUMNS: Final = tuple(column.name for column in tables.journal.columns)
 _NEEDED: Final = (
     *("program_id", "partner_id", "currency", "effective_at"),
     *("reward_id", "payout_id", "conversion_id"),
+    "provider",
 )
 """What legs need of a fact besides its amounts."""
 
@@ -110,7 +111,8 @@ class MoneyReplay:
             if not entry:
                 continue
             if self._with_journal:
-                add(legs, position, entry, self._about[holder], self._tail(stored, stream))
+                about = self._about[*holder, posting_version(fact.provider)]
+                add(legs, position, entry, about, self._tail(stored, stream))
             if self._with_balances:
                 total = sums.get(holder)
                 if total is None:
@@ -156,14 +158,14 @@ class MoneyReplay:
 
     # Legs in the order of the journal's columns: bytes for COPY, or SQLite's values
 
-    def _packed_holder(self, holder: Holder) -> bytes:
+    def _packed_holder(self, holder: tuple[str, str, str, int]) -> bytes:
         return b"".join(self._listed_holder(holder))
 
-    def _listed_holder(self, holder: Holder) -> tuple[Any, ...]:
-        program, partner, currency = holder
+    def _listed_holder(self, holder: tuple[str, str, str, int]) -> tuple[Any, ...]:
+        program, partner, currency, version = holder
         form = self._form
         ids = form.uuid(program), form.uuid(partner)
-        return (form.text(currency), *ids, form.whole(POSTING_VERSION))
+        return (form.text(currency), *ids, form.whole(version))
 
     @staticmethod
     def _pack(legs: list[Any], position: int, entry: Entry, about: bytes, tail: tuple[bytes, ...]) -> None:

@@ -1,17 +1,29 @@
-"""`revshare partners bank-account` and `payouts export`: whom our own bank pays, and by which file."""
+"""Partners off Stripe by command: their accounts, files for our bank, and what its statements say."""
 
 import hashlib
 import os
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 
 from api.cli.asking import Key, Url, asked, client_of
 from api.cli.keys import partner_id_of
 from api.cli.partners import Partner
-from api.cli.terminal import EXIT_USAGE, fail, out, say
+from api.cli.terminal import EXIT_REJECTED, EXIT_USAGE, fail, out, say
+from api.cli.terminal import table as new_table
 from ledger.money import Money
+
+_KINDS: Final = {".xml": "application/xml", ".csv": "text/csv"}
+
+
+class Outcome(StrEnum):
+    """What can become of a payout by our bank."""
+
+    paid = "paid"
+    returned = "returned"
+    rejected = "rejected"
 
 
 def bank_account(
@@ -70,3 +82,61 @@ def _write(to: Path, content: bytes) -> None:
         beside.replace(to)
     except OSError as error:
         fail(f"{to} could not be written: {error.strerror}", code=EXIT_USAGE)
+
+
+def bank_outcome(
+    payout_id: str,
+    outcome: Annotated[
+        Outcome, typer.Option("--as", help="It left our account, it came back, or it never left.")
+    ],
+    reference: Annotated[str, typer.Option(help="What the bank calls it.")],
+    reason: Annotated[str, typer.Option(help="How you know; it is recorded with your key.")],
+    code: Annotated[str | None, typer.Option(help="The bank's reason code, as AC04.")] = None,
+    url: Url = None,
+    key: Key = "",
+) -> None:
+    """Say what became of a payout by our bank, where no statement says it."""
+    word = {"outcome": outcome.value, "reference": reference, "reason": reason, "reason_code": code}
+    path = f"/v1/payouts/{payout_id}/bank-outcome"
+    payout = asked(lambda: client_of(url, key).want("POST", path, word))
+    out.print(f"payout {payout['payout_id']}: {payout['status']}")
+
+
+def import_statement(
+    file: Annotated[Path, typer.Argument(help="camt.053 (.xml) or CSV (.csv).", exists=True, dir_okay=False)],
+    url: Url = None,
+    key: Key = "",
+) -> None:
+    """Import a bank statement; again, it changes nothing. Ends with 3 where an entry has to be looked at."""
+    kind = _KINDS.get(file.suffix.lower())
+    if kind is None:
+        fail(f"{file}: must end in {' or '.join(_KINDS)}", code=EXIT_USAGE)
+    headers = {"Content-Type": kind}
+    report = asked(
+        lambda: client_of(url, key).want("POST", "/v1/bank-statements", file.read_bytes(), **headers)
+    )
+    for statement in report["statements"]:
+        _show_statement(statement)
+    if report["differences"]:
+        raise typer.Exit(EXIT_REJECTED)
+
+
+def _show_statement(statement: dict[str, Any]) -> None:
+    table = new_table("entry", "direction", "amount", "verdict", "payout", "detail")
+    for line in statement["lines"]:
+        if line["verdict"] == "not_ours":
+            continue
+        amount = line["amount_minor"]
+        table.add_row(
+            line["entry_reference"],
+            line["direction"],
+            "?" if amount is None else str(Money(amount, line["currency"])),
+            line["verdict"].replace("_", " "),
+            line["payout_id"] or "",
+            line["detail"] or "",
+        )
+    out.print(table)
+    counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in statement["counts"].items())
+    new, differences = statement["recorded"], statement["differences"]
+    out.print(f"statement {statement['statement_id']}: {counts or 'no entries'}")
+    out.print(f"{new} new, {differences} to look at (report {statement['bank_statement_id']})")

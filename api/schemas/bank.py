@@ -1,8 +1,12 @@
-"""Schemas of partners off Stripe: their bank accounts, and the files that tell our bank to pay them."""
+"""Schemas of partners off Stripe: their bank accounts, files for our bank, and what its statements say."""
+
+from typing import get_args
 
 from marshmallow import fields, validate
 
-from api.schemas.fields import Id, Strict, Text, Time, Whole, text
+from api.schemas.fields import Id, Strict, Text, Time, Whole, choice, reference, text
+from ledger.bank_payout import Direction
+from ledger.events.bank import BankOutcome, Verdict
 
 _IBAN = {"description": "As it is printed, with blanks or without.", "example": "DE89 3704 0044 0532 0130 00"}
 
@@ -63,3 +67,59 @@ class BankFileSchema(Strict):
     left_out = fields.List(
         fields.Nested(LeftOutSchema()), metadata={"description": "Told by the export alone."}
     )
+
+
+class BankOutcomeSchema(Strict):
+    """What became of a payout by our bank, as somebody of finance saw it."""
+
+    outcome = choice(
+        *get_args(BankOutcome),
+        required=True,
+        metadata={"description": "It left our account; it came back; or it never left."},
+    )
+    reference = reference(required=True, metadata={"description": "What the bank calls it."})
+    reason = text(1_000, required=True, metadata={"description": "How one knows; why it came back."})
+    reason_code = text(
+        35, load_default=None, allow_none=True, metadata={"description": "ISO 20022, as AC04."}
+    )
+    effective_at = Time(
+        load_default=None, allow_none=True, metadata={"description": "When it was booked; default: now."}
+    )
+
+
+class StatementLineSchema(Strict):
+    """What one entry of a statement is."""
+
+    entry_reference = Text(required=True)
+    direction = choice(*get_args(Direction), required=True)
+    amount_minor = Whole(required=True, allow_none=True)
+    currency = Text(required=True)
+    verdict = choice(*get_args(Verdict), required=True)
+    payout_id = Id(required=True, allow_none=True)
+    detail = Text(required=True, allow_none=True)
+
+
+class ImportedStatementSchema(Strict):
+    """A statement, as it was imported last: what each of its entries is."""
+
+    bank_statement_id = Id(required=True)
+    statement_id = Text(required=True)
+    account_iban = Text(required=True, allow_none=True, metadata={"description": "Our own account, masked."})
+    file_sha256 = Text(required=True)
+    imported_by_person = Text(required=True, allow_none=True)
+    counts = fields.Dict(keys=Text(), values=Whole(), required=True)
+    differences = Whole(required=True, metadata={"description": "Entries that a human has to look at."})
+    recorded = Whole(metadata={"description": "Entries that were new. Told by the import alone."})
+    lines = fields.List(fields.Nested(StatementLineSchema()), required=True)
+
+
+class StatementReportSchema(Strict):
+    """What a file of statements brought."""
+
+    statements = fields.List(fields.Nested(ImportedStatementSchema()), required=True)
+    recorded = Whole(required=True)
+    differences = Whole(required=True)
+
+
+class StatementFileSchema(Strict):
+    """A file as a bank gives it: camt.053 as XML, or CSV. Its text is the body."""

@@ -4,6 +4,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from ledger.events.base import AwareTime, Fact
+from ledger.events.payout import PayoutProvider
 from ledger.events.reward import ReversalReason
 
 
@@ -94,7 +95,7 @@ class TransferReversalCredited(Fact, frozen=True, kw_only=True):
     With it comes `withheld_minor` of the tax that was withheld from the payout, unless it was remitted.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     payout_id: UUID
     reference: str
     program_id: UUID
@@ -103,3 +104,4 @@ class TransferReversalCredited(Fact, frozen=True, kw_only=True):
     withheld_minor: int
     currency: str
     effective_at: AwareTime
+    provider: PayoutProvider = "stripe"

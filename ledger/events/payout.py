@@ -141,8 +141,9 @@ class TransferSent(Fact, frozen=True, kw_only=True):
 
 
 class TransferConfirmed(Fact, frozen=True, kw_only=True):
-    """The provider holds the transfer: the money left our balance."""
+    """The provider holds the transfer: the money left our balance there, or our bank account."""
 
+    version: ClassVar[int] = 2
     attempt: int
     transfer_id: str
     account_id: UUID
@@ -151,6 +152,7 @@ class TransferConfirmed(Fact, frozen=True, kw_only=True):
     net_minor: int
     currency: str
     effective_at: AwareTime
+    provider: PayoutProvider = "stripe"
 
 
 class TransferRejected(Fact, frozen=True, kw_only=True):

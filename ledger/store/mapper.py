@@ -29,6 +29,7 @@ Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 """Turns the JSON of a fact of one version into that of the next."""
 
 NESTED: Final = (
+    bank.StatementLine,
     program.CountryWithholding,
     program.PayoutSchedule,
     referral.AttributionShare,

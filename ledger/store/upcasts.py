@@ -30,10 +30,17 @@ def _transfer_reversal_credited_2(fact: dict[str, Any]) -> dict[str, Any]:
     return fact | {"withheld_minor": 0}
 
 
+def _by_stripe(fact: dict[str, Any]) -> dict[str, Any]:
+    """Before this all money left over Stripe, and came back there."""
+    return fact | {"provider": "stripe"}
+
+
 UPCASTS: Final[dict[str, Upcast]] = {
     "ApiKeyIssued@1": _api_key_issued_2,
     "PayoutBatchApproved@1": _payout_batch_approved_2,
     "PayoutBatchDrafted@1": _payout_batch_drafted_2,
     "PayoutDrafted@1": _payout_drafted_2,
+    "TransferConfirmed@1": _by_stripe,
     "TransferReversalCredited@1": _transfer_reversal_credited_2,
+    "TransferReversalCredited@2": _by_stripe,
 }

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import msgspec
 
-from ledger import account, payout, program
-from ledger.desk import ACCOUNT, PARTNER, PROGRAM
+from ledger import account, payout
+from ledger.desk import ACCOUNT, PARTNER
 from ledger.events.base import Fact
 from ledger.events.payout import PayoutPaid
 from ledger.payout import PayoutState
@@ -22,6 +22,7 @@ from payouts.gateway_accounts import closed_account, is_closed_to_us
 from payouts.outcomes import Account, GatewayError
 from payouts.webhooks.delivery import Delivery, deliveries
 from payouts.webhooks.events import Subject
+from payouts.withheld import withheld_back
 
 BY: Final = "webhooks"
 LOOK_BACK: Final = timedelta(days=30)
@@ -206,20 +207,13 @@ class Handlers:
                 payout_id=payout_id,
                 reference=reversal.reversal_id,
                 amount_minor=reversal.amount_minor,
-                withheld_minor=self._withheld_back(state, reversal.amount_minor),
+                withheld_minor=withheld_back(self._ledger, state, reversal.amount_minor),
                 effective_at=now,
             )
             changes = [Change(payout_id, version, back), Change(draft.account_id, money_version, credited)]
             if self._ledger.append(changes, by=BY) is not None:
                 return
         raise LostRace(f"payout {payout_id} lost {ATTEMPTS_MAX} races for its account")
-
-    def _withheld_back(self, state: PayoutState, amount_minor: int) -> int:
-        draft = payout.drafted(state)
-        if not draft.withheld_minor:
-            return 0
-        of = program.known(self._ledger.load(draft.program_id, PROGRAM).state)
-        return payout.withheld_back(state, amount_minor, remitted_through=of.withholding_remitted_through)
 
 
 def delivered(followed: _Followed, delivery: Delivery, now: datetime) -> list[Fact]:

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from projections.queries.paging import LIMIT, Cursor, Page, page
 from projections.tables import journal, partners
 
-SENT: Final = ("stripe_balance", "withholding_payable")
-"""Accounts that a payment moves: what left our balance, and what was kept back of it for the tax office."""
+SENT: Final = ("stripe_balance", "bank_balance", "withholding_payable")
+"""Accounts that a payment moves: what left our balances, and what was kept back of it for the tax office."""
 
 
 def list_paid_in_year(

@@ -232,6 +232,8 @@ WRITERS = {
     "/v1/payout-gate/take-in": "finance:approve",
     "/v1/reconciliations": "finance:approve",
     "/v1/reconciliations/differences/resolve": "finance:approve",
+    "/v1/payouts/{payout_id:uuid}/bank-outcome": "finance:approve",
+    "/v1/bank-statements": "finance:approve",
     "/v1/payouts/{payout_id:uuid}/resolve": "finance:approve",
     "/v1/webhook-events/{event_id}/retry": "finance:approve",
     "/v1/webhook-events/{event_id}/dismiss": "finance:approve",

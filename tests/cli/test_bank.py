@@ -1,4 +1,4 @@
-"""`revshare partners bank-account` and `payouts export`, against a running installation."""
+"""The commands for partners off Stripe, against a running installation."""
 
 from collections.abc import Iterator
 
@@ -8,6 +8,7 @@ from ledger.bank_file import Debtor
 from tests.api.house import House
 from tests.api.test_bank_files import approved
 from tests.support.bank_file import read
+from tests.support.bank_statement import camt053, movement, statement_csv
 from tests.support.commands import invoke
 from tests.support.served import served
 
@@ -60,3 +61,35 @@ def test_a_file_is_written_once_and_for_its_owner_alone(house, tmp_path):
     assert other.read_text() == "mine"
     assert (refused.exit_code, nothing.exists()) == (1, False)
     assert sorted(path.name for path in tmp_path.glob("*.xml")) == ["other.xml", "pain.xml"]
+
+
+def test_a_statement_is_imported_and_a_word_is_recorded(house, tmp_path):
+    """0 where all fits, 3 where somebody has to look, 2 for a file of another kind."""
+    path = approved(house)
+    payout_id = house.post(f"{path}/bank-files", {}).json["payout_ids"][0]
+    house.clock.forward(days=1)
+    house.catch_up()
+    told = movement(None, 20_00, end_to_end_id=payout_id, booked_on="2026-06-02")
+    files = {
+        "odd.csv": statement_csv(told | {"amount": "19.99"}),
+        "good.xml": camt053(told),
+        "statement.pdf": b"%PDF",
+        "broken.xml": b"<a>",
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    with served(house.client.app) as address:
+        environment = {"REVSHARE_URL": address, "REVSHARE_API_KEY": house.key("finance:approve")}
+        done = {
+            name: invoke(environment, "payouts", "import-statement", str(tmp_path / name)) for name in files
+        }
+        again = invoke(environment, "payouts", "import-statement", str(tmp_path / "good.xml"))
+        says = ("--as", "returned", "--reference", "R-2", "--reason", "closed account", "--code", "AC04")
+        word = invoke(environment, "payouts", "bank-outcome", payout_id, *says)
+
+    assert [each.exit_code for each in done.values()] == [3, 0, 2, 1]
+    assert "different" in done["odd.csv"].stdout
+    assert "0 new, 1 to look at" in done["odd.csv"].stdout
+    assert "statement S-1: 1 paid" in done["good.xml"].stdout
+    assert "0 new, 0 to look at" in again.stdout
+    assert f"payout {payout_id}: returned" in word.stdout

@@ -5,6 +5,7 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ from ledger.events.account import (
 from ledger.events.payout import TransferConfirmed, TransferRejected
 from ledger.events.reward import RewardAccrued, RewardReversed
 from ledger.money import AMOUNT_MINOR_MAX
-from ledger.postings import MONEY_FACTS, POSTING_VERSION, postings
+from ledger.postings import MONEY_FACTS, POSTING_VERSION, posting_version, postings
 from ledger.store.mapper import FactMapper, fact_types
 from ledger.store.upcasts import UPCASTS
 from tests.support.stored_events import FOLDER
@@ -109,6 +110,14 @@ def credited(amount=200, withheld=0):
     )
 
 
+def booked(net=170):
+    return msgspec.structs.replace(confirmed(net), provider="bank")
+
+
+def came_back(net=170, withheld=30):
+    return msgspec.structs.replace(credited(net, withheld), provider="bank")
+
+
 ENTRIES = [
     (accrued(), {"commission_expense": 200, "commission_accrued": -200}),
     (held_reversed(), {"commission_accrued": 200, "commission_expense": -200}),
@@ -127,6 +136,8 @@ ENTRIES = [
         credited(170, 30),
         {"stripe_balance": 170, "withholding_payable": 30, "commission_payable": -200},
     ),
+    (booked(), {"payout_clearing": 170, "bank_balance": -170}),
+    (came_back(), {"bank_balance": 170, "withholding_payable": 30, "commission_payable": -200}),
 ]
 
 
@@ -157,6 +168,14 @@ def test_what_came_back_before_its_tax_did_keeps_its_entry():
     assert legs == [("stripe_balance", 10_050), ("commission_payable", -10_050)]
 
 
+def test_each_provider_s_money_is_an_account_of_its_own():
+    """What our bank moves is posted by the second version of the rule; all else stays what it was."""
+    assert [posting_version(name) for name in (None, "stripe", "bank")] == [1, 1, 2]
+    for stripe, bank in ((confirmed(), booked()), (credited(), came_back(200, 0))):
+        renamed = [leg.account.replace("stripe", "bank") for leg in postings(stripe)]
+        assert [leg.account for leg in postings(bank)] == renamed
+
+
 def test_facts_that_move_no_money_have_no_legs():
     """A definite rejection moves nothing by itself: the account's release does."""
     rejected = TransferRejected(attempt=1, code="x", message="y", effective_at=NOW)
@@ -182,8 +201,8 @@ def test_a_leg_of_nothing_is_left_out(fact, accounts):
 AMOUNT = st.integers(0, AMOUNT_MINOR_MAX)
 MONEY = st.one_of(
     *(st.builds(make, AMOUNT) for make in (accrued, held_reversed, matured, offset, written_off)),
-    *(st.builds(make, AMOUNT) for make in (confirmed, credited)),
-    *(st.builds(make, AMOUNT, AMOUNT) for make in (matured_reversed, reserved, released)),
+    *(st.builds(make, AMOUNT) for make in (confirmed, credited, booked)),
+    *(st.builds(make, AMOUNT, AMOUNT) for make in (matured_reversed, reserved, released, came_back)),
 )
 
 

@@ -3,12 +3,14 @@
 from typing import Any
 from uuid import UUID
 
-from ledger.bank_commands import LinkBankAccount
+from ledger.bank_commands import LinkBankAccount, TellBankOutcome
 from ledger.bank_file import Debtor
+from ledger.events.bank import BankOutcome
 from payouts.accounts import ensure_destinations
-from payouts.bank import exporting
+from payouts.bank import exporting, importing, settling
 from payouts.bank.exporting import BankFile, Wish
-from payouts.batches import Batch
+from payouts.bank.importing import Form, Imported
+from payouts.batches import Batch, Payout
 from payouts.gateway import StripeGateway
 from tests.support.finance import Finance
 
@@ -58,5 +60,25 @@ class BankFinance(Finance):
         """The batch's file, as finance exports it."""
         of = Wish(batch_id=batch.batch_id, **{"person": "Finance", **wish})
         done = exporting.export(self.ledger, DEBTOR, of, by="key:exporter")
+        self.runner.catch_up()
+        return done
+
+    def exported(self) -> Batch:
+        """A batch drafted, approved and exported."""
+        batch = self.approved()
+        self.export(batch)
+        return batch
+
+    def read_statement(self, content: bytes, form: Form = "camt.053") -> Imported:
+        """Import a file with one statement."""
+        [found] = importing.import_statements(self.ledger, content, form, by="key:importer", person="Finance")
+        self.runner.catch_up()
+        return found
+
+    def tell(self, payout: Payout, outcome: BankOutcome, **more: Any) -> Payout:
+        """Somebody of finance says what became of a payout."""
+        word = {"reference": "R-1", "reason": "seen in online banking", **more}
+        command = TellBankOutcome(payout_id=payout.payout_id, outcome=outcome, **word)
+        done = settling.tell(self.ledger, command, by="key:finance", person="Ada")
         self.runner.catch_up()
         return done
