@@ -79,6 +79,12 @@ def _announce_when_ready(of: Settings, stop: threading.Event) -> None:
 
 
 def _print_line(name: str, line: str) -> None:
+    if not out.is_terminal:
+        # Nobody looks at colours: as it came, on one line. Each request writes one, and to render it takes as
+        # long as to answer the request.
+        out.file.write(f"{name:>11} │ {line}\n")
+        out.file.flush()
+        return
     out.print(Text(f"{name:>11} │ ", style=_COLOURS.get(name, "")).append(Text.from_ansi(line)))
 
 

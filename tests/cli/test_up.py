@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from api.cli.supervisor import Gone, Part, Supervisor
+from api.cli.up import _print_line
 from tests.support.commands import invoke
 from tests.support.house import (
     alive,
@@ -115,3 +116,10 @@ def test_wrong_settings_are_named(env):
     assert done.exit_code == 2
     assert "PORT" in done.stderr
     assert "WORKERS" in done.stderr
+
+
+def test_what_a_part_says_stays_one_line_in_a_file(capsys):
+    """However long it is: whoever reads the log finds each event on a line of its own."""
+    _print_line("api", "x" * 500)
+
+    assert capsys.readouterr().out == f"        api │ {'x' * 500}\n"
