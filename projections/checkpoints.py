@@ -1,0 +1,121 @@
+"""Checkpoints of the audit log: signed at an interval, and at once when a payout batch is approved.
+
+A checkpoint is signed only if the tree still begins with every tree that was signed before
+(c2sp.org/tlog-checkpoint): a log that was cut or changed gets no new one.
+"""
+
+import threading
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+import structlog
+
+from ledger.audit import merkle
+from ledger.audit.merkle import TreeTooSmall
+from ledger.audit.notes import Checkpoint, Signer
+from ledger.events.payout import PayoutBatchApproved
+from ledger.store.application import Ledger
+from ledger.store.database import DatabaseUnavailable
+from ledger.store.mapper import topic_of
+from projections import position
+from projections.audit_log import NAME, checkpoints, tiles_of, tree_size
+
+INTERVAL: Final = timedelta(minutes=1)
+IDLE_S: Final = 0.5
+RETRY_S: Final = 1.0
+DEMANDING: Final = {topic_of(PayoutBatchApproved): "payout_approved"}
+"""The facts that ask for a checkpoint at once, and what it says of its cause."""
+
+log = structlog.get_logger(__name__)
+
+
+class LogBroken(Exception):
+    """The tree is not the continuation of what was signed before: nothing more is signed."""
+
+
+class CheckpointMaker:
+    """Signs the head of the tree. Two may run: a tree of one size is signed once."""
+
+    def __init__(self, ledger: Ledger, signer: Signer, *, interval: timedelta = INTERVAL) -> None:
+        self._ledger = ledger
+        self._signer = signer
+        self._interval = interval
+
+    def step(self, *, now_wanted: bool = False) -> Checkpoint | None:
+        """Sign the head if it is time, or `now_wanted`. Raises LogBroken."""
+        with self._ledger.database.read() as connection:
+            size = tree_size(connection)
+            last = latest(connection)
+            reached = position.read(connection, [NAME])[NAME]
+            if last is not None and size < last.size:
+                raise LogBroken(f"the tree has {size} leaves, and {last.size} were signed")
+            cause = "asked" if now_wanted else self._cause(connection, last, reached)
+            if size == (0 if last is None else last.size) or cause is None:
+                return None
+            tiles = tiles_of(connection)
+            try:
+                if last is not None and merkle.root(tiles, last.size) != last.root:
+                    raise LogBroken(f"the first {last.size} leaves are not those that were signed")
+                head = Checkpoint(self._signer.verifier.name, size, merkle.root(tiles, size))
+            except TreeTooSmall as error:
+                raise LogBroken(f"the tree of {size} leaves is not whole: {error}") from error
+        return self._keep(head, reached, cause)
+
+    def run(self, stop: threading.Event) -> None:
+        """Sign until told to stop. A log that was tampered with is said so, again and again."""
+        while not stop.is_set():
+            pause = IDLE_S
+            try:
+                self.step()
+            except DatabaseUnavailable as error:
+                log.warning("audit.database_unavailable", error=str(error), retry_in_s=RETRY_S)
+                pause = RETRY_S
+            except LogBroken as error:
+                log.error("audit.log_broken", error=str(error))
+                pause = self._interval.total_seconds()
+            stop.wait(pause)
+
+    def _cause(self, connection: sa.Connection, last: Any, reached: int) -> str | None:
+        if last is None:
+            return "first"
+        rows = self._ledger.log.read_log(
+            connection, after=last.position, limit=1, stop=reached, topics=list(DEMANDING)
+        )
+        if rows:
+            return DEMANDING[rows[0][2]]
+        return "interval" if self._ledger.clock() - last.made_at >= self._interval else None
+
+    def _keep(self, head: Checkpoint, reached: int, cause: str) -> Checkpoint | None:
+        note = self._signer.sign(head.text)
+        with self._ledger.database.write() as connection:
+            known = connection.execute(sa.select(checkpoints.c.size).where(checkpoints.c.size >= head.size))
+            if known.first() is not None:
+                return None  # somebody else has signed it, or a longer one
+            row = {
+                "size": head.size,
+                "position": reached,
+                "root": head.root,
+                "note": note,
+                "cause": cause,
+                "made_at": self._ledger.clock(),
+            }
+            connection.execute(sa.insert(checkpoints), [row])
+        return head
+
+
+def latest(connection: sa.Connection) -> Any:
+    """The row of the newest checkpoint, or None."""
+    return connection.execute(sa.select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1)).first()
+
+
+def covering(connection: sa.Connection, index: int) -> Any:
+    """The row of the oldest checkpoint whose tree has a leaf, or None."""
+    query = sa.select(checkpoints).where(checkpoints.c.size > index).order_by(checkpoints.c.size)
+    return connection.execute(query.limit(1)).first()
+
+
+def as_of(connection: sa.Connection, moment: datetime) -> Any:
+    """The row of the newest checkpoint made at or before a moment, or None."""
+    query = sa.select(checkpoints).where(checkpoints.c.made_at <= moment)
+    return connection.execute(query.order_by(checkpoints.c.size.desc()).limit(1)).first()

@@ -1,0 +1,164 @@
+"""The audit log on both databases: a leaf for every fact, in log order; checkpoints that only ever grow."""
+
+import hashlib
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from ledger.audit import merkle, notes
+from ledger.audit.notes import Signer
+from ledger.postings import postings
+from projections import audit_log
+from projections.audit_log import Sequencer, entry_of
+from projections.checkpoints import CheckpointMaker, LogBroken, latest
+from tests.support.world import World, day
+
+ORIGIN = "ledger.example/log"
+
+
+@pytest.fixture
+def world(database_url):
+    made = World(database_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def signer():
+    return Signer(ORIGIN, Ed25519PrivateKey.from_private_bytes(b"\x07" * 32))
+
+
+@pytest.fixture
+def maker(world, signer):
+    return CheckpointMaker(world.ledger, signer, interval=timedelta(minutes=1))
+
+
+def sell(world, count, first=0):
+    """Sales of one partner's customer, rewarded."""
+    if not first:
+        world.program()
+        world.touch("customer", world.partner("partner"), day(-1))
+    sales = [world.sale(f"order-{n}", "customer", 1_000 + n, day(0)) for n in range(first, first + count)]
+    world.send(*sales)
+    world.engine.drain()
+
+
+def rows(world):
+    with world.database.read() as connection:
+        return world.ledger.log.read_log(connection, after=0, limit=1_000_000)
+
+
+def stored(world):
+    """The stored tree: its size, and its root."""
+    with world.database.read() as connection:
+        size = audit_log.tree_size(connection)
+        return size, merkle.root(audit_log.tiles_of(connection), size)
+
+
+@pytest.mark.parametrize("batch_events", [1, 7, 256, 4_000])
+def test_every_fact_is_a_leaf_in_log_order(world, batch_events):
+    sell(world, 150)
+    sequencer = Sequencer(world.ledger, batch_events=batch_events)
+    sequencer.catch_up()
+    sell(world, 150, first=150)
+
+    sequencer.catch_up()
+
+    found = rows(world)
+    leaves = [merkle.leaf_hash(entry_of(world.ledger, row)) for row in found]
+    assert len(leaves) > 600
+    assert stored(world) == (len(leaves), merkle.root_of(leaves))
+    with world.database.read() as connection:
+        for index in (0, 1, 255, 256, 257, len(found) - 1):
+            assert audit_log.index_of(connection, found[index][4]) == index
+        assert audit_log.index_of(connection, found[-1][4] + 1) is None
+        assert audit_log.index_of(connection, 0) is None
+
+
+def test_an_entry_has_the_fact_and_its_legs(world):
+    """Written out by the format's own words (docs/audit-log.md), not by our code."""
+    sell(world, 1)
+    [row] = [row for row in rows(world) if row[2].startswith("RewardAccrued@")]
+    stream, version, topic, state, place = row
+
+    entry = entry_of(world.ledger, row)
+
+    def short(text):
+        return len(text).to_bytes(2, "big") + text.encode()
+
+    expected = b"revshare entry v1\n" + place.to_bytes(8, "big") + stream.bytes + version.to_bytes(8, "big")
+    expected += short(topic) + len(state).to_bytes(4, "big") + hashlib.sha256(state).digest()
+    legs = postings(world.ledger.decode(row).fact)
+    assert [leg.amount_minor for leg in legs] == [200, -200]
+    expected += len(legs).to_bytes(2, "big")
+    for leg in legs:
+        expected += short(leg.account) + short(leg.currency)
+        expected += leg.amount_minor.to_bytes(8, "big", signed=True)
+        expected += leg.program_id.bytes + leg.partner_id.bytes + (1).to_bytes(4, "big")
+    assert entry == expected
+
+
+def test_two_sequencers_add_each_leaf_once(world):
+    sell(world, 100)
+    one, two = (Sequencer(world.ledger, batch_events=50) for _ in range(2))
+
+    while one.step() + two.step():
+        pass
+
+    leaves = [merkle.leaf_hash(entry_of(world.ledger, row)) for row in rows(world)]
+    assert stored(world) == (len(leaves), merkle.root_of(leaves))
+
+
+class TestCheckpoints:
+    """Signed when it is time; never for a tree that is not the continuation of the one before."""
+
+    def test_the_head_is_signed_and_says_how_far_it_goes(self, world, maker, signer):
+        sell(world, 3)
+        Sequencer(world.ledger).catch_up()
+
+        head = maker.step()
+
+        with world.database.read() as connection:
+            row = latest(connection)
+        text, _ = notes.open_note(row.note, [signer.verifier])
+        assert notes.parse_checkpoint(text) == head
+        assert (head.size, head.root) == stored(world)
+        assert (row.position, row.cause) == (rows(world)[-1][4], "first")
+        assert maker.step() is None, "nothing new: nothing to sign"
+
+    def test_a_new_one_waits_for_its_interval(self, world, maker):
+        sell(world, 1)
+        sequencer = Sequencer(world.ledger)
+        sequencer.catch_up()
+        maker.step()
+        sell(world, 1, first=1)
+        sequencer.catch_up()
+        assert maker.step() is None
+
+        world.now += timedelta(minutes=1)
+
+        assert maker.step().size == len(rows(world))
+
+    @pytest.mark.parametrize(
+        "tampering",
+        [
+            "DELETE FROM audit_bundles",
+            "DELETE FROM audit_tiles WHERE level = 0 AND tile = 0",
+            "UPDATE audit_tiles SET hashes = (SELECT root FROM audit_checkpoints) WHERE level = 0",
+        ],
+    )
+    def test_a_tree_that_was_changed_is_not_signed(self, world, maker, tampering):
+        sell(world, 100)
+        sequencer = Sequencer(world.ledger)
+        sequencer.catch_up()
+        maker.step()
+        sell(world, 100, first=100)
+        sequencer.catch_up()
+        world.now += timedelta(minutes=1)
+        with world.database.write() as connection:
+            connection.execute(sa.text(tampering))
+
+        with pytest.raises(LogBroken):
+            maker.step()
