@@ -11,6 +11,7 @@ from api.middleware.idempotency import Idempotency
 from api.middleware.requests import Requests
 from api.resources import (
     agreements,
+    audit,
     balances,
     bank_accounts,
     bank_files,
@@ -84,6 +85,7 @@ def routes(services: Services) -> dict[str, object]:
         "/v1/rewards/{reward_id:uuid}": rewards.Reward(services),
         "/v1/journal": balances.Journal(services),
         **_payout_routes(services),
+        **_audit_routes(services),
         "/v1/keys": keys.Keys(services),
         "/v1/keys/{key_id:uuid}": keys.Key(services),
         "/v1/keys/{key_id:uuid}/revoke": keys.KeyRevocation(services),
@@ -131,6 +133,20 @@ def _payout_routes(services: Services) -> dict[str, object]:
         "/v1/reconciliations/differences/resolve": reconciliations.DifferenceResolution(services),
         "/v1/reconciliations/{reconciliation_id:uuid}": reconciliations.Reconciliation(services),
         "/v1/reconciliations/{reconciliation_id:uuid}/items": reconciliations.ReconciliationItems(services),
+    }
+
+
+def _audit_routes(services: Services) -> dict[str, object]:
+    """The doors for whoever does not trust us."""
+    return {
+        "/audit/checkpoint": audit.Checkpoint(services),
+        "/audit/tile/entries/{path:path}": audit.EntryBundle(services),
+        "/audit/tile/{path:path}": audit.Tile(services),
+        "/v1/audit/key": audit.AuditKey(services),
+        "/v1/audit/checkpoints": audit.Checkpoints(services),
+        "/v1/audit/checkpoints/{size:int}/cosignatures": audit.Cosignatures(services),
+        "/v1/audit/inclusion": audit.Inclusion(services),
+        "/v1/audit/consistency": audit.Consistency(services),
     }
 
 

@@ -22,6 +22,7 @@ TABLE: Final[dict[type[Exception], str]] = {
     refusals.InvalidField: "invalid-field",
     refusals.InvalidTerms: "invalid-terms",
     refusals.NotFound: "not-found",
+    refusals.BadCosignature: "bad-cosignature",
     refusals.UnknownProgram: "unknown-program",
     refusals.UnknownPartner: "unknown-partner",
     refusals.UnknownTermsVersion: "unknown-terms-version",

@@ -38,6 +38,9 @@ TYPES: Final[dict[str, ProblemType]] = {
         "The webhook is not signed as it must be",
         "Nothing was stored. `detail` says why: none, not with a secret of ours, too old, ahead of us.",
     ),
+    "bad-cosignature": _type(
+        422, "The line is no witness's signature", "It must be that of a known witness below this checkpoint."
+    ),
     "unauthenticated": _type(
         401, "No valid API key", "Send `Authorization: Bearer rs_…`; keys can be revoked."
     ),

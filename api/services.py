@@ -1,12 +1,14 @@
 """What the doors need of the rooms behind them, made once in each process."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from api.audit_key import audit_signer
 from api.auth import Gate
 from api.idempotency import IdempotencyKeys
 from api.settings import Settings
+from ledger.audit.notes import Verifier
 from ledger.bank_file import Debtor
 from ledger.desk import Desk
 from ledger.intake import Intake
@@ -32,6 +34,8 @@ class Services:
     onboarding: Onboarding
     return_url: str | None
     debtor: Debtor | None
+    audit_verifier: Callable[[], Verifier]
+    witnesses: tuple[Verifier, ...]
 
     def pages(self, asked: Mapping[str, Any]) -> dict[str, str | None]:
         """Where a partner is led after its visit to the provider: as asked, else as the settings say."""
@@ -66,6 +70,8 @@ def make_services(
         onboarding=Onboarding(ledger, asked, inbox),
         return_url=of.onboarding_return_url,
         debtor=of.debtor,
+        audit_verifier=lambda: audit_signer(of.audit_key, of.audit_origin).verifier,
+        witnesses=of.witnesses,
     )
 
 

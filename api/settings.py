@@ -1,5 +1,6 @@
 """Settings from the environment, checked once at the start; a mistake names its variable."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,14 +10,17 @@ from environs import Env, EnvValidationError
 from marshmallow import ValidationError
 from marshmallow.validate import Length, OneOf, Range
 
-from api.standin_secret import standin_webhook_secret
+from api.audit_key import FILE as AUDIT_KEY
+from api.kept import standin_webhook_secret
 from ledger import bank_account, iban
+from ledger.audit.notes import COSIGNATURE, BadNote, Verifier, parse_verifier
 from ledger.bank_file import Debtor
 from ledger.refusals import InvalidField
 from ledger.sepa_text import latin
 from ledger.store.database import engine_url
 from payouts.connected import AccountsApi
 from payouts.pacing import LIVE_PER_S, TEST_PER_S
+from projections.deliveries import Target, parse_target
 
 STANDIN_KEY: Final = "sk_test_standin"
 """Stands for a Stripe key where none is given: the key of the stand-in that `revshare up` starts."""
@@ -48,12 +52,32 @@ class Settings:
     payout_requests_per_s: int = 0
     payout_concurrency: int = 8
     debtor: Debtor | None = None
+    audit_key_file: Path | None = None
+    audit_origin: str | None = None
+    audit_targets: tuple[str, ...] = ()
+    audit_witnesses: tuple[str, ...] = ()
+    audit_interval_s: int = 60
     var: Path = Path("var")
 
     @property
     def uses_standin(self) -> bool:
         """Whether money goes to the Stripe stand-in, because no key was given."""
         return self.stripe_api_key == STANDIN_KEY
+
+    @property
+    def audit_key(self) -> Path:
+        """The file of the key that signs checkpoints; the installation makes its own where none is given."""
+        return self.audit_key_file or self.var / AUDIT_KEY
+
+    @property
+    def checkpoint_targets(self) -> tuple[Target, ...]:
+        """Where checkpoints are kept: where none is said, in a folder that a person can copy from."""
+        return tuple(map(parse_target, self.audit_targets or (f"file:{self.var / 'checkpoints'}",)))
+
+    @property
+    def witnesses(self) -> tuple[Verifier, ...]:
+        """Whose signatures below a checkpoint are taken."""
+        return tuple(map(parse_verifier, self.audit_witnesses))
 
     @property
     def webhook_secrets(self) -> tuple[str, ...]:
@@ -104,7 +128,7 @@ def read_settings() -> Settings:
         threads=env.int("THREADS", standard.threads, validate=Range(1, 256)),
         stripe_api_key=env.str("STRIPE_API_KEY", standard.stripe_api_key, validate=_stripe_key),
         stripe_api_base=env.str("STRIPE_API_BASE", None, validate=_web_address),
-        stripe_webhook_secrets=_secrets(env.str("STRIPE_WEBHOOK_SECRET", "", validate=_webhook_secrets)),
+        stripe_webhook_secrets=_listed(env.str("STRIPE_WEBHOOK_SECRET", "", validate=_webhook_secrets)),
         stripe_accounts_api=cast(
             AccountsApi,
             env.str(
@@ -115,6 +139,11 @@ def read_settings() -> Settings:
         simulator_port=env.int("SIMULATOR_PORT", standard.simulator_port, validate=port),
         payout_requests_per_s=env.int("PAYOUT_REQUESTS_PER_S", 0, validate=Range(0, 10_000)),
         payout_concurrency=env.int("PAYOUT_CONCURRENCY", standard.payout_concurrency, validate=Range(1, 64)),
+        audit_key_file=env.path("AUDIT_KEY_FILE", None),
+        audit_origin=env.str("AUDIT_ORIGIN", None, validate=_origin),
+        audit_targets=_listed(env.str("AUDIT_TARGETS", "", validate=_targets)),
+        audit_witnesses=_listed(env.str("AUDIT_WITNESSES", "", validate=_witnesses)),
+        audit_interval_s=env.int("AUDIT_INTERVAL_S", standard.audit_interval_s, validate=Range(1, 86_400)),
         var=env.path("VAR_DIR", standard.var),
     )
     try:
@@ -165,15 +194,37 @@ def _stripe_key(value: str) -> None:
         raise ValidationError("must be a secret or restricted key of Stripe (sk_… or rk_…)")
 
 
-def _secrets(value: str) -> tuple[str, ...]:
+def _listed(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 def _webhook_secrets(value: str) -> None:
-    if not all(secret.startswith("whsec_") and len(secret) > len("whsec_") for secret in _secrets(value)):
+    if not all(secret.startswith("whsec_") and len(secret) > len("whsec_") for secret in _listed(value)):
         raise ValidationError("must be signing secrets of Stripe (whsec_…), separated by commas")
 
 
 def _web_address(value: str | None) -> None:
     if value is not None and not value.startswith(("http://", "https://")):
         raise ValidationError("must begin with http:// or https://")
+
+
+def _origin(value: str | None) -> None:
+    if value is not None and not re.fullmatch(r"[^\s+]{1,200}", value):
+        raise ValidationError("must be a name without spaces and plus signs, as ledger.example.com/log")
+
+
+def _targets(value: str) -> None:
+    for text in _listed(value):
+        try:
+            parse_target(text)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+
+
+def _witnesses(value: str) -> None:
+    for text in _listed(value):
+        try:
+            if parse_verifier(text).kind != COSIGNATURE:
+                raise BadNote("it is a log's key")
+        except BadNote as error:
+            raise ValidationError(f"must be verifier keys of witnesses: {error}") from None

@@ -29,6 +29,10 @@ class NotFound(Refusal):
     """What was named does not exist, or not for this caller."""
 
 
+class BadCosignature(Refusal):
+    """The line is no signature of a known witness below that checkpoint."""
+
+
 class UnknownProgram(NotFound):
     """No program has this id."""
 

@@ -63,6 +63,27 @@ checkpoints: Final = sa.Table(
 )
 """Every signed head of the tree, with the position of its last fact."""
 
+cosignatures: Final = sa.Table(
+    "audit_cosignatures",
+    metadata,
+    sa.Column("size", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("line", sa.Text, nullable=False),
+    sa.Column("recorded_at", UtcTime, nullable=False),
+)
+"""What witnesses signed below a checkpoint (c2sp.org/tlog-cosignature)."""
+
+deliveries: Final = sa.Table(
+    "audit_deliveries",
+    metadata,
+    sa.Column("target", sa.Text, primary_key=True),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("delivered_at", UtcTime),
+    sa.Column("error", sa.Text),
+    sa.Column("tried_at", UtcTime),
+)
+"""How far each target has got the checkpoints, and what it said last where it did not take one."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -110,6 +131,21 @@ def entry_of(ledger: Ledger, row: Row) -> bytes:
     stream_id, version, topic, state, place = row
     legs = postings(ledger.decode(row).fact) if topic.partition("@")[0] in _MONEY_NAMES else ()
     return entries.entry(place, stream_id, version, topic, state, [(POSTING_VERSION, leg) for leg in legs])
+
+
+def entry_at(ledger: Ledger, connection: sa.Connection, place: int) -> bytes:
+    """The entry of the fact at a position of the log."""
+    [row] = ledger.log.read_log(connection, after=place - 1, limit=1, stop=place)
+    return entry_of(ledger, row)
+
+
+def entries_of(ledger: Ledger, connection: sa.Connection, tile: int) -> list[bytes]:
+    """The entries of the leaves of a tile, as far as it has come."""
+    found = positions_of(connection, tile)
+    if not found:
+        return []
+    rows = ledger.log.read_log(connection, after=found[0] - 1, limit=len(found), stop=found[-1])
+    return [entry_of(ledger, row) for row in rows]
 
 
 def tree_size(connection: sa.Connection) -> int:

@@ -5,6 +5,7 @@ A checkpoint is signed only if the tree still begins with every tree that was si
 """
 
 import threading
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -13,13 +14,15 @@ import structlog
 
 from ledger.audit import merkle
 from ledger.audit.merkle import TreeTooSmall
-from ledger.audit.notes import Checkpoint, Signer
+from ledger.audit.notes import BadNote, Checkpoint, Signer, Verifier, open_note, split
 from ledger.events.payout import PayoutBatchApproved
+from ledger.refusals import BadCosignature, NotFound
 from ledger.store.application import Ledger
 from ledger.store.database import DatabaseUnavailable
 from ledger.store.mapper import topic_of
 from projections import position
-from projections.audit_log import NAME, checkpoints, tiles_of, tree_size
+from projections.audit_log import NAME, checkpoints, cosignatures, tiles_of, tree_size
+from projections.queries.paging import LIMIT, Cursor, Page, Row, page
 
 INTERVAL: Final = timedelta(minutes=1)
 IDLE_S: Final = 0.5
@@ -113,6 +116,56 @@ def covering(connection: sa.Connection, index: int) -> Any:
     """The row of the oldest checkpoint whose tree has a leaf, or None."""
     query = sa.select(checkpoints).where(checkpoints.c.size > index).order_by(checkpoints.c.size)
     return connection.execute(query.limit(1)).first()
+
+
+def of_size(connection: sa.Connection, index: int, size: int | None) -> Any:
+    """The row of a checkpoint of this size that covers a leaf; without a size the oldest that does."""
+    if size is None:
+        return covering(connection, index)
+    if size <= index:
+        return None
+    return connection.execute(sa.select(checkpoints).where(checkpoints.c.size == size)).first()
+
+
+def note_of(connection: sa.Connection, row: Any) -> str:
+    """A checkpoint's note with what witnesses signed below it."""
+    query = sa.select(cosignatures.c.line).where(cosignatures.c.size == row.size)
+    lines = connection.execute(query.order_by(cosignatures.c.name)).scalars()
+    return "".join((row.note, *lines))
+
+
+def list_checkpoints(connection: sa.Connection, *, after: Cursor | None = None, limit: int = LIMIT) -> Page:
+    """Checkpoints, the latest first."""
+    order = [checkpoints.c.size]
+    found = page(connection, sa.select(checkpoints), order, after=after, limit=limit, descending=True)
+    sizes = [row["size"] for row in found.rows]
+    query = sa.select(cosignatures).where(cosignatures.c.size.in_(sizes)).order_by(cosignatures.c.name)
+    lines = connection.execute(query).all()
+    for row in found.rows:
+        row["note"] += "".join(line.line for line in lines if line.size == row["size"])
+    return found
+
+
+def cosign(ledger: Ledger, size: int, line: str, witnesses: Sequence[Verifier]) -> Row:
+    """Keep what a witness signed below a checkpoint. Refuses with NotFound or BadCosignature."""
+    line = line.removesuffix("\n") + "\n"
+    with ledger.database.write() as connection:
+        row = connection.execute(sa.select(checkpoints).where(checkpoints.c.size == size)).first()
+        if row is None:
+            raise NotFound("no checkpoint has this size")
+        text, _ = split(row.note)
+        try:
+            _, signed_by = open_note(f"{text}\n{line}", witnesses)
+        except BadNote as error:
+            raise BadCosignature(str(error), pointer="/line") from None
+        kept = {"size": size, "name": signed_by[0].name, "line": line, "recorded_at": ledger.clock()}
+        connection.execute(
+            sa.delete(cosignatures).where(
+                cosignatures.c.size == size, cosignatures.c.name == signed_by[0].name
+            )
+        )
+        connection.execute(sa.insert(cosignatures), [kept])
+        return row._asdict() | {"note": note_of(connection, row)}
 
 
 def as_of(connection: sa.Connection, moment: datetime) -> Any:

@@ -6,6 +6,7 @@ from typing import Final
 import typer
 
 from api.cli import parts
+from api.cli.audit import audit
 from api.cli.balances import balances
 from api.cli.bank import bank_account
 from api.cli.demo import demo
@@ -65,6 +66,7 @@ app.add_typer(keys, name="keys")
 app.add_typer(partners, name="partners")
 app.add_typer(payouts, name="payouts")
 app.add_typer(reconcile, name="reconcile")
+app.add_typer(audit, name="audit")
 app.command()(rebuild)
 app.command()(doctor)
 app.command(rich_help_panel="Single parts")(parts.serve)

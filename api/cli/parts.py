@@ -4,11 +4,13 @@ What only one part needs is imported where it starts: each of them is a process 
 """
 
 import hashlib
+import os
 import runpy
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -16,10 +18,12 @@ import sqlalchemy as sa
 import structlog
 import typer
 
+from api.audit_key import NoAuditKey, audit_signer
 from api.cli.lifetime import end_with_supervisor, stop_on_signal
 from api.cli.supervisor import Part
 from api.cli.terminal import EXIT_USAGE, fail
 from api.settings import InvalidSettings, Settings, read_settings
+from ledger.audit.notes import Signer
 from ledger.store.application import Ledger
 from ledger.store.database import Database, DatabaseUnavailable
 
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
     from payouts.worker import PayoutWorker
 
 LIVE_PREFIXES: Final = ("sk_live_", "rk_live_")
+AUDIT_NICENESS: Final = 10
+"""The audit log takes the time that ingest leaves: a fact is stored first, and sealed soon after."""
 STANDIN_OPENING_BALANCE: Final = ("gbp=1000000000", "eur=1000000000", "usd=1000000000")
 """Test money that the stand-in's platform account begins with."""
 
@@ -112,6 +118,12 @@ def environment_of(of: Settings) -> dict[str, str]:
     environment["STRIPE_ACCOUNTS_API"] = of.stripe_accounts_api
     if of.onboarding_return_url is not None:
         environment["ONBOARDING_RETURN_URL"] = of.onboarding_return_url
+    environment["AUDIT_KEY_FILE"] = str(of.audit_key)
+    environment["AUDIT_INTERVAL_S"] = str(of.audit_interval_s)
+    if of.audit_origin is not None:
+        environment["AUDIT_ORIGIN"] = of.audit_origin
+    environment["AUDIT_TARGETS"] = ",".join(of.audit_targets)
+    environment["AUDIT_WITNESSES"] = ",".join(of.audit_witnesses)
     # Also where there is none: else a part would take the one that this process was given.
     environment["STRIPE_WEBHOOK_SECRET"] = ",".join(of.stripe_webhook_secrets)
     return environment
@@ -124,6 +136,7 @@ def parts_of(of: Settings, *, live: bool = False) -> list[Part]:
         *standin,
         Part("projections", ("project",)),
         Part("engine", ("engine",)),
+        Part("audit", ("audit", "run")),
         Part("payouts", ("payouts", "work", *(("--live",) if live else ()))),
         Part("api", ("serve",)),
     ]
@@ -160,6 +173,37 @@ def project() -> None:
     with open_ledger(settings()) as ledger:
         _log_start("projections")
         Runner(ledger).run(stop)
+
+
+def seal() -> None:
+    """Seal the log as it grows, sign checkpoints and deliver them, alone."""
+    end_with_supervisor()
+    stop = stop_on_signal()
+    from projections.audit_log import Sequencer
+    from projections.checkpoints import CheckpointMaker
+    from projections.deliveries import Deliverer
+
+    of = settings()
+    os.nice(AUDIT_NICENESS)
+    with open_ledger(of) as ledger:
+        maker = CheckpointMaker(ledger, signer(of), interval=timedelta(seconds=of.audit_interval_s))
+        _log_start("audit")
+        loops = {"checkpoints": maker.run, "deliveries": Deliverer(ledger, of.checkpoint_targets).run}
+        beside = [_Beside(name, loop, stop) for name, loop in loops.items()]
+        try:
+            Sequencer(ledger).run(stop)
+        finally:
+            stop.set()
+            for one in beside:
+                one.end()
+
+
+def signer(of: Settings) -> Signer:
+    """The signer of this installation's checkpoints; without a usable key the command ends."""
+    try:
+        return audit_signer(of.audit_key, of.audit_origin)
+    except NoAuditKey as error:
+        fail(str(error), code=EXIT_USAGE, hint="AUDIT_KEY_FILE names the file")
 
 
 def simulator(more: Sequence[str] = ()) -> None:

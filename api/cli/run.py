@@ -13,6 +13,7 @@ PARTS: Final[dict[tuple[str, ...], Callable[[], None]]] = {
     ("serve",): parts.serve,
     ("engine",): parts.engine,
     ("project",): parts.project,
+    ("audit", "run"): parts.seal,
     ("simulator",): parts.simulator,
     ("payouts", "work"): parts.work,
     ("payouts", "work", "--live"): lambda: parts.work(live=True),

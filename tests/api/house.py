@@ -1,13 +1,18 @@
 """An installation to knock at: the API over a real ledger, with keys, a program, partners and readers."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from falcon.testing import Result, TestClient
 
 from api.app import create_app
+from api.audit_key import audit_signer
 from api.services import make_services
 from api.settings import Settings
+from ledger.audit.notes import COSIGNATURE, Verifier
 from ledger.bank_file import Debtor
 from ledger.commands import IssueApiKey
 from ledger.engine import RewardEngine
@@ -19,6 +24,8 @@ from projections.runner import Runner
 from tests.support.in_process_stripe import ADDRESS, InProcessStripe
 from tests.support.webhooks import SECRET
 
+WITNESS_KEY = Ed25519PrivateKey.from_private_bytes(b"\x02" * 32)
+WITNESS = Verifier("witness.example/w1", WITNESS_KEY.public_key().public_bytes_raw(), COSIGNATURE)
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 SOON = "2026-05-30T09:00:00Z"
 TERMS = {
@@ -59,7 +66,14 @@ class House:
             accounts_api=accounts_api,
             http_client=self.stripe.http_client(),
         )
-        settings = Settings(stripe_webhook_secrets=(SECRET,), debtor=debtor)
+        self._folder = TemporaryDirectory()
+        settings = Settings(
+            stripe_webhook_secrets=(SECRET,),
+            debtor=debtor,
+            var=Path(self._folder.name),
+            audit_witnesses=(str(WITNESS),),
+        )
+        self.signer = audit_signer(settings.audit_key, settings.audit_origin)
         self.services = make_services(self.ledger, settings, self.gateway)
         self.client = TestClient(create_app(self.services))
         self.engine = RewardEngine(self.ledger)
@@ -139,6 +153,7 @@ class House:
 
     def close(self) -> None:
         """Give everything back."""
+        self._folder.cleanup()
         self.ledger.close()
 
 

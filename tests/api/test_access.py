@@ -21,6 +21,7 @@ def address(route: str) -> str:
     for name, value in (
         ("terms_version:int", "1"),
         ("number:int", "1"),
+        ("size:int", "1"),
         ("code", "NONE"),
         ("name", "too-large"),
     ):
@@ -238,6 +239,7 @@ WRITERS = {
     "/v1/webhook-events/{event_id}/retry": "finance:approve",
     "/v1/webhook-events/{event_id}/dismiss": "finance:approve",
     "/webhooks/stripe": None,
+    "/v1/audit/checkpoints/{size:int}/cosignatures": "finance:read",
     "/v1/keys": "admin",
     "/v1/keys/{key_id:uuid}/revoke": "admin",
 }
@@ -253,7 +255,10 @@ PARTNERS_OWN = {
     "/v1/payouts/{payout_id:uuid}",
     "/v1/referral-codes",
 }
-OPEN = {"/r/{code}", "/healthz", "/readyz", "/metrics", "/docs", "/problems/{name}", "/webhooks/stripe"}
+OPEN = {
+    *("/r/{code}", "/healthz", "/readyz", "/metrics", "/docs", "/problems/{name}", "/webhooks/stripe"),
+    *("/audit/checkpoint", "/audit/tile/{path:path}", "/v1/audit/key"),
+}
 
 
 def test_who_may_do_what_is_written_down_here(sqlite_house: House):

@@ -7,9 +7,9 @@ import pytest
 import sqlalchemy as sa
 
 from api.app import create_app
+from api.kept import standin_webhook_secret
 from api.services import make_services
 from api.settings import Settings
-from api.standin_secret import standin_webhook_secret
 from payouts.webhooks.inbox import Inbox
 from payouts.webhooks.tables import webhook_events
 from tests.api.house import House, problem

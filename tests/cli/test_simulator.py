@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from api.standin_secret import FILE, standin_webhook_secret
+from api.kept import STANDIN_FILE, standin_webhook_secret
 from tests.support.house import environment, revshare, started, wait_for
 from tests.support.stripe_process import sim
 
@@ -38,7 +38,7 @@ def make_account(address: str) -> requests.Response:
 
 def test_its_webhooks_go_to_the_api_of_the_installation(address, env):
     """Both styles, signed with the secret that the API reads; accounts are paid out by themselves."""
-    secret = (Path(env["VAR_DIR"]) / FILE).read_text().strip()
+    secret = (Path(env["VAR_DIR"]) / STANDIN_FILE).read_text().strip()
     settings = sim(address, "settings")
 
     assert {(one["url"], *one["secrets"], one["payload"]) for one in settings["endpoints"].values()} == {
@@ -86,5 +86,5 @@ def test_an_installation_has_one_secret_whoever_asks_first(tmp_path):
     assert len(found) == 8
     assert len(set(found)) == 1
     assert standin_webhook_secret(tmp_path / "other") not in found
-    assert [file.name for file in (tmp_path / "var").iterdir()] == [FILE]
-    assert (tmp_path / "var" / FILE).stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in (tmp_path / "var").iterdir()] == [STANDIN_FILE]
+    assert (tmp_path / "var" / STANDIN_FILE).stat().st_mode & 0o777 == 0o600

@@ -18,7 +18,7 @@ from tests.support.house import (
     wait_for,
 )
 
-PARTS = ("simulator", "project", "engine", "payouts work", "serve")
+PARTS = ("simulator", "project", "engine", "audit run", "payouts work", "serve")
 
 
 def parts_of(pid):

@@ -1,12 +1,12 @@
 """The audit log: tiles of the Merkle tree, where its leaves stand in the log, signed checkpoints.
 
-Revision 0013, after 0012.
+Revision 0014, after 0013.
 """
 
 from alembic import op
 
-revision = "0013"
-down_revision = "0012"
+revision = "0014"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 
