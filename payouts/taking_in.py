@@ -5,9 +5,10 @@ from typing import Final, Protocol
 from uuid import UUID
 
 from ledger import account, checks, payout, payout_lines
+from ledger.engine.snapshots import accounts_now
 from ledger.events.payout import PayoutDrafted
 from ledger.events.reconciliation import TransferTakenIn
-from ledger.payout import PayoutState
+from ledger.payout import UNSETTLED, PayoutState
 from ledger.payout_search import transfer_group
 from ledger.refusals import ContentChanged, LostRace, NotFound
 from ledger.store.application import ATTEMPTS_MAX, Change, Ledger
@@ -31,11 +32,11 @@ class Transfers(Protocol):
 def take_in(ledger: Ledger, provider: Transfers, transfer_id: str, reason: str, *, by: str) -> Payout:
     """Record a transfer as its payout's: the intent that made it, its money and its confirmation, at once.
 
-    The payout must be approved (again, where the approval was lost, too) and be what was sent: same payout,
-    amount, currency, destination, group. What is recorded anew as intent is made from the frozen draft, so it
-    has the bytes that were sent. The same again changes nothing. Refuses with NotFound (no such transfer,
-    none of ours, a payout that the ledger lost), TransferAmountDiffers and the like, ContentChanged,
-    IllegalTransition, InsufficientBalance.
+    The payout must be approved (again, where the approval was lost, too), or wait for the outcome of an
+    attempt, and be what was sent: same payout, amount, currency, destination, group. What is recorded anew as
+    intent is made from the frozen draft, so it has the bytes that were sent. The same again changes nothing.
+    Refuses with NotFound (no such transfer, none of ours, a payout that the ledger lost),
+    TransferAmountDiffers and the like, ContentChanged, IllegalTransition, InsufficientBalance.
     """
     checks.note(reason, "/reason")
     transfer = provider.transfer(transfer_id)
@@ -64,12 +65,11 @@ def _changes(
     draft = payout.drafted(state)
     _check(draft, transfer)
     now, sent_at = ledger.clock(), datetime.fromtimestamp(transfer.created, UTC)
-    intent = payout.record_intent(
-        payout_id,
-        state,
-        body=transfer_body(payout_id, state.attempt + 1, draft),
-        api_version=API_VERSION,
-        now=sent_at,
+    body = transfer_body(payout_id, state.attempt + 1, draft)
+    intent = (
+        []  # of an earlier attempt, which was the last that the backup knew: its money is reserved
+        if state.status in UNSETTLED
+        else payout.record_intent(payout_id, state, body=body, api_version=API_VERSION, now=sent_at)
     )
     taken = TransferTakenIn(
         transfer_id=transfer.id,
@@ -83,13 +83,12 @@ def _changes(
     confirmed = payout.confirm(
         state, attempt=state.attempt, transfer_id=transfer.id, sent_at=sent_at, now=sent_at
     )
-    history = ledger.history(draft.account_id)
-    payout_lines.check_lines(history, payout_id, draft)
-    money = account.EMPTY
-    for recorded in history:
-        money = account.evolve(money, recorded.fact)
+    since = {draft.account_id: draft.account_from_version}
+    with ledger.database.read() as connection:
+        money = accounts_now(ledger, connection, since)[draft.account_id]
+    payout_lines.check_lines(money.history, payout_id, draft)
     reserved = account.reserve(
-        money,
+        money.state,
         payout.holder(draft),
         payout_id=payout_id,
         attempt=state.attempt,
@@ -97,10 +96,8 @@ def _changes(
         withheld_minor=draft.withheld_minor,
         effective_at=now,
     )
-    return [
-        Change(payout_id, version, [*intent, taken, *confirmed]),
-        Change(draft.account_id, len(history), reserved),
-    ]
+    changes = [Change(payout_id, version, [*intent, taken, *confirmed])]
+    return [*changes, Change(draft.account_id, money.version, reserved)] if reserved else changes
 
 
 def _check(draft: PayoutDrafted, transfer: Transfer) -> None:

@@ -26,7 +26,7 @@ from payouts.reconciliations import resolve
 from payouts.reconciling import reconcile
 from payouts.taking_in import take_in
 from tests.support.backup import Backup
-from tests.support.finance import CHECKER, MAKER, Cut
+from tests.support.finance import CHECKER, MAKER, Cut, Script
 from tests.support.reconciled import finance_and_stripe
 from tests.support.transfers import intent
 
@@ -237,6 +237,30 @@ def test_a_payout_that_the_ledger_lost_is_drafted_again_under_its_batch_or_has_a
     )
     assert (fact.transfer_id, fact.sent_attempt, fact.reason) == (by_amount[30_00], "1", REASON)
     assert moved(stripe) == 2
+
+
+def test_a_transfer_of_an_attempt_that_the_ledger_lost_is_taken_in_by_the_one_that_it_knows(finance):
+    """The backup was made between two attempts: it waits for the first, and the second was paid."""
+    acme = finance.partner("acme", available_minor=30_00)
+    batch = finance.approved()
+    finance.pay(finance.worker(Script(Unknown("unreadable"))))
+    payout = finance.payout(batch)
+    named = {"payout_id": str(payout.payout_id), "attempt": "2"}
+    second = intent(
+        payout.destination, amount=30_00, metadata=named, transfer_group=f"batch-{batch.batch_id}"
+    )
+    made = finance.gateway.create_transfer(second).transfer_id
+    with pytest.raises(DatabaseOlderThanProvider):
+        check(finance)
+
+    for _ in range(2):
+        taken = take_in(finance.ledger, finance.gateway, made, REASON, by="cli")
+
+    check(finance)
+    assert (taken.status, taken.transfer_id, taken.attempt) == ("confirmed", made, 1)
+    assert finance.facts_of(taken)[-2:] == ["TransferTakenIn", "TransferConfirmed"]
+    assert finance.balance(acme) == {"paid": 30_00, "earned": 30_00}
+    finance.check_zero_sum()
 
 
 def test_only_what_was_approved_is_taken_in(finance):
