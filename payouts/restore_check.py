@@ -68,6 +68,18 @@ def refuse_after_restore(ledger: Ledger, provider: Transfers, *, by: str = BY) -
 
     Once something was unknown, every look goes back as far as that one did, until all of it is explained.
     """
+    unknown = look(ledger, provider, by=by)
+    if unknown:
+        raise DatabaseOlderThanProvider(
+            f"{PROVIDER} holds transfers that this ledger does not know ({len(unknown)} seen, the newest is"
+            f" {unknown[0]}): was the database restored? Nothing is sent until each is taken in, or"
+            " has a reason and is taken back or its partner held",
+            transfer_ids=list(unknown),
+        )
+
+
+def look(ledger: Ledger, provider: Transfers, *, by: str) -> list[str]:
+    """The transfers that the ledger does not know, recorded with the time from which was looked."""
     looked_from = look_from(ledger)
     unknown = unknown_transfers(ledger, provider, looked_from)
     now = ledger.clock()
@@ -78,13 +90,7 @@ def refuse_after_restore(ledger: Ledger, provider: Transfers, *, by: str = BY) -
         ),
         by,
     )
-    if unknown:
-        raise DatabaseOlderThanProvider(
-            f"{PROVIDER} holds transfers that this ledger does not know ({len(unknown)} seen, the newest is"
-            f" {unknown[0]}): was the database restored? Nothing is sent until each is taken in, or"
-            " has a reason and is taken back or its partner held",
-            transfer_ids=list(unknown),
-        )
+    return unknown
 
 
 def look_from(ledger: Ledger) -> datetime:

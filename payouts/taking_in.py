@@ -1,5 +1,6 @@
 """Taking in: a transfer that the provider holds becomes its payout's again, after a restore."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final, Protocol
 from uuid import UUID
@@ -12,6 +13,7 @@ from ledger.payout import UNSETTLED, PayoutState
 from ledger.payout_search import transfer_group
 from ledger.refusals import ContentChanged, LostRace, NotFound
 from ledger.store.application import ATTEMPTS_MAX, Change, Ledger
+from payouts import restore_check
 from payouts.batches import PAYOUT, Payout, load_payout
 from payouts.gateway_books import payout_id_of
 from payouts.outcomes import API_VERSION, Transfer
@@ -26,6 +28,10 @@ class Transfers(Protocol):
 
     def transfer(self, transfer_id: str) -> Transfer | None:
         """A transfer by its id; None: there is none."""
+        ...
+
+    def transfers_since(self, created_from: datetime) -> Iterator[Transfer]:
+        """The transfers from a time on, the newest first."""
         ...
 
 
@@ -43,6 +49,9 @@ def take_in(ledger: Ledger, provider: Transfers, transfer_id: str, reason: str, 
     payout_id = None if transfer is None else payout_id_of(transfer)
     if transfer is None or payout_id is None:
         raise NotFound(f"the provider has no transfer {transfer_id} of ours", pointer="/transfer_id")
+    if restore_check.gate(ledger).suspect_from is None:
+        # What is taken in is the last intent from here on, and would hide others that were lost before it.
+        restore_check.look(ledger, provider, by=by)
     for _ in range(ATTEMPTS_MAX):
         state, version = ledger.load(payout_id, PAYOUT)
         if state.draft is None:

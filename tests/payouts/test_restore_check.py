@@ -65,6 +65,15 @@ def turn(finance, gate):
     return waited
 
 
+def pay_hours_apart(finance, later):
+    """One of two partners two hours after the other: it was held meanwhile."""
+    finance.world.desk.execute(PausePartnerPayouts(partner_id=later, reason="Not yet."), by="cli")
+    finance.pay()
+    finance.later(hours=2)
+    finance.world.desk.execute(ResumePartnerPayouts(partner_id=later), by="cli")
+    finance.pay()
+
+
 def refusal_of(gate):
     """Why the gate is closed now."""
     return gate.refusal
@@ -150,7 +159,7 @@ def test_a_restored_ledger_pays_nothing_twice_and_goes_on_when_each_transfer_is_
     bolt = finance.partner("bolt", available_minor=12_34)
     batch = finance.approved()
     backup = Backup(finance.ledger.database, tmp_path)
-    finance.pay(finance.worker(Cut(finance.gateway, before=lambda _: finance.later(hours=2))))
+    pay_hours_apart(finance, bolt)
     assert moved(stripe) == 2
     backup.put_back()
     finance.later(hours=hours)
@@ -236,6 +245,28 @@ def test_a_payout_that_the_ledger_lost_is_drafted_again_under_its_batch_or_has_a
         r.fact for r in finance.ledger.history(taken.payout_id) if isinstance(r.fact, TransferTakenIn)
     )
     assert (fact.transfer_id, fact.sent_attempt, fact.reason) == (by_amount[30_00], "1", REASON)
+    assert moved(stripe) == 2
+
+
+def test_what_is_taken_in_hides_no_older_transfer_that_is_lost_too(both, tmp_path):
+    """Also where nobody looked before: the last intent is the one of the backup, not the one taken in."""
+    finance, stripe = both
+    finance.partner("acme", available_minor=30_00)
+    bolt = finance.partner("bolt", available_minor=12_34)
+    finance.approved()
+    backup = Backup(finance.ledger.database, tmp_path)
+    pay_hours_apart(finance, bolt)
+    backup.put_back()
+    newest, oldest = [t.id for t in finance.gateway.transfers_since(finance.world.now - timedelta(days=9))]
+
+    take_in(finance.ledger, finance.gateway, newest, REASON, by="cli")
+    finance.runner.catch_up()
+
+    with pytest.raises(DatabaseOlderThanProvider, match=oldest):
+        check(finance)
+    finance.later(hours=30)
+    gate = guarded(finance)
+    turn(finance, gate)
     assert moved(stripe) == 2
 
 
