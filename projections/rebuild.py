@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import psycopg
@@ -20,6 +20,7 @@ from projections.shadow import Difference, Shadows, shadow_name
 from projections.view import View, position_name
 from projections.views import views_named
 
+T = TypeVar("T")
 BATCH_EVENTS: Final = 20_000
 SMALL_ROWS: Final = 5_000
 """A table of fewer rows is built together with others like it."""
@@ -78,6 +79,17 @@ def rebuild(
     return _Rebuild(ledger, views_named(view_names), progress, batch_events).run(accept_differences)
 
 
+def check(
+    ledger: Ledger,
+    view_names: Sequence[str] = (),
+    progress: Progress = lambda _done, _total: None,
+    *,
+    batch_events: int = BATCH_EVENTS,
+) -> tuple[tuple[str, Difference], ...]:
+    """Replay and compare views as a rebuild does, and leave the live ones as they are: what differs."""
+    return _Rebuild(ledger, views_named(view_names), progress, batch_events).check()
+
+
 class _Rebuild:
     def __init__(self, ledger: Ledger, views: Sequence[View], progress: Progress, batch_events: int) -> None:
         self._ledger = ledger
@@ -104,11 +116,17 @@ class _Rebuild:
 
     def run(self, accept_differences: bool) -> RebuildReport:
         began = time.monotonic()
+        return self._replayed(lambda reached: self._finish(reached, accept_differences, began))
+
+    def check(self) -> tuple[tuple[str, Difference], ...]:
+        return self._replayed(self._finish_check)
+
+    def _replayed(self, finish: Callable[[int], T]) -> T:
+        """Make the shadows, then do with them what is to be done."""
         try:
             self._begin()
             self._first = self._load()
-            reached = self._follow(self._first)
-            report = self._finish(reached, accept_differences, began)
+            return finish(self._follow(self._first))
         except RebuildOvertaken:
             raise
         except BaseException as error:
@@ -120,7 +138,6 @@ class _Rebuild:
                 why = cause.diag.message_primary
                 raise RebuildNotAllowed(f"{why}: rebuild with the role that migrates") from error
             raise
-        return report
 
     def _begin(self) -> None:
         with self._ledger.database.write() as connection:
@@ -231,11 +248,7 @@ class _Rebuild:
 
     def _finish(self, reached: int, accept_differences: bool, began: float) -> RebuildReport:
         with self._ledger.database.write() as connection:
-            live = position.read(connection, self._live, lock=True)
-            self._check_own(connection, self._own, reached)
-            for replay in replays(self._ledger, self._views, each=True):
-                (view,) = replay.views
-                self._replay_rest(connection, replay, reached, live[position_name(view)])
+            live = self._hold(connection, reached)
             differences = tuple(self._compare(connection, live))
             if differences and not accept_differences:
                 raise RebuildDiffers(differences)
@@ -252,6 +265,22 @@ class _Rebuild:
             differences=differences,
             seconds=time.monotonic() - began,
         )
+
+    def _finish_check(self, reached: int) -> tuple[tuple[str, Difference], ...]:
+        with self._ledger.database.write() as connection:
+            live = self._hold(connection, reached)
+            differences = [*self._compare(connection, live), *self._ahead(connection, live)]
+            self._forget(connection)
+        return tuple(differences)
+
+    def _hold(self, connection: sa.Connection, reached: int) -> dict[str, int]:
+        """Hold the live views where they are and bring the shadows there: the positions."""
+        live = position.read(connection, self._live, lock=True)
+        self._check_own(connection, self._own, reached)
+        for replay in replays(self._ledger, self._views, each=True):
+            (view,) = replay.views
+            self._replay_rest(connection, replay, reached, live[position_name(view)])
+        return live
 
     def _replay_rest(self, connection: sa.Connection, replay: Replay, reached: int, live: int) -> None:
         while reached < live:
@@ -273,6 +302,15 @@ class _Rebuild:
                 difference = shadow.compare(connection, self._table_of[name])
             if difference is not None:
                 yield view.name, difference
+
+    def _ahead(self, connection: sa.Connection, live: Mapping[str, int]) -> Iterator[tuple[str, Difference]]:
+        """Rows of later positions than the view has come to: a swap drops them, a check names them."""
+        for name, view in self._view_of.items():
+            if view.append_only:
+                after = live[position_name(view)]
+                difference = shadow.compare(connection, self._table_of[name], after=after)
+                if difference is not None:
+                    yield view.name, difference
 
 
 def _own_name(view: View) -> str:

@@ -25,22 +25,33 @@ def entry(
     position: int, stream_id: UUID, version: int, topic: str, state: bytes, legs: Sequence[tuple[int, Leg]]
 ) -> bytes:
     """The entry of a stored fact and its legs (posting version, leg), in the order of the posting rule."""
-    head = (
-        MAGIC,
-        _HEAD(position, stream_id.bytes, version),
-        _text(topic),
-        _STATE(len(state)),
-        sha256(state).digest(),
-        _SHORT(len(legs)),
+    packed = [leg_bytes(posting_version, leg) for posting_version, leg in legs]
+    return joined(
+        head_of(position, stream_id.bytes, version), text_of(topic.encode()), state, legs_of(packed)
     )
-    return b"".join((*head, *(_leg(posting_version, leg) for posting_version, leg in legs)))
 
 
-def _leg(posting_version: int, leg: Leg) -> bytes:
-    numbers = _LEG(leg.amount_minor, leg.program_id.bytes, leg.partner_id.bytes, posting_version)
-    return _text(leg.account) + _text(leg.currency) + numbers
+def joined(head: bytes, topic: bytes, state: bytes, legs: bytes) -> bytes:
+    """An entry of its parts as `head_of`, `text_of` and `legs_of` make them, and the stored words."""
+    return b"".join((MAGIC, head, topic, _STATE(len(state)), sha256(state).digest(), legs))
 
 
-def _text(value: str) -> bytes:
-    encoded = value.encode()
+def head_of(position: int, stream: bytes, version: int) -> bytes:
+    """Where the fact stands: in the log, and in its stream."""
+    return _HEAD(position, stream, version)
+
+
+def text_of(encoded: bytes) -> bytes:
+    """A text: its length, then its bytes."""
     return _SHORT(len(encoded)) + encoded
+
+
+def legs_of(packed: Sequence[bytes]) -> bytes:
+    """The legs, each as `leg_bytes` makes it: their number, then they."""
+    return _SHORT(len(packed)) + b"".join(packed)
+
+
+def leg_bytes(posting_version: int, leg: Leg) -> bytes:
+    """One leg."""
+    numbers = _LEG(leg.amount_minor, leg.program_id.bytes, leg.partner_id.bytes, posting_version)
+    return text_of(leg.account.encode()) + text_of(leg.currency.encode()) + numbers

@@ -60,7 +60,7 @@ def grow(rims: Sequence[bytes], size: int, leaves: Iterable[bytes]) -> dict[tupl
             changed[level, index] = tile
             index += 1
             if len(tile) == TILE_HASHES * HASH_BYTES:
-                full.append(_complete(tile))
+                full.append(complete(tile))
         new = full
         level += 1
     return changed
@@ -179,11 +179,11 @@ def _node(tiles: Tiles, height: int, start: int) -> bytes:
     hashes = tiles(level, tile)
     if len(hashes) < stop:
         raise TreeTooSmall(f"tile {tile} of level {level} holds {len(hashes) // HASH_BYTES} hashes")
-    return _complete(hashes[begin:stop])
+    return complete(hashes[begin:stop])
 
 
-def _complete(hashes: bytes) -> bytes:
-    """The root over a power of two of hashes."""
+def complete(hashes: bytes) -> bytes:
+    """The root over a power of two of hashes, one after the other."""
     sha, step = sha256, 2 * HASH_BYTES
     while len(hashes) > HASH_BYTES:
         hashes = b"".join(

@@ -1,0 +1,1 @@
+"""Tampering as a superuser can do it, and who notices: `make prove` runs all of it on fresh databases."""
