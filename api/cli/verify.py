@@ -1,4 +1,4 @@
-"""`revshare verify`: is the log what it was when its checkpoints were signed, and are the books what it says?"""
+"""`revshare verify`: is the log what it was when it was signed, and are the books what it says?"""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,9 +22,7 @@ def verify(
     key: Annotated[
         str | None, typer.Option(help="The verifier key that you kept. Default: this installation's own.")
     ] = None,
-    views: Annotated[
-        bool, typer.Option(help="Replay every view, too: takes the role that migrates.")
-    ] = True,
+    views: Annotated[bool, typer.Option(help="Replay every view, too: takes the role that migrates.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Write the result as JSON.")] = False,
 ) -> None:
     """Check facts, legs, tree, checkpoints, balances and views. Ends with 1 if anything is wrong."""
@@ -101,7 +99,9 @@ def _show(report: Report, verifier: Verifier) -> None:
     if report.waiting:
         out.print(f"{report.waiting:,} facts are no leaves yet: nothing vouches for them so far")
     if not report.kept:
-        out.print("no checkpoint kept elsewhere was given (--kept): a log rewritten as a whole would not be seen")
+        out.print(
+            "no checkpoint kept elsewhere was given (--kept): a log rewritten as a whole would not be seen"
+        )
     for finding in report.findings:
         more = report.counts[finding.kind]
         out.print(f"WRONG {finding}" + (f" ({more:,} of this kind)" if more > 1 else ""), markup=False)

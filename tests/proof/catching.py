@@ -19,6 +19,6 @@ def caught(
             where = tampering.act(hand)
         if tampering.afterwards is not None:
             tampering.afterwards(ledger)
-        report = verify_ledger(ledger, key=SIGNER.verifier, kept=stage.kept[kind], views=views, processes=1)
+        report = verify_ledger(ledger, key=SIGNER.verifier, kept=stage.kept(kind), views=views, processes=1)
     named = [each for each in report.findings if each.kind in tampering.kinds and where in str(each)]
     return bool(named), list(report.findings)

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -84,33 +84,46 @@ def live(url: str) -> list[Kept]:
 
 
 class Stage:
-    """A sealed ledger on each kind of database, and how to get a copy of one."""
+    """A sealed ledger on each kind of database, made when first asked for; copies of it."""
 
     def __init__(self, folder: Path, server_url: str, template: str, migrated_sqlite: Path) -> None:
         self._folder, self._server = folder, server_url
-        self._sqlite = folder / "sealed.db"
-        shutil.copyfile(migrated_sqlite, self._sqlite)
-        self.kept = {"sqlite": live(sqlite_url(self._sqlite))}
-        self._making = postgresql_database(server_url, template=template)
-        self._postgresql = self._making.__enter__()
-        self.kept["postgresql"] = live(self._postgresql)
+        self._template, self._migrated = template, migrated_sqlite
+        self._kept: dict[str, list[Kept]] = {}
+        self._sealed: dict[str, str] = {}
+        self._stack = ExitStack()
+
+    def kept(self, kind: str) -> list[Kept]:
+        """The heads that were kept of the ledger on this kind of database."""
+        if kind not in self._kept:
+            if kind == "sqlite":
+                path = self._folder / "sealed.db"
+                shutil.copyfile(self._migrated, path)
+                self._sealed[kind] = sqlite_url(path)
+            else:
+                made = postgresql_database(self._server, template=self._template)
+                self._sealed[kind] = self._stack.enter_context(made)
+            self._kept[kind] = live(self._sealed[kind])
+        return self._kept[kind]
 
     def close(self) -> None:
         """Drop what was made on the server."""
-        self._making.__exit__(None, None, None)
+        self._stack.close()
 
     @contextmanager
     def copy(self, kind: str) -> Iterator[Database]:
         """A copy to be tampered with, by its owner and superuser."""
+        self.kept(kind)
+        name = make_url(self._sealed[kind]).database
+        assert name is not None
         if kind == "sqlite":
             path = self._folder / f"{uuid4().hex}.db"
-            shutil.copyfile(self._sqlite, path)
+            shutil.copyfile(name, path)
             with _opened(sqlite_url(path)) as database:
                 yield database
             for left in self._folder.glob(f"{path.name}*"):
                 left.unlink()
             return
-        name = make_url(self._postgresql).database
         with postgresql_database(self._server, template=name) as url, _opened(url) as database:
             yield database
 

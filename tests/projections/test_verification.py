@@ -1,0 +1,172 @@
+"""The verifier where nothing is wrong, or not all is there yet; tests/proof has what it must name."""
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from ledger.audit.notes import Checkpoint, Signer
+from ledger.store.application import Ledger
+from ledger.store.database import Database
+from projections import position
+from projections.audit_log import Sequencer
+from projections.checkpoints import CheckpointMaker, latest
+from projections.rebuild import RebuildNotAllowed
+from projections.runner import Runner
+from projections.shadow import SUFFIX
+from projections.verification import Kept, run, verify_ledger
+from tests.support.world import World, day
+
+SIGNER = Signer("ledger.example/log", Ed25519PrivateKey.from_private_bytes(b"\x07" * 32))
+
+
+@pytest.fixture
+def world(database_url):
+    made = World(database_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def sealed(world):
+    """More than one tile of facts, seen by all views, sealed and signed."""
+    world.program()
+    world.touch("customer", world.partner("partner"), day(-1))
+    sell(world, 0, 150)
+    settle(world)
+    return world
+
+
+def sell(world, first, count):
+    world.send(
+        *(world.sale(f"order-{n}", "customer", 1_000 + n, day(0)) for n in range(first, first + count))
+    )
+    world.engine.drain()
+
+
+def settle(world):
+    Runner(world.ledger).catch_up()
+    Sequencer(world.ledger).catch_up()
+    CheckpointMaker(world.ledger, SIGNER).step(now_wanted=True)
+
+
+def note(world):
+    with world.database.read() as connection:
+        return latest(connection).note
+
+
+def found(report):
+    return [str(finding) for finding in report.findings]
+
+
+@pytest.mark.parametrize("span_tiles", [1, 32])
+def test_what_nobody_touched_is_sound(sealed, span_tiles, monkeypatch):
+    monkeypatch.setattr(run, "SPAN_TILES", span_tiles)
+    told = []
+
+    report = verify_ledger(
+        sealed.ledger,
+        key=SIGNER.verifier,
+        kept=[Kept("kept.txt", note(sealed))],
+        progress=lambda *done: told.append(done),
+    )
+
+    assert found(report) == []
+    assert (report.leaves, report.waiting, report.checkpoints, report.kept) == (306, 0, 1, 1)
+    assert report.balances == 1
+    assert ("facts", 306, 306) in told
+    assert any(stage == "views" for stage, _, _ in told)
+    with sealed.database.read() as connection:
+        shadows = connection.exec_driver_sql(
+            "SELECT tablename FROM pg_tables"
+            if sealed.database.is_postgresql
+            else "SELECT name FROM sqlite_master"
+        ).scalars()
+        assert not [name for name in shadows if name.endswith(SUFFIX)], "the replayed views are gone again"
+
+
+def test_an_empty_ledger_is_sound(world):
+    assert found(verify_ledger(world.ledger, key=SIGNER.verifier)) == []
+
+
+def test_several_processes_find_the_same(sealed, monkeypatch):
+    """A span each; their findings come in the order of the log."""
+    monkeypatch.setattr(run, "SPAN_TILES", 1)
+    with sealed.database.write() as connection:
+        if sealed.database.is_postgresql:
+            connection.exec_driver_sql("ALTER TABLE journal DISABLE TRIGGER ALL")
+        else:
+            connection.exec_driver_sql("DROP TRIGGER journal_no_update")
+        connection.exec_driver_sql("UPDATE journal SET amount_minor = amount_minor * 2")
+
+    alone, together = (
+        verify_ledger(sealed.ledger, key=SIGNER.verifier, views=False, processes=number) for number in (1, 2)
+    )
+
+    assert found(together) == found(alone)
+    assert together.counts == alone.counts
+    assert together.counts["leg_differs"] == 150
+
+
+def test_facts_that_are_not_sealed_yet_are_counted(sealed):
+    """The sequencer comes after the commit: what it has not seen is told, and no mistake."""
+    sell(sealed, 150, 3)
+
+    report = verify_ledger(sealed.ledger, key=SIGNER.verifier)
+
+    assert found(report) == []
+    assert report.waiting == 6
+
+
+def test_a_journal_that_lags_behind_the_tree_is_no_mistake(sealed):
+    """Legs that the journal has not got yet are worked out from the facts."""
+    sell(sealed, 150, 150)
+    Sequencer(sealed.ledger).catch_up()
+
+    report = verify_ledger(sealed.ledger, key=SIGNER.verifier)
+
+    assert found(report) == []
+    assert (report.leaves, report.waiting) == (606, 0)
+
+
+def test_a_kept_checkpoint_of_a_longer_log_says_that_the_tail_was_cut(sealed):
+    longer = SIGNER.sign(Checkpoint("ledger.example/log", 400, b"\1" * 32).text)
+
+    report = verify_ledger(sealed.ledger, key=SIGNER.verifier, kept=[Kept("400.txt", longer)])
+
+    [finding] = report.findings
+    assert finding.kind == "tail_cut"
+    assert str(finding).endswith("expected 400 leaves, found 306: the last 94 are gone")
+
+
+def test_a_kept_file_that_is_no_checkpoint_of_the_key_is_named(sealed):
+    other = Signer("ledger.example/log", Ed25519PrivateKey.from_private_bytes(b"\x08" * 32))
+    kept = [Kept("a.txt", "hello"), Kept("b.txt", other.sign(note(sealed).partition("\n\n")[0] + "\n"))]
+
+    report = verify_ledger(sealed.ledger, key=SIGNER.verifier, kept=kept)
+
+    assert report.counts == {"kept_unreadable": 2}
+    assert report.findings[0].place == {"file": "a.txt"}
+
+
+def test_a_sequencer_that_was_put_back_is_named(sealed):
+    """It would make the same leaves twice."""
+    with sealed.database.write() as connection:
+        position.move(connection, ["audit"], 1, sealed.now)
+
+    assert found(verify_ledger(sealed.ledger, key=SIGNER.verifier)) == [
+        "the sequencer's position is not that of the last leaf: table positions, name audit:"
+        " expected position 306, found position 1"
+    ]
+
+
+def test_a_role_that_may_only_read_checks_all_but_the_views(restricted_url, postgresql_database_url):
+    """Making views anew takes tables; everything else is read."""
+    world = World(postgresql_database_url)
+    world.program()
+    settle(world)
+    world.close()
+    ledger = Ledger(Database(restricted_url))
+
+    assert found(verify_ledger(ledger, key=SIGNER.verifier, views=False)) == []
+    with pytest.raises(RebuildNotAllowed):
+        verify_ledger(ledger, key=SIGNER.verifier)
+    ledger.close()

@@ -1,0 +1,80 @@
+"""`python -m tests.proof [--edits N] [--only TEXT]`: everything, on fresh databases; last one line of JSON.
+
+Exits with 1 when a tampering was missed.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.proof.catching import caught
+from tests.proof.stage import Stage
+from tests.proof.tamperings import Tampering, all_tamperings
+from tests.support.databases import postgresql_template, sqlite_template
+from tests.support.postgres import running_postgres
+from tests.support.scratch import write_to_memory
+
+KINDS = ("sqlite", "postgresql")
+
+
+def main() -> int:
+    """Tamper and count."""
+    parser = argparse.ArgumentParser(prog="python -m tests.proof", description=__doc__)
+    parser.add_argument("--only", default="", help="tamperings with this in their name")
+    options = parser.parse_args()
+    write_to_memory()
+    done, missed = 0, []
+    with staged() as stage:
+        for kind in KINDS:
+            tamperings = [each for each in all_tamperings() if options.only in each.name]
+            began = time.monotonic()
+            for tampering in tamperings:
+                done += 1
+                if not tried(stage, kind, tampering):
+                    missed.append(f"{kind}: {tampering.name}")
+            say(f"{kind}: {len(tamperings)} tamperings in {time.monotonic() - began:.0f} s")
+    print(json.dumps({"tamperings": done, "caught": done - len(missed), "missed": missed}), flush=True)
+    return 1 if missed else 0
+
+
+def tried(stage: Stage, kind: str, tampering: Tampering) -> bool:
+    """Whether it was caught; if not, what was said instead."""
+    try:
+        named, findings = caught(stage, kind, tampering)
+    except Exception:
+        say(f"{kind}: {tampering.name}: ended with an error\n{traceback.format_exc()}")
+        return False
+    if not named:
+        say(f"{kind}: {tampering.name}: missed; found: {'; '.join(map(str, findings)) or 'nothing'}")
+    return named
+
+
+@contextmanager
+def staged() -> Iterator[Stage]:
+    """A stage on a PostgreSQL of its own."""
+    with (
+        tempfile.TemporaryDirectory(prefix="revshare-proof-") as name,
+        running_postgres() as server,
+        postgresql_template(server) as template,
+    ):
+        folder = Path(name)
+        stage = Stage(folder, server, template, sqlite_template(folder))
+        try:
+            yield stage
+        finally:
+            stage.close()
+
+
+def say(text: str) -> None:
+    """Tell what happens now."""
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""Some of the tamperings of `make prove`: the verifier names each by its kind and its place.
+
+Few tests with many tamperings each: the ledgers that they need take longer to make than to tamper with.
+"""
+
+import pytest
+
+from tests.proof.catching import caught
+from tests.proof.tamperings import all_tamperings, of_checkpoints, of_facts, of_legs, of_the_tree, of_views
+
+LOG = [*of_facts(), *of_the_tree(), *of_checkpoints(), *of_legs()]
+VIEWS = {
+    "view: api_keys.scopes",
+    "view: rewards.matures_at",
+    "view: journal.effective_at",
+    "view: balances.available_minor",
+    "view: payouts.destination",
+    "view: payout_holds emptied",
+}
+"""One for each view, and one more."""
+
+
+def missed(stage, kind, tamperings, *, views):
+    """Those that the verifier does not name as it must, with what it says instead."""
+    found = {}
+    for tampering in tamperings:
+        named, findings = caught(stage, kind, tampering, views=views)
+        if not named:
+            found[tampering.name] = [str(finding) for finding in findings]
+    return found
+
+
+@pytest.mark.parametrize(("kind", "step"), [("sqlite", 1), ("postgresql", 5)])
+def test_what_was_done_to_the_log_is_named(stage, kind, step):
+    """Facts, legs, tree and checkpoints; no view is needed for that."""
+    assert missed(stage, kind, LOG[::step], views=False) == {}
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_an_edit_of_a_view_alone_is_named(stage, kind):
+    """Table, key, column and both values."""
+    edits = [tampering for tampering in of_views() if tampering.name in VIEWS]
+    assert len(edits) == len(VIEWS)
+
+    assert missed(stage, kind, edits, views=True) == {}
+
+
+def test_no_two_tamperings_have_one_name():
+    """What was missed is told by its name."""
+    names = [tampering.name for tampering in all_tamperings()]
+
+    assert len(set(names)) == len(names) > 250
