@@ -29,7 +29,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check format-check lint types layers format bench bench-quick soak simulate simulate-bench lock clean
+.PHONY: help install demo test check format-check lint types layers format bench bench-quick soak simulate simulate-bench prove lock clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,10 @@ simulate: install ## Break everything around the payout worker (SCHEDULES=2000 S
 
 simulate-bench: install ## The same with 100,000 schedules: about half an hour
 	@$(BIN)/python -m tests.simulation --schedules 100000 --seed $(SEED)
+
+EDITS ?= 10000
+prove: install ## Tamper with ledgers as a superuser can, on fresh databases: each must be named (EDITS=10000)
+	@$(BIN)/python -m tests.proof --edits $(EDITS)
 
 # The two files agree on every version: the second is held to the first. No address of an index goes into either.
 lock: $(UV) ## Make the lock files anew from pyproject.toml (UPGRADE=1 takes newer versions)

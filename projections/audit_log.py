@@ -15,7 +15,7 @@ import structlog
 
 from ledger.audit import entries, merkle
 from ledger.audit.merkle import HASH_BYTES, TILE_HASHES
-from ledger.postings import MONEY_FACTS, POSTING_VERSION, postings
+from ledger.postings import MONEY_FACTS, POSTING_VERSION, Leg, postings
 from ledger.store.application import Ledger
 from ledger.store.database import DatabaseUnavailable
 from ledger.store.mapper import topic_of
@@ -129,8 +129,13 @@ class Sequencer:
 def entry_of(ledger: Ledger, row: Row) -> bytes:
     """The canonical entry of a row of the log, with the legs that the posting rule gives its fact."""
     stream_id, version, topic, state, place = row
-    legs = postings(ledger.decode(row).fact) if topic.partition("@")[0] in _MONEY_NAMES else ()
-    return entries.entry(place, stream_id, version, topic, state, [(POSTING_VERSION, leg) for leg in legs])
+    legs = [(POSTING_VERSION, leg) for leg in legs_of(ledger, row)]
+    return entries.entry(place, stream_id, version, topic, state, legs)
+
+
+def legs_of(ledger: Ledger, row: Row) -> Sequence[Leg]:
+    """The legs that the posting rule gives the fact of a row of the log."""
+    return postings(ledger.decode(row).fact) if row[2].partition("@")[0] in _MONEY_NAMES else ()
 
 
 def entry_at(ledger: Ledger, connection: sa.Connection, place: int) -> bytes:

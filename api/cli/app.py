@@ -7,6 +7,7 @@ import typer
 
 from api.cli import parts
 from api.cli.audit import audit
+from api.cli.audit_export import export, verifier
 from api.cli.balances import balances
 from api.cli.bank import bank_account
 from api.cli.demo import demo
@@ -58,6 +59,8 @@ def version() -> None:
 
 
 partners.command("bank-account")(bank_account)
+audit.command()(export)
+audit.command()(verifier)
 app.command()(up)
 app.command()(demo)
 app.command()(migrate)

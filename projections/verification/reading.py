@@ -11,9 +11,10 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from ledger.audit import entries, merkle
-from ledger.postings import MONEY_FACTS, POSTING_VERSION, postings
+from ledger.postings import POSTING_VERSION
 from ledger.store.application import Ledger
 from ledger.store.database import driver
+from projections.audit_log import legs_of
 from projections.forms import Memo
 
 NO_LEGS: Final = entries.legs_of(())
@@ -36,7 +37,6 @@ _JOURNAL: Final = {
     " program_id, partner_id, posting_version FROM journal"
     " WHERE position > ? AND position <= ? ORDER BY position, leg",
 }
-_MONEY: Final = frozenset(kind.__name__.encode() for kind in MONEY_FACTS)
 _BAD: Final = (struct.error, TypeError, ValueError, OverflowError)
 
 
@@ -101,14 +101,11 @@ class Reader:
     def posted(self, row: LogRow) -> list[bytes]:
         """The legs that the posting rule gives the row's fact; none where it can't be read."""
         _, head, topic, state = row
-        name = topic.partition(b"@")[0]
-        if head is None or name not in _MONEY:
-            return []
         try:
-            recorded = self._ledger.decode((UUID(int=0), 1, topic.decode(), state, 0))
+            legs = legs_of(self._ledger, (UUID(int=0), 1, topic.decode(), state, 0))
         except (LookupError, ValueError, TypeError):
             return []
-        return [entries.leg_bytes(POSTING_VERSION, leg) for leg in postings(recorded.fact)]
+        return [] if head is None else [entries.leg_bytes(POSTING_VERSION, leg) for leg in legs]
 
     def _cursor(self, connection: sa.Connection) -> Any:
         raw = driver(connection)

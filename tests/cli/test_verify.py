@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -67,3 +69,44 @@ def test_another_key_and_an_empty_folder(env, tmp_path):
     (tmp_path / "empty").mkdir()
     assert invoke(env, "verify", "--kept", str(tmp_path / "empty")).exit_code == 2
     assert invoke(env, "verify", "--kept", str(tmp_path / "nowhere")).exit_code == 2
+
+
+def test_an_auditor_checks_an_export_with_one_file(env, tmp_path):
+    """The verifier runs apart from the house, in a folder of its own, and says yes or names what is wrong."""
+    apart, export, part = tmp_path / "revshare_verify.py", tmp_path / "log.jsonl", tmp_path / "part.jsonl"
+    apart.write_text(invoke(env, "audit", "verifier").stdout)
+    key = invoke(env, "audit", "key").stdout.strip()
+    [kept] = (tmp_path / "var" / "checkpoints").iterdir()
+
+    done = invoke(env, "audit", "export", str(export))
+    assert done.exit_code == 0, done.stderr
+    assert "5 facts in" in done.stderr
+    assert invoke(env, "audit", "export", str(part), "--partner", "acme").exit_code == 0
+    assert invoke(env, "audit", "export", str(export)).exit_code == 2, "no file is written over"
+
+    def check(*arguments):
+        command = [sys.executable, "-I", str(apart), *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    yes = check(str(export), "--key", key, "--kept", str(kept), "--totals")
+    assert (yes.returncode, yes.stdout) == (
+        0,
+        f"yes: 5 facts of the tree of 5 leaves of {key.split('+')[0]}\n",
+    )
+    assert check(str(part), "--key", key).stdout.startswith("yes: 0 facts")
+    assert check(str(export)).returncode == 2
+    assert check(str(tmp_path / "nowhere"), "--key", key).returncode == 2
+    export.write_bytes(export.read_bytes().replace(b"acme", b"amce"))
+    no = check(str(export), "--key", key)
+    assert no.returncode == 1
+    assert no.stdout.startswith("no: line 4 (index 2, position 3): its leaf is")
+
+
+def test_without_a_checkpoint_nothing_is_exported(database_url, tmp_path):
+    made = {**os.environ, "DATABASE_URL": database_url, "VAR_DIR": str(tmp_path / "var")}
+
+    done = invoke(made, "audit", "export", str(tmp_path / "log.jsonl"))
+
+    assert done.exit_code == 1
+    assert "revshare audit checkpoint" in done.stderr
+    assert list(tmp_path.glob("log*")) == []

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.proof.catching import caught
+from tests.proof.edits import exported, missed_edits
 from tests.proof.stage import Stage
 from tests.proof.tamperings import Tampering, all_tamperings
 from tests.support.databases import postgresql_template, sqlite_template
@@ -27,6 +28,7 @@ def main() -> int:
     """Tamper and count."""
     parser = argparse.ArgumentParser(prog="python -m tests.proof", description=__doc__)
     parser.add_argument("--only", default="", help="tamperings with this in their name")
+    parser.add_argument("--edits", type=int, default=10_000, help="of single bytes, of an export and a part")
     options = parser.parse_args()
     write_to_memory()
     done, missed = 0, []
@@ -39,6 +41,12 @@ def main() -> int:
                 if not tried(stage, kind, tampering):
                     missed.append(f"{kind}: {tampering.name}")
             say(f"{kind}: {len(tamperings)} tamperings in {time.monotonic() - began:.0f} s")
+        if options.edits:
+            began = time.monotonic()
+            unseen = missed_edits(*exported(stage), count=options.edits)
+            done += options.edits
+            missed += [f"export: {edit}" for edit in unseen]
+            say(f"exports: {options.edits} edits of single bytes in {time.monotonic() - began:.0f} s")
     print(json.dumps({"tamperings": done, "caught": done - len(missed), "missed": missed}), flush=True)
     return 1 if missed else 0
 

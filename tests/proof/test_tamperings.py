@@ -6,6 +6,7 @@ Few tests with many tamperings each: the ledgers that they need take longer to m
 import pytest
 
 from tests.proof.catching import caught
+from tests.proof.edits import accepts, exported, missed_edits
 from tests.proof.tamperings import all_tamperings, of_checkpoints, of_facts, of_legs, of_the_tree, of_views
 
 LOG = [*of_facts(), *of_the_tree(), *of_checkpoints(), *of_legs()]
@@ -50,3 +51,23 @@ def test_no_two_tamperings_have_one_name():
     names = [tampering.name for tampering in all_tamperings()]
 
     assert len(set(names)) == len(names) > 250
+
+
+def test_no_edit_of_a_byte_of_an_export_passes(stage):
+    """Whole and in part; `make prove` makes ten thousand."""
+    assert missed_edits(*exported(stage), count=300) == []
+
+
+def test_every_byte_around_the_facts_counts(stage):
+    """The header with its signature, and the first and last facts: each byte, with one bit turned."""
+    whole, part = exported(stage)
+    lines = part.splitlines(keepends=True)
+    short = b"".join(lines[:2])
+    assert accepts(short)
+
+    for place in range(len(short)):
+        edited = bytearray(short)
+        edited[place] ^= 1
+        assert not accepts(bytes(edited)), f"byte {place}"
+    for other in (whole[:-1], whole + b"\n", whole + lines[-1], short[:-1], short + short, b""):
+        assert not accepts(other)

@@ -12,7 +12,7 @@ from pymerkle import InclusionProof, InmemoryTree, InvalidProof
 asked = json.load(sys.stdin)
 tree = InmemoryTree(algorithm="sha256")
 for entry in asked["entries"]:
-    tree.append_entry(entry.encode())
+    tree.append_entry(bytes.fromhex(entry))
 refused = []
 for place, ours in enumerate(asked["proofs"]):
     index, size, root = ours["index"] + 1, ours["size"], bytes.fromhex(ours["root"])
@@ -27,11 +27,11 @@ json.dump(refused, sys.stdout)
 """
 
 
-def refused(entries: Sequence[str], proofs: Sequence[dict[str, Any]]) -> list[int]:
+def refused(entries: Sequence[bytes], proofs: Sequence[dict[str, Any]]) -> list[int]:
     """Which inclusion proofs it does not accept, of the tree that it makes of these entries itself."""
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM],
-        input=json.dumps({"entries": list(entries), "proofs": list(proofs)}),
+        input=json.dumps({"entries": [entry.hex() for entry in entries], "proofs": list(proofs)}),
         capture_output=True,
         text=True,
         check=True,

@@ -119,10 +119,10 @@ def test_another_implementation_makes_the_same_roots_and_inclusion_proofs_and_ac
         for index, size in asked
     ]
 
-    assert other_tree.refused([str(number) for number in range(300)], ours) == []
+    assert other_tree.refused([str(number).encode() for number in range(300)], ours) == []
 
     broken = [proof | {"root": ours[0]["root"]} for proof in ours[1:]]
-    assert len(other_tree.refused([str(number) for number in range(300)], broken)) == len(broken)
+    assert len(other_tree.refused([str(number).encode() for number in range(300)], broken)) == len(broken)
 
 
 @given(st.data())

@@ -1,0 +1,52 @@
+"""Single bytes of an export changed at random: the standalone verifier must see each of them."""
+
+import io
+import random
+
+from ledger.audit import revshare_verify
+from ledger.audit.revshare_verify import Wrong
+from ledger.store.application import Ledger
+from projections.export import export_log, export_part
+from tests.proof.hand import Hand
+from tests.proof.stage import SIGNER, Stage
+
+KEY = revshare_verify.parse_key(str(SIGNER.verifier))
+
+
+def exported(stage: Stage, kind: str = "sqlite") -> tuple[bytes, bytes]:
+    """The whole log, and a part of it."""
+    whole, part = io.BytesIO(), io.BytesIO()
+    with stage.copy(kind) as database:
+        ledger = Ledger(database)
+        export_log(ledger, whole.write)
+        with database.read() as connection:
+            hand = Hand(connection, database)
+            places = [hand.place("RewardAccrued", number) for number in range(0, 40, 4)]
+        export_part(ledger, [*places, hand.place("TransferConfirmed", 0)], part.write)
+    return whole.getvalue(), part.getvalue()
+
+
+def missed_edits(*exports: bytes, count: int, seed: int = 1) -> list[str]:
+    """Of so many edits, half of each export, those that the verifier says yes to."""
+    chance = random.Random(seed)
+    missed = []
+    for export in exports:
+        assert accepts(export)
+        for _ in range(count // len(exports)):
+            edited = bytearray(export)
+            place, other = chance.randrange(len(edited)), chance.randrange(1, 256)
+            edited[place] ^= other
+            if accepts(bytes(edited)):
+                missed.append(
+                    f"byte {place} of {len(edited)}: {export[place]} → {edited[place]}, seed {seed}"
+                )
+    return missed
+
+
+def accepts(export: bytes) -> bool:
+    """Whether the verifier says yes."""
+    try:
+        revshare_verify.verify(io.BytesIO(export), KEY)
+    except Wrong:
+        return False
+    return True
