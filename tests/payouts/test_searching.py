@@ -1,5 +1,6 @@
 """Twenty hours after the intent: nobody sends the key again, the provider's list is searched."""
 
+import json
 from collections import Counter
 
 import msgspec
@@ -8,7 +9,7 @@ import pytest
 from ledger.events.payout import PayoutLeftToHuman, TransferFoundAbsent
 from payouts.gateway import GatewayError
 from payouts.leases import Leases
-from payouts.outcomes import Confirmed, Transfer, Unknown
+from payouts.outcomes import Confirmed, Rejected, RetryLater, Transfer, Unknown
 from payouts.recording import Heard, Recording
 from payouts.steps import nothing
 from payouts.turn import Turn, load
@@ -156,6 +157,34 @@ def test_a_list_that_cannot_be_read_proves_nothing(finance, batch):
     assert finance.payout(batch).status == "unknown"
 
 
+def record(finance, heard):
+    """What somebody heard who has a lease: of how many payouts something was recorded."""
+    leases = Leases(finance.ledger.database, finance.ledger.clock, holder="slept")
+    lease = leases.take("a test")
+    assert lease is not None
+    return Recording(finance.ledger, Counter(), nothing).record([heard], Turn(finance.ledger, leases, lease))
+
+
+@pytest.mark.parametrize(
+    "late", [Rejected("account_closed", "closed"), Unknown("connection"), RetryLater(after_s=1)]
+)
+def test_a_late_answer_to_an_earlier_attempt_adds_nothing(finance, batch, late):
+    """It was proven absent, and the next attempt is on its way: neither that one nor the partner changes."""
+    [slept] = load(finance.ledger, [finance.payout(batch).payout_id])
+    worker = finance.worker(gateway := Script(RetryLater(after_s=60)))
+    finance.pay(worker)
+    finance.later(hours=1)
+    finance.pay(worker)
+    finance.later(minutes=1)
+    finance.pay(worker)
+    assert [json.loads(intent.body)["metadata"]["attempt"] for intent in gateway.intents] == ["2"]
+    before = finance.world.log()
+
+    assert record(finance, Heard(slept, late, finance.world.now)) == 0
+
+    assert finance.world.log() == before
+
+
 def test_a_transfer_that_was_proven_absent_stops_what_comes_after(finance, batch):
     """An answer that comes hours late says that it was made after all: somebody has to look first."""
     [slept] = load(finance.ledger, [finance.payout(batch).payout_id])
@@ -164,12 +193,8 @@ def test_a_transfer_that_was_proven_absent_stops_what_comes_after(finance, batch
     finance.later(hours=1)
     finance.pay(worker)
     assert finance.payout(batch).status == "absent"
-    leases = Leases(finance.ledger.database, finance.ledger.clock, holder="slept")
-    lease = leases.take("a test")
-    assert lease is not None
-    heard = Heard(slept, Confirmed("tr_late"), finance.world.now)
 
-    Recording(finance.ledger, Counter(), nothing).record([heard], Turn(finance.ledger, leases, lease))
+    record(finance, Heard(slept, Confirmed("tr_late"), finance.world.now))
     finance.pay(worker)
 
     assert (finance.payout(batch).status, gateway.intents) == ("held", [])
