@@ -19,6 +19,10 @@ from payouts.turn import At, Turn
 _log = structlog.get_logger(__name__)
 
 LIST_LAG: Final = timedelta(hours=1)
+"""How much later than it was made a transfer may come into a list."""
+STANDSTILL: Final = timedelta(hours=3)
+"""How long a process may stand still between its last look at the clock and the socket, and send then."""
+MARGIN: Final = STANDSTILL + LIST_LAG
 """How much later than the search's beginning a look must be, to prove that there is no transfer."""
 
 
@@ -34,8 +38,8 @@ class Searching:
     """Searches for the transfers of attempts whose key is no longer trusted.
 
     The first look is made at once, since what is found is found. That nothing is there is believed only of a
-    look after the margin: lists may lag, and rows may come in while pages are read. Nobody sends the attempt
-    meanwhile, so nothing of it can appear later than that.
+    look after the margin: somebody who looked at the clock in time may send later than that, lists may lag,
+    and rows may come in while pages are read. Whoever looks at the clock now does not send any more.
     """
 
     def __init__(
@@ -47,7 +51,7 @@ class Searching:
         counts: Counter[str],
         reached: Reached,
         *,
-        margin: timedelta = LIST_LAG,
+        margin: timedelta = MARGIN,
     ) -> None:
         self._ledger, self._lists, self._recording = ledger, lists, recording
         self._waits, self._counts, self._reached = waits, counts, reached

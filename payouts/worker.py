@@ -31,7 +31,7 @@ from payouts.opening import OPENABLE, Opening, transfer_body
 from payouts.outcomes import Confirmed
 from payouts.pacing import Buckets, Portion, Waits
 from payouts.recording import Recording
-from payouts.searching import LIST_LAG, Lists, Searching
+from payouts.searching import MARGIN, Lists, Searching
 from payouts.sending import Sending, Transfers
 from payouts.steps import Reached, nothing
 from payouts.turn import Around, At, Turn, load, load_around
@@ -54,7 +54,7 @@ class Gateway(Transfers, Lists, Asked, Protocol):
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How a worker works. `per_s`: requests a second to each endpoint; None: as many as it can.
 
-    `list_lag` is the margin for a list that lags, `concurrency` how many transfers are
+    `search_margin` is how long a search waits for its proof of absence, `concurrency` how many transfers are
     on their way at once (1: one after the other, without threads).
     """
 
@@ -62,7 +62,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int = 1
     lease_for: timedelta = LEASE_FOR
     shards: int = SHARDS
-    list_lag: timedelta = LIST_LAG
+    search_margin: timedelta = MARGIN
     portion_max: int = PORTION_MAX
 
 
@@ -99,7 +99,7 @@ class PayoutWorker:
         )
         self._recording = Recording(ledger, self.counts, reached)
         self._searching = Searching(
-            ledger, gateway, self._recording, self._waits, self.counts, reached, margin=of.list_lag
+            ledger, gateway, self._recording, self._waits, self.counts, reached, margin=of.search_margin
         )
         self._clearing = Clearing(ledger, gateway, self._buckets, self.counts, reached)
 

@@ -1,6 +1,10 @@
-"""What a payout worker can get on with, and what is held up: the views name it, the streams decide."""
+"""What a payout worker can get on with, and what is held up: the views name it, the streams decide.
+
+A worker asks twice a second for ever: each statement is built once.
+"""
 
 from collections.abc import Collection
+from functools import cache
 from typing import NamedTuple
 from uuid import UUID
 
@@ -25,6 +29,11 @@ def payouts_to_work_on(connection: sa.Connection, provider: str, *, limit: int) 
 
     Those of held partners and paused batches are left out, and rejections whose cause does not pass.
     """
+    return list(connection.execute(_to_work_on(provider, limit)).scalars())
+
+
+@cache
+def _to_work_on(provider: str, limit: int) -> sa.Select[UUID]:
     c = payouts.c
     held = sa.exists().where(payout_holds.c.partner_id == c.partner_id, payout_holds.c.reason.is_not(None))
     paused = sa.exists().where(
@@ -34,7 +43,7 @@ def payouts_to_work_on(connection: sa.Connection, provider: str, *, limit: int) 
         c.state.in_(("approved", "absent")), sa.and_(c.state == "rejected", _rejected(PASSING_CODES))
     )
     asked = c.state.in_(sorted(ASKED))
-    statement = (
+    return (
         sa.select(c.payout_id)
         # Said once more alone, so that the index over the states serves all of it.
         .where(c.state.in_((*sorted(ASKED), "approved", "absent", "rejected")), c.provider == provider)
@@ -42,7 +51,6 @@ def payouts_to_work_on(connection: sa.Connection, provider: str, *, limit: int) 
         .order_by(sa.case((asked, 0), else_=1), c.position, c.payout_id)
         .limit(limit)
     )
-    return list(connection.execute(statement).scalars())
 
 
 def _rejected(codes: Collection[str]) -> sa.Exists:
@@ -56,12 +64,20 @@ def _rejected(codes: Collection[str]) -> sa.Exists:
 
 def paused_batches(connection: sa.Connection) -> list[PausedBatch]:
     """The paused batches, those that changed longest ago first, with what is left to send of each."""
+    return [
+        PausedBatch(batch, currency, int(sum_))
+        for batch, currency, sum_ in connection.execute(_paused_batches())
+    ]
+
+
+@cache
+def _paused_batches() -> sa.Select[UUID, str, int]:
     c, b = payouts.c, payout_batches.c
     left = sa.or_(
         c.state.in_(("approved", "absent")),
         sa.and_(c.state == "rejected", _rejected((BALANCE_INSUFFICIENT,))),
     )
-    statement = (
+    return (
         sa.select(b.batch_id, b.currency, sa.func.coalesce(sa.func.sum(c.net_minor), 0))
         .select_from(payout_batches)
         .outerjoin(payouts, sa.and_(c.batch_id == b.batch_id, c.provider == STRIPE, left))
@@ -69,19 +85,20 @@ def paused_batches(connection: sa.Connection) -> list[PausedBatch]:
         .group_by(b.batch_id, b.currency, b.position)
         .order_by(b.position)
     )
-    return [
-        PausedBatch(batch, currency, int(sum_)) for batch, currency, sum_ in connection.execute(statement)
-    ]
 
 
 def held_partners(connection: sa.Connection, causes: Collection[str], *, limit: int) -> list[UUID]:
     """The partners whose payouts are held for one of these causes, those held longest first."""
+    return list(connection.execute(_held_partners(tuple(sorted(causes)), limit)).scalars())
+
+
+@cache
+def _held_partners(causes: tuple[str, ...], limit: int) -> sa.Select[UUID]:
     c = payout_holds.c
-    statement = (
+    return (
         sa.select(c.partner_id)
-        .where(c.reason.is_not(None), c.cause.in_(sorted(causes)))
+        .where(c.reason.is_not(None), c.cause.in_(causes))
         .group_by(c.partner_id)
         .order_by(sa.func.min(c.position))
         .limit(limit)
     )
-    return list(connection.execute(statement).scalars())

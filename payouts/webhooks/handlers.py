@@ -180,8 +180,11 @@ class Handlers:
             raise ForHuman(f"{transfer_id} and {state.transfer_id} both name payout {payout_id}: paid twice?")
         if not found.reversed_minor:
             return Result("done")
-        for reversal in self._provider.reversals(transfer_id):
+        listed = self._provider.reversals(transfer_id)
+        for reversal in listed:
             self._take_back(payout_id, reversal)
+        if sum(reversal.amount_minor for reversal in listed) < found.reversed_minor:
+            raise TooEarly(f"{transfer_id} says that more came back than the list of its reversals shows yet")
         return Result("done")
 
     def _take_back(self, payout_id: UUID, reversal: Reversal) -> None:

@@ -80,11 +80,16 @@ class Inbox:
     def _add(self, new: Sequence[dict[str, Any]]) -> int:
         insert = postgresql.insert if self._database.is_postgresql else sqlite.insert
         added = 0
+        if not new:  # an idle worker takes no lock
+            return added
         with self._database.write() as connection:
             for start in range(0, len(new), ADDED_AT_ONCE):
-                some = insert(table).values(new[start : start + ADDED_AT_ONCE])
-                statement = some.on_conflict_do_nothing(index_elements=["event_id"]).returning(_c.event_id)
-                added += len(connection.execute(statement).all())
+                some = new[start : start + ADDED_AT_ONCE]
+                # One row, as each webhook comes, goes as parameters: that statement is compiled once.
+                statement = insert(table) if len(some) == 1 else insert(table).values(some)
+                statement = statement.on_conflict_do_nothing(index_elements=["event_id"])
+                given = some[0] if len(some) == 1 else None
+                added += len(connection.execute(statement.returning(_c.event_id), given).all())
         return added
 
     def take(self, limit: int, lease: timedelta) -> list[Taken]:

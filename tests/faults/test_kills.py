@@ -11,7 +11,7 @@ from tests.faults.scene import CREATE, KILLED, Scene
 OPTIONS: Final[dict[str, Any]] = {
     "shards": 1,  # else the ids would decide how many leases are taken, and so which edges there are
     "lease_for": "PT1H",
-    "list_lag": "PT1M",
+    "search_margin": "PT1M",
 }
 AFTER_THE_LEASE: Final = 2
 """Hours after which whoever was killed holds no lease any more."""

@@ -64,13 +64,13 @@ def test_a_transfer_that_nobody_heard_of_is_found_in_the_list(finance):
 
 
 def test_what_is_absent_is_looked_for_again_before_that_is_believed(finance, batch):
-    """Only a look an hour later proves it; then the money is payable, and the next attempt has a new key."""
+    """A look four hours later proves it; then the money is payable, and the next attempt has a new key."""
     gateway = Script(Confirmed("tr_2"))
     gateway.listed = [listed(finance, batch, metadata={"payout_id": "another", "attempt": "1"})]
     worker = finance.worker(gateway)
 
     assert [finance.pay(worker), finance.pay(worker)] == [1, 0]
-    finance.later(minutes=59)
+    finance.later(hours=3, minutes=59)
     assert finance.pay(worker) == 0
     assert finance.payout(batch).status == "unknown"
     assert len(gateway.asked) == 1
@@ -82,7 +82,7 @@ def test_what_is_absent_is_looked_for_again_before_that_is_believed(finance, bat
     assert finance.balance(absent.partner_id) == {"available": 30_00, "earned": 30_00}
     [proof] = finance.world.facts(TransferFoundAbsent)
     assert (proof.transfer_group, proof.destination) == (f"batch-{batch.batch_id}", absent.destination)
-    assert (proof.searched_to - proof.searched_from).total_seconds() == 3600
+    assert (proof.searched_to - proof.searched_from).total_seconds() == 4 * 3600
     assert (proof.transfers_listed, proof.searched_to) == (1, finance.world.now)
     finance.pay(worker)
     assert [intent.idempotency_key[-2:] for intent in gateway.intents] == ["-2"]
@@ -91,13 +91,34 @@ def test_what_is_absent_is_looked_for_again_before_that_is_believed(finance, bat
     finance.check_zero_sum()
 
 
+def test_who_stood_still_before_the_socket_is_waited_for(finance):
+    """It looked at the clock in time and sends three hours later: until then nobody believes in absence."""
+    acme = finance.partner(available_minor=30_00)
+    batch = finance.approved()
+    finance.pay(finance.worker(Script(Unknown("connection"))))
+    finance.later(hours=19, minutes=59)
+    other = finance.worker()
+
+    def stand_still(_intent):
+        for minutes in (2, 60, 59, 58):
+            finance.later(minutes=minutes)
+            finance.pay(other)
+
+    finance.pay(finance.worker(Cut(finance.gateway, before=stand_still)))
+    finance.later(hours=4)
+    finance.pay(other)
+
+    assert len(finance.transfers(batch)) == 1
+    assert finance.balance(acme) == {"paid": 30_00, "earned": 30_00}
+
+
 def test_a_list_that_lags_is_no_proof(finance, batch):
     """The transfer shows up in the second look only: it is confirmed, not sent anew."""
     gateway = Script(Confirmed("tr_never"))
     worker = finance.worker(gateway)
     finance.pay(worker)
     gateway.listed = [listed(finance, batch)] * 2  # the same row on two pages: others came in between
-    finance.later(hours=1)
+    finance.later(hours=4)
 
     finance.pay(worker)
 
@@ -190,7 +211,7 @@ def test_a_transfer_that_was_proven_absent_stops_what_comes_after(finance, batch
     [slept] = load(finance.ledger, [finance.payout(batch).payout_id])
     worker = finance.worker(gateway := Script(Confirmed("tr_never")))
     finance.pay(worker)
-    finance.later(hours=1)
+    finance.later(hours=4)
     finance.pay(worker)
     assert finance.payout(batch).status == "absent"
 

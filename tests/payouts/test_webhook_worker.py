@@ -206,6 +206,23 @@ def test_our_own_payouts_to_our_bank_are_noted(quick):
 # Transfers that come back
 
 
+def test_a_reversal_that_the_list_does_not_show_yet_is_waited_for(connected):
+    """Lists lag: an event is done once all that the transfer says came back was seen."""
+    acme = connected.partner()
+    payout_id = connected.transferred(acme, 1_000)
+    connected.provider.reverses("trr_1", "tr_1", 300, connected.seconds)
+    listed = connected.provider.back.pop("tr_1")
+    connected.event("transfer.reversed", "tr_1", event_id="evt_1")
+    connected.work()
+    assert (connected.status(payout_id), connected.ends()["evt_1"][0]) == ("confirmed", "waiting")
+    connected.provider.back["tr_1"] = listed
+    connected.later(timedelta(minutes=1))
+    connected.work()
+
+    assert (connected.status(payout_id), connected.ends()["evt_1"][0]) == ("reversed", "done")
+    assert connected.payable_minor(acme) == 300
+
+
 def test_reversals_are_recorded_and_payable_again_once_each(connected):
     """Partial ones, by whomever: the account is credited what came back, and the books stay balanced."""
     acme = connected.partner()

@@ -13,16 +13,16 @@ from tests.support.in_process_stripe import Answer
 if TYPE_CHECKING:
     from tests.simulation.schedule import Schedule
 
-_NOT_ON_A_REQUEST: Final = ("delay", "drain_platform", "insert_while_paging", "list_lag")
-OF_THE_STANDIN: Final[tuple[str, ...]] = tuple(
-    kind for kind in get_args(CallFault) if kind not in _NOT_ON_A_REQUEST
-)
+_PLAYED_HERE: Final = "delay"
+OF_THE_STANDIN: Final[tuple[str, ...]] = tuple(kind for kind in get_args(CallFault) if kind != _PLAYED_HERE)
 ON_THE_WAY: Final = ("slow", "hang_and_late", "hang_and_never", "cut_body")
 """Executed after a while; after the sender has given up; never; and an answer that lost its second half."""
 FAULTS: Final = (*OF_THE_STANDIN, *ON_THE_WAY)
 
 PATIENCE: Final = timedelta(seconds=40)
 """The gateway's."""
+LAG_S: Final = (5, 600, 3500)
+"""How much later than it was made something may come into lists: less than the worker's margin."""
 LATE_MAX_S: Final = 900.0
 """How much later than it was sent a request may be executed whose sender has gone."""
 SUSPENDED_MAX: Final = timedelta(hours=3)
@@ -39,6 +39,8 @@ class Request:
     def __init__(
         self, at: "Schedule", method: str, url: str, headers: Mapping[str, str], body: str | bytes | None
     ) -> None:
+        # The provider may give fewer rows than it was asked for.
+        url = url.replace("limit=100", f"limit={at.plan.page_rows}")
         self._at, self._parts = at, (method, url, headers, body)
         self.key = headers.get("Idempotency-Key", "")
         self.what = f"{method.upper()} {urlsplit(url).path}"
@@ -83,7 +85,8 @@ class Request:
                 return Answer(answer.status_code, answer.headers, answer.content[: len(answer.content) // 2])
             case _:
                 wait = self._at.rng.choice((None, None, 1, 30))
-                return self._deliver(Fault(on="*", do=cast(FaultKind, kind), retry_after_s=wait))
+                lag = self._at.rng.choice(LAG_S) if kind == "list_lag" else 0
+                return self._deliver(Fault(on="*", do=cast(FaultKind, kind), seconds=lag, retry_after_s=wait))
 
     def _later(self, passing: timedelta) -> list[Answer]:
         """Execute it after some time, whether anybody waits or not; until then its key is in use."""

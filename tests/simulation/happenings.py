@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from ledger import account, ids, payout
+from ledger import account, ids
 from ledger.account import Holder
 from ledger.commands import (
     ApprovePayouts,
@@ -17,10 +17,11 @@ from ledger.commands import (
 )
 from ledger.desk import ACCOUNT
 from ledger.events.base import Fact
+from ledger.payout_commands import SetWithholding
 from ledger.refusals import Refusal
 from ledger.store.application import Change
-from payouts import batches, candidates, resolving
-from payouts.batches import PAYOUT
+from payouts import batches, resolving
+from tests.simulation.plan import RATES_BPS
 from tests.simulation.provider import Refused
 from tests.simulation.stage import CURRENCY
 
@@ -42,6 +43,7 @@ class Happenings:
         self.partners = dict(list(at.stage.partners.items())[: at.plan.partners])
         self.earned = dict.fromkeys(self.partners, 0)
         self.taken_back = dict.fromkeys(self.partners, 0)
+        self.has_reversed = False
         self._batches: list[UUID] = []
         self._kinds: dict[str, Callable[[UUID], None]] = {
             "earn": self.earn,
@@ -53,16 +55,20 @@ class Happenings:
             "capability lost": lambda partner: self.set_transfers(partner, active=False),
             "capability back": lambda partner: self.set_transfers(partner, active=True),
             "top up": lambda _partner: self._stage.provider.top_up(self._rng.randint(1, 50_000), "gbp"),
+            "drain": lambda _partner: self._stage.provider.drain("gbp"),
+            "withhold": self.withhold,
             "bank pays": self.bank_pays,
-            "bank returns": self.bank_returns,
+            "reversed outside": self.reverse,
         }
 
     # The way of a schedule
 
     def begin(self) -> None:
         """Everybody has earned something, the platform has money, and a batch is approved."""
-        for partner_id in self.partners:
+        for partner_id, rate_bps in zip(self.partners, self._at.plan.withheld_bps, strict=False):
             self.earn(partner_id)
+            if rate_bps:
+                self.withhold(partner_id, rate_bps)
         funds = sum(self.earned.values()) * self._at.plan.funds_percent // 100
         self._stage.provider.top_up(max(funds, 1), "gbp")
         self._at.look()
@@ -77,6 +83,7 @@ class Happenings:
 
     def mend(self) -> None:
         """What kept money from flowing is over."""
+        self._stage.provider.mend()
         self._stage.provider.top_up(PLENTY_MINOR, "gbp")
         for partner_id in self.partners:
             self.set_transfers(partner_id, active=True)
@@ -114,6 +121,11 @@ class Happenings:
                 batches.cancel(self._stage.ledger, wish, by=MAKER)
         self._at.look()
         self._ask(lambda: self.draft(approved=True))
+
+    def last_payouts(self) -> None:
+        """The banks get what is left."""
+        for partner_id in self.partners:
+            self.bank_pays(partner_id)
 
     def _ask(self, wish: Callable[[], None]) -> None:
         try:
@@ -178,6 +190,13 @@ class Happenings:
         wish = ApprovePayouts(batch_id=batch_id, content_hash=content_hash)
         batches.approve(self._stage.ledger, wish, by=CHECKER)
 
+    def withhold(self, partner_id: UUID, rate_bps: int | None = None) -> None:
+        """From now on so much tax is withheld from what a partner is paid."""
+        rate = self._rng.choice(RATES_BPS) if rate_bps is None else rate_bps
+        self._stage.desk.execute(
+            SetWithholding(partner_id=partner_id, rate_bps=rate, reason="a form"), by=CHECKER
+        )
+
     def suspend(self, partner_id: UUID) -> None:
         """Finance suspends a partner."""
         self._stage.desk.execute(SuspendPartner(partner_id=partner_id, reason="checked"), by=CHECKER)
@@ -195,26 +214,18 @@ class Happenings:
         self._stage.provider.set_transfers(self.partners[partner_id], active)
 
     def bank_pays(self, partner_id: UUID) -> None:
-        """The money of a confirmed payout reached the bank."""
-        self._bank(
-            partner_id, "confirmed", lambda s: payout.settle(s, reference=None, now=self._at.clock.now)
-        )
+        """What the partner's account holds begins its way to the bank."""
+        self._stage.provider.pay_out(self.partners[partner_id])
 
-    def bank_returns(self, partner_id: UUID) -> None:
-        """The bank sent it back to the partner's connected account."""
-        self._bank(partner_id, "paid", lambda s: payout.give_back(s, reason="closed", now=self._at.clock.now))
-
-    def _bank(
-        self, partner_id: UUID, status: str, decide: Callable[[payout.PayoutState], list[Fact]]
-    ) -> None:
-        self._at.look()
-        with self._stage.database.read() as connection:
-            found = candidates.payouts_in(connection, {status}, limit=100)
-        for payout_id in found:
-            state, version = self._stage.ledger.load(payout_id, PAYOUT)
-            if state.draft is not None and state.draft.partner_id == partner_id and state.status == status:
-                self._append(payout_id, version, decide(state), "webhooks")
-                return
+    def reverse(self, partner_id: UUID) -> None:
+        """Somebody takes back a transfer in the provider's dashboard, or a part of it."""
+        of = self.partners[partner_id]
+        found = [t for t in self._stage.provider.transfers() if t["destination"] == of and not t["reversed"]]
+        if found:
+            transfer = self._rng.choice(found)
+            left = transfer["amount"] - transfer["amount_reversed"]
+            self.has_reversed = True
+            self._stage.provider.reverse(transfer["id"], self._rng.choice((left, self._rng.randint(1, left))))
 
     # Streams
 

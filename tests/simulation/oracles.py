@@ -10,6 +10,7 @@ from ledger.events.base import Recorded
 from ledger.events.payout import PayoutDrafted
 from ledger.payout import PayoutState
 from ledger.postings import postings
+from tests.simulation.hooks import forged_ones
 from tests.simulation.stage import MINIMUM_MINOR
 
 if TYPE_CHECKING:
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class Evidence:
-    """Everything that is left of a schedule, read from the two sides' books and from nothing else."""
+    """Everything that is left of a schedule, read from the two sides' books and from nothing else.
+
+    `delivered` are the transfers that are at the banks for good; `theirs` is what each partner got.
+    """
 
     def __init__(self, at: "Schedule") -> None:
         stage = at.stage
@@ -39,7 +43,15 @@ class Evidence:
         self.transfers: dict[UUID, list[Any]] = defaultdict(list)
         for transfer in stage.provider.transfers():
             self.transfers[UUID(transfer["metadata"]["payout_id"])].append(transfer)
-        self.theirs = stage.provider.held()
+        self.delivered: set[str] = set()
+        self.theirs: dict[str, int] = {}
+        held, strangers = stage.provider.held(), stage.provider.strangers()
+        for destination in self.partners.values():
+            gone, delivered = stage.provider.at_the_bank(destination)
+            self.delivered |= delivered
+            self.theirs[destination] = held.get(destination, 0) + gone - strangers.get(destination, 0)
+        self.forged = forged_ones(stage.provider.deliveries())
+        self.left_webhooks = at.hooks.left()
 
     def sent(self, payout_id: UUID) -> int:
         """What the provider moved for a payout and did not take back."""
@@ -69,11 +81,13 @@ def judge(at: "Schedule") -> "Verdict":
     sums_are_zero(evidence, found)
     all_at_an_end(evidence, found)
     for stumble in at.stage.stumbles:
-        found.say(f"the worker stumbled: {stumble!r}")
+        found.say(f"a worker stumbled: {stumble!r}")
+    for number in evidence.forged:
+        found.say(f"webhook {number} was taken, and nobody of the provider's signed it just now")
     return Verdict(
         seed=at.seed,
         payouts=len(evidence.payouts),
-        held_for_human=len(evidence.held_for_human | at.seen_by_humans),
+        held_for_human=len(evidence.held_for_human | at.seen_by_humans) + len(evidence.left_webhooks),
         paid_twice=len(found.paid_twice),
         never_paid=len(found.never_paid),
         wrong=tuple(found.wrong),
@@ -127,8 +141,9 @@ def books_agree(evidence: Evidence, found: Findings) -> None:
             found.say(f"partner {name} has {clearing} in clearing, {open_minor} of it explained")
         if -balances["commission_payable", partner_id] != money.payable_minor:
             found.say(f"partner {name} has {money.payable_minor} payable, but not by the journal")
+        withheld = -balances["withholding_payable", partner_id]
         left = evidence.earned[partner_id] - evidence.taken_back[partner_id]
-        accounted = money.payable_minor - money.clawback_minor + ours + clearing
+        accounted = money.payable_minor - money.clawback_minor + ours + clearing + withheld
         if accounted != left:
             found.say(f"partner {name} earned {left} net, {accounted} of it accounted for")
 
@@ -147,7 +162,13 @@ def all_at_an_end(evidence: Evidence, found: Findings) -> None:
     """Paid, returned, reversed, canceled or rejected with the money free again, or in a human's queue."""
     for payout_id, state in evidence.payouts.items():
         assert state.draft is not None
-        if state.status in payout.DELIVERED or payout_id in evidence.held_for_human:
+        if payout_id in evidence.held_for_human or state.status == "reversed":
+            continue
+        if state.status in payout.DELIVERED:
+            at_the_bank = state.transfer_id in evidence.delivered
+            if state.status not in (("paid",) if at_the_bank else ("returned",)):
+                where = "at the bank" if at_the_bank else "not at the bank"
+                found.say(f"payout {payout_id} is left as {state.status}, its money is {where}")
             continue
         reserved = evidence.accounts[state.draft.partner_id].reserved
         if state.status not in ("canceled", "rejected") or payout_id in reserved:

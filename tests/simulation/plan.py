@@ -4,6 +4,7 @@ from datetime import timedelta
 from random import Random
 from typing import Final, NamedTuple
 
+from payouts.simulator.faults import Fault, WebhookFault
 from tests.simulation.faults import FAULTS
 
 HAPPENINGS: Final = (
@@ -16,20 +17,40 @@ HAPPENINGS: Final = (
     "capability lost",
     "capability back",
     "top up",
+    "drain",
+    "withhold",
 )
 """What people and partners do meanwhile."""
-BANKS: Final = ("bank pays", "bank returns")
+BANKS: Final = ("bank pays", "bank pays", "reversed outside")
+
+MISHAPS: Final[tuple[WebhookFault, ...]] = (
+    "webhook_lost",
+    "webhook_doubled",
+    "webhook_late",
+    "webhook_reordered",
+    "webhook_before_response",
+    "webhook_forged",
+    "webhook_future",
+)
+LATE_MAX: Final = timedelta(days=3)
+RATES_BPS: Final = (0, 0, 1, 30_00, 90_00)
+"""What may be withheld from partners: a rate that rounds to nothing, and one that leaves little."""
 
 PACES: Final = (
     (timedelta(milliseconds=50), timedelta(seconds=3)),
     (timedelta(seconds=5), timedelta(minutes=4)),
     (timedelta(minutes=5), timedelta(hours=6)),
     (timedelta(hours=6), timedelta(hours=30)),
+    (timedelta(hours=18), timedelta(hours=20)),
     (timedelta(hours=30), timedelta(days=9)),
 )
-"""How far the clock goes at once, from a breath to a laptop that was closed over the holidays."""
+"""How far the clock goes at once, from a breath to a laptop that was closed over the holidays.
+
+One of them ends where an attempt's key is about to be trusted no longer.
+"""
 
 
+PARTNERS_MAX: Final = 3
 COMMON: Final = ("rate_limit", "drop_after_commit")
 """What is met on most bad days."""
 
@@ -52,16 +73,27 @@ class Plan(NamedTuple):
     pace_weights: tuple[int, ...]
     funds_percent: int
     """Of what is payable at the start, how much the platform's balance holds."""
+    withheld_bps: tuple[int, ...]
+    """What is withheld from each partner at the start."""
+    webhooks: bool
+    """Whether the provider sends any. Without them what it did is looked for now and then."""
+    mishaps: tuple[Fault, ...]
+    """What becomes of webhooks and of payouts to banks, by chance."""
+    list_lag_s: int
+    """How long what the provider makes is not in its lists yet."""
+    page_rows: int
+    """How many rows the provider gives at once, whatever it is asked for."""
 
 
 def plan(rng: Random) -> Plan:
     """Some schedules are calm, some have one kind of trouble, and some have all of it at once."""
     kinds = rng.choice((0, 1, 3, 6, len(FAULTS)))
+    common = kinds < 2 or rng.random() < 0.5
     return Plan(
         partners=rng.choice((1, 1, 2, 2, 3)),
         workers=rng.choice((1, 1, 2, 3)),
         ticks=rng.choice((20, 40, 60)),
-        faults=(*rng.sample(FAULTS, kinds), *(COMMON if kinds < 2 or rng.random() < 0.3 else ())),
+        faults=(*rng.sample(FAULTS, kinds), *(COMMON * rng.choice((1, 3)) if common else ())),
         fault_rate=rng.choice((0.1, 0.3, 0.6, 0.9)),
         crash_rate=rng.choice((0.0, 0.0, 0.01, 0.04)),
         sleep_rate=rng.choice((0.0, 0.0, 0.02)),
@@ -69,12 +101,38 @@ def plan(rng: Random) -> Plan:
         outage_rate=rng.choice((0.0, 0.0, 0.02)),
         happening_rate=rng.choice((0.05, 0.2, 0.35)),
         happenings=tuple(rng.sample(HAPPENINGS, rng.choice((1, 3, len(HAPPENINGS))))),
-        bank_rate=rng.choice((0.0, 0.1, 0.3)),
+        bank_rate=rng.choice((0.0, 0.1, 0.3, 0.3)),
         pace_weights=rng.choice(
-            ((10, 3, 0, 0, 0), (6, 4, 2, 1, 0), (4, 3, 2, 2, 1), (2, 2, 2, 6, 0), (8, 0, 0, 1, 0))
+            (
+                (10, 3, 0, 0, 0, 0),
+                (6, 4, 2, 1, 0, 0),
+                (4, 3, 2, 2, 1, 1),
+                (2, 2, 2, 6, 0, 0),
+                (8, 0, 0, 0, 1, 0),
+                (4, 1, 2, 0, 2, 0),
+            )
         ),
         funds_percent=rng.choice((100, 100, 100, 60, 10)),
+        withheld_bps=tuple(rng.choices(RATES_BPS, k=PARTNERS_MAX)),
+        webhooks=rng.random() < 0.6,
+        mishaps=mishaps(rng),
+        list_lag_s=rng.choice((0, 0, 5, 600, 3500)),
+        page_rows=rng.choice((1, 2, 100, 100)),
     )
+
+
+def mishaps(rng: Random) -> tuple[Fault, ...]:
+    """Some webhooks fare badly, in one way or in several, and some payouts to banks fail."""
+    fails: int = rng.choice((0, 200, 600, 900))
+    found = [
+        Fault("payout", "payout_fails", times=None, per_mille=fails, seconds=rng.choice((60, 3600, 86400))),
+        Fault("payout", "payout_fails_unpaid", times=None, per_mille=fails // 4),
+    ]
+    for kind in rng.sample(MISHAPS, rng.choice((0, 1, 3, len(MISHAPS)))):
+        late = rng.random() * LATE_MAX.total_seconds() if kind in ("webhook_late", "webhook_reordered") else 0
+        rate = rng.choice((100, 300, 900))
+        found.append(Fault("webhook *", kind, times=None, per_mille=rate, seconds=late))
+    return tuple(found)
 
 
 def span(rng: Random, weights: tuple[int, ...]) -> timedelta:

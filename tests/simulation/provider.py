@@ -1,7 +1,8 @@
 """The provider of the simulation: the in-process stand-in, put back for each schedule, and its dashboard."""
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 from urllib.parse import urlencode
 
@@ -9,10 +10,23 @@ import msgspec
 import stripe
 
 from payouts.gateway import StripeGateway
+from payouts.simulator import webhooks
 from payouts.simulator.faults import Fault
+from payouts.simulator.settings import Endpoint
+from payouts.simulator.webhooks import Delivery
 from tests.support.in_process_stripe import ADDRESS, Answer, InProcessStripe
 
 KEY: Final = "sk_test_simulation"
+SECRETS: Final = ("whsec_simulation",)
+WANTED: Final = ("account.*", "capability.*", "payout.*", "transfer.*")
+_DELIVERED: Final = """
+SELECT sent.id FROM paid_out
+JOIN object AS leg ON leg.kind = 'balance_transaction' AND leg.id = paid_out.transfer_leg AND leg.owner = ?
+JOIN object AS payout ON payout.kind = 'payout' AND payout.id = paid_out.payout
+JOIN object AS sent ON sent.kind = 'transfer'
+WHERE json_extract(payout.body, '$.status') = 'paid'
+AND json_extract(sent.body, '$.destination_payment') = json_extract(leg.body, '$.source')
+"""
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -88,6 +102,8 @@ class Provider:
         """As it was kept, without faults."""
         self._standin.store.reset(self._image)
         self._standin.faults.reset()
+        self._standin.company.on_early = None
+        self._standin.company.reload()
         self._standin._ids = itertools.count(1_000_000)
 
     # The dashboard
@@ -108,11 +124,78 @@ class Provider:
         """A connected account may receive transfers, or no more."""
         self.post(f"/v1/accounts/{account}", **{"capabilities[transfers][requested]": str(active).lower()})
 
+    def pay_out(self, account: str) -> list[str]:
+        """All that a connected account holds begins its way to the bank: the payouts' ids."""
+        return self._standin.pay_out(account)
+
+    def reverse(self, transfer: str, amount_minor: int) -> None:
+        """Somebody takes a part of a transfer back, or all of it."""
+        self.post(f"/v1/transfers/{transfer}/reversals", amount=amount_minor)
+
+    def drain(self, currency: str) -> None:
+        """Somebody takes all that the platform holds."""
+        self._standin.drain(currency)
+
+    # Webhooks
+
+    def begin(self, *, takes_s: int, list_lag_s: int, chances: Sequence[Fault], seed: int) -> None:
+        """How it behaves in a schedule: how long payouts to banks take, how lists lag, what goes wrong."""
+        self._standin.set(payout_takes_s=takes_s, list_lag_s=list_lag_s)
+        self._standin.faults.reset(seed)
+        self._standin.play(*chances)
+
+    def mend(self) -> None:
+        """Nothing goes wrong any more but what has begun to."""
+        self._standin.faults.reset()
+        self._standin.set(list_lag_s=0)
+
+    def send_to(self, door: Callable[[Delivery], int | None]) -> None:
+        """Webhooks go there; the door says what it answered."""
+        self._standin.listen(door, ours=Endpoint("http://ours.invalid/", SECRETS, events=WANTED))
+
+    def deliver_due(self) -> int:
+        """Hand out all webhooks that are due: how many."""
+        return self._standin.deliver()
+
+    def send_again(self, kind: str) -> int:
+        """Somebody has all events of a kind sent once more, by hand."""
+        company = self._standin.company
+        with company.acting() as work:
+            found = [one for one in self._standin.objects("event") if one["type"] == kind]
+            return sum(webhooks.queue(work, "snapshot", event) for event in found)
+
+    def deliveries(self) -> list[dict[str, Any]]:
+        """Every webhook, and how it stands."""
+        with self._standin.store.read() as tx:
+            return webhooks.report(tx)
+
+    def is_busy(self) -> bool:
+        """Whether anything is on its way: to a bank, or as a webhook."""
+        with self._standin.store.read() as tx:
+            waiting = "SELECT 1 FROM due UNION ALL SELECT 1 FROM delivery WHERE at IS NOT NULL LIMIT 1"
+            return tx.connection.execute(waiting).fetchone() is not None
+
     # What it holds
 
     def transfers(self) -> list[dict[str, Any]]:
-        """All transfers there are, the oldest first, whatever its lists show."""
-        return self._standin.objects("transfer")
+        """All transfers there are that somebody made for a payout, the oldest first, whatever lists show."""
+        return [one for one in self._standin.objects("transfer") if "payout_id" in one["metadata"]]
+
+    def strangers(self) -> dict[str, int]:
+        """What others transferred to each account."""
+        found: Counter[str] = Counter()
+        for one in self._standin.objects("transfer"):
+            if "payout_id" not in one["metadata"]:
+                found[one["destination"]] += one["amount"] - one["amount_reversed"]
+        return found
+
+    def at_the_bank(self, account: str) -> tuple[int, set[str]]:
+        """What of an account is on its way to its bank or there, and the transfers that arrived there."""
+        payouts = self._standin.objects("payout", account)
+        gone = sum(one["amount"] for one in payouts if one["status"] not in ("failed", "canceled"))
+        with self._standin.store.read() as tx:
+            rows = tx.connection.execute(_DELIVERED, (account,)).fetchall()
+        return gone, {transfer for (transfer,) in rows}
 
     def held(self) -> dict[str, int]:
         """What every account holds, in minor units; "platform" is ours. Checks the books on the way."""

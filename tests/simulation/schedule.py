@@ -12,11 +12,13 @@ from payouts import candidates, worklist
 from payouts.batches import PAYOUT
 from payouts.causes import PASSING_CODES
 from payouts.clearing import ACCOUNT_HOLDS
+from payouts.webhooks.worker import WebhookWorker
 from payouts.worker import PayoutWorker
 from projections.runner import Runner
 from tests.simulation import oracles
 from tests.simulation.faults import Request
 from tests.simulation.happenings import Happenings
+from tests.simulation.hooks import Hooks
 from tests.simulation.memory import Edge
 from tests.simulation.plan import BANKS, plan, span
 from tests.simulation.stage import Stage
@@ -30,9 +32,12 @@ CALM: Final = tuple(
 """How time passes once nothing breaks any more: long enough for every waiting time, and for a key to end."""
 ROUNDS_MAX: Final = 4
 """Steps that each worker makes at one time of the calm, as long as there is something to do."""
+LONG: Final = timedelta(hours=2)
 QUIET: Final = timedelta(hours=20)
 NAP_MAX: Final = timedelta(minutes=5)
 """How long a worker is waited for in the calm; who sleeps for longer is a zombie that wakes later."""
+NEXT_DAY: Final = timedelta(days=1)
+TO_THE_BANK_S: Final = (3_600, 86_400, 172_800)
 TURNS_MAX: Final = 20_000
 SLEEP_MAX_S: Final = 30 * 3600
 
@@ -74,19 +79,28 @@ class Schedule:
         """Keys of requests that the provider is working on."""
         self.seen_by_humans: set[UUID] = set()
         """Payouts that had come into a human's queue before anybody looked at it."""
-        self.lanes = stage.lanes[: self.plan.workers]
+        self.lanes = [*stage.lanes[: self.plan.workers], stage.hooks_lane]
         self.workers: dict[str, PayoutWorker] = {}
-        self._worker_of = worker_of or (lambda at: PayoutWorker(at.stage.ledger, at.stage.gateway))
+        self.hooks_worker: WebhookWorker | None = None
+        self._worker_of = worker_of or _our_worker
         self._turns = 0
-        self._looked_at = -1
+        self._looked_at, self._asked_at = -1, -2
+        self._unsettled: Sequence[UUID] = ()
         stage.reset()
         for lane in stage.lanes:
             lane.until = None
         stage.database.at = self._edge
         stage.provider.carried_by(lambda *request: Request(self, *request).carry())
         stage.provider.on_wait = lambda seconds: self.pause(timedelta(seconds=seconds))
+        stage.provider.begin(
+            takes_s=self.rng.choice(TO_THE_BANK_S),
+            list_lag_s=self.plan.list_lag_s,
+            chances=self.plan.mishaps,
+            seed=seed,
+        )
         self.runner = Runner(stage.ledger, stage.views)
         self.happenings = Happenings(self)
+        self.hooks = Hooks(self)
 
     def say(self, text: str) -> None:
         """Remember what happened, when somebody wants to read it."""
@@ -105,17 +119,27 @@ class Schedule:
             for _ in range(self.plan.ticks):
                 self._tick()
             self.storm = False
-            self.say("--- calm")
-            self.happenings.mend()
-            self._settle()
-            self.seen_by_humans = self.held_for_human()
-            self.happenings.resolve(sorted(self.seen_by_humans))
-            self._settle()
-            self.happenings.last_batch()
-            self._settle()
+            self._calm_down()
             return oracles.judge(self)
         finally:
             self._end()
+
+    def _calm_down(self) -> None:
+        """Nothing breaks any more; people see to what was left to them, and all that is payable is paid."""
+        self.say("--- calm")
+        self.happenings.mend()
+        self._settle()
+        self.seen_by_humans = self.held_for_human()
+        self.happenings.resolve(sorted(self.seen_by_humans))
+        if self.happenings.has_reversed:
+            self.pass_time(NEXT_DAY)
+            self.hooks.reconcile()
+        self.hooks.try_again()
+        self._settle()
+        self.happenings.last_batch()
+        self._settle()
+        self.happenings.last_payouts()
+        self._settle(delivered=True)
 
     def _end(self) -> None:
         self.storm = False
@@ -135,27 +159,52 @@ class Schedule:
             self.happenings.happen(BANKS)
         if self.rng.random() < 0.6:
             self.look()
+        self.hooks.come()
         ready = [lane for lane in self.lanes if self._ready(lane)]
         if ready:
             self._let_run(self.rng.choice(ready))
 
-    def _settle(self) -> None:
-        """Nothing breaks any more: time passes until all is done, or most of a day changes nothing."""
+    def _settle(self, *, delivered: bool = False) -> None:
+        """Time passes until all is done (`delivered`: at the banks, too), or a day changes nothing."""
         quiet = timedelta(0)
         for passing in CALM:
+            if timedelta(0) < passing < LONG and self._only_others_are_due():
+                continue
             self.pass_time(passing)
             before, awake = self.stage.database.commits, all(map(self._awake, self.lanes))
-            for _ in range(ROUNDS_MAX):
+            for number in range(ROUNDS_MAX):
                 found = self.stage.database.commits
-                self.look()
-                for lane in self.lanes:
-                    self._finish(lane)
+                self._round(everybody=number == 0 and passing >= LONG)
                 if self.stage.database.commits == found:
                     break
             # Who slept until now has only been told so: what it makes of that is still to come.
             quiet = quiet + passing if awake and self.stage.database.commits == before else timedelta(0)
-            if all(map(self._awake, self.lanes)) and (quiet >= QUIET or not self.unsettled()):
+            if not all(map(self._awake, self.lanes)) or self.stage.provider.is_busy():
+                continue
+            if quiet >= QUIET or self._is_done(delivered):
                 return
+
+    def _round(self, *, everybody: bool) -> None:
+        """Everybody has a turn, in order; or everybody who could have something to do."""
+        self.hooks.come()
+        self.look()
+        for lane in self.lanes:
+            if lane is self.stage.hooks_lane:
+                has_work = self.hooks.is_waiting()
+            else:
+                has_work = bool(self.unsettled())
+            if everybody or has_work or not lane.idle:
+                self._finish(lane)
+
+    def _only_others_are_due(self) -> bool:
+        """Whether all that is still to come comes from the provider, so that a moment makes no difference."""
+        return all(lane.idle for lane in self.lanes) and not (self.unsettled() or self.hooks.is_waiting())
+
+    def _is_done(self, delivered: bool) -> bool:
+        if self.hooks.is_waiting() or self.unsettled():
+            return False
+        with self.stage.database.read() as connection:
+            return not delivered or not candidates.payouts_in(connection, {"confirmed"}, limit=1)
 
     # Turns
 
@@ -191,14 +240,21 @@ class Schedule:
                 return
 
     def _work(self, lane: Lane) -> None:
-        worker = self.workers.get(lane.name)
-        if worker is None:
-            self.say("starts")
-            worker = self.workers[lane.name] = self._worker_of(self)
         try:
-            worker.step()
+            self._worker_in(lane).step()
         except DatabaseUnavailable as error:
             self.say(f"goes on after: {error}")
+
+    def _worker_in(self, lane: Lane) -> PayoutWorker | WebhookWorker:
+        """Who works there, since the start of its process."""
+        if lane is self.stage.hooks_lane:
+            if self.hooks_worker is None:
+                self.hooks_worker = WebhookWorker(self.stage.ledger, self.stage.gateway)
+            return self.hooks_worker
+        if lane.name not in self.workers:
+            self.say("starts")
+            self.workers[lane.name] = self._worker_of(self)
+        return self.workers[lane.name]
 
     def pause(self, until: timedelta | None = None) -> None:
         """The worker that runs gives its turn back, perhaps to sleep."""
@@ -242,7 +298,7 @@ class Schedule:
         plan = self.plan
         if roll < plan.crash_rate:
             self.say(f"ends: {label}")
-            self.workers.pop(lane.name, None)
+            self._forget(lane)
             lane.doomed = True
             raise Killed
         roll -= plan.crash_rate
@@ -253,21 +309,30 @@ class Schedule:
         elif roll - plan.sleep_rate < plan.switch_rate:
             self.pause()
 
+    def _forget(self, lane: Lane) -> None:
+        if lane is self.stage.hooks_lane:
+            self.hooks_worker = None
+        self.workers.pop(lane.name, None)
+
     # What is to be seen
 
     def look(self) -> None:
-        """The views catch up."""
-        if self._looked_at != self.stage.database.commits:
-            self.runner.catch_up()
-            self._looked_at = self.stage.database.commits
+        """The views catch up: a schedule's facts are one batch of theirs."""
+        head = self.stage.database.head()
+        if self._looked_at != head:
+            self.runner.step()
+            self._looked_at = head
 
     def unsettled(self) -> Sequence[UUID]:
         """Payouts that somebody still has to do something about, as the views see it."""
-        states = {"approved", *payout.REOPENABLE, *payout.ASKED}
-        with self.stage.database.read() as connection:
-            held = worklist.held_partners(connection, ACCOUNT_HOLDS, limit=1_000)
-            found = candidates.payouts_in(connection, states, limit=1_000)
-        return [*held, *(payout_id for payout_id in found if self._goes_on(payout_id))]
+        if self._asked_at != self._looked_at:
+            states = {"approved", *payout.REOPENABLE, *payout.ASKED}
+            with self.stage.database.read() as connection:
+                held = worklist.held_partners(connection, ACCOUNT_HOLDS, limit=1_000)
+                found = candidates.payouts_in(connection, states, limit=1_000)
+            self._unsettled = [*held, *(payout_id for payout_id in found if self._goes_on(payout_id))]
+            self._asked_at = self._looked_at
+        return self._unsettled
 
     def _goes_on(self, payout_id: UUID) -> bool:
         """Whether an attempt is to come, or an outcome: a rejection whose cause does not pass is the end."""
@@ -284,3 +349,8 @@ class Schedule:
         with self.stage.database.read() as connection:
             named |= set(candidates.payouts_in(connection, {"held"}, limit=1_000))
         return {payout_id for payout_id in named if self.state_of(payout_id).status in payout.UNSETTLED}
+
+
+def _our_worker(at: Schedule) -> PayoutWorker:
+    """The real one, under a name that the seed decides upon."""
+    return PayoutWorker(at.stage.ledger, at.stage.gateway, name=f"worker {at.rng.getrandbits(64):x}")

@@ -15,11 +15,11 @@ from projections.views import views_named
 from tests.simulation.clock import Clock
 from tests.simulation.faults import PATIENCE
 from tests.simulation.memory import MemoryDatabase, image, migrated
+from tests.simulation.plan import PARTNERS_MAX
 from tests.simulation.provider import Provider
 from tests.simulation.turns import Lane
 from tests.support.world import World, terms
 
-PARTNERS_MAX: Final = 3
 WORKERS_MAX: Final = 3
 CURRENCY: Final = "GBP"
 MINIMUM_MINOR: Final = 10_00
@@ -46,6 +46,7 @@ class Stage:
         self.provider = Provider(self.clock.seconds, PATIENCE.total_seconds())
         self.gateway = self.provider.gateway()
         self.lanes = [Lane(f"worker {number}") for number in range(1, WORKERS_MAX + 1)]
+        self.hooks_lane = Lane("webhooks")
         self.stumbles: list[BaseException] = []
         """What was logged with an exception: the worker goes on, but a schedule is not content with it."""
         self.world = SimulatedWorld(self.ledger, self.clock)
