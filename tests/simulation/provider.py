@@ -18,7 +18,16 @@ from tests.support.in_process_stripe import ADDRESS, Answer, InProcessStripe
 
 KEY: Final = "sk_test_simulation"
 SECRETS: Final = ("whsec_simulation",)
-WANTED: Final = ("account.*", "capability.*", "payout.*", "transfer.*")
+WANTED: Final = (
+    "account.*",
+    "capability.*",
+    "payout.paid",
+    "payout.failed",
+    "payout.updated",
+    "payout.canceled",
+    "transfer.*",
+)
+"""What docs/operations.md says to have sent."""
 _DELIVERED: Final = """
 SELECT sent.id FROM paid_out
 JOIN object AS leg ON leg.kind = 'balance_transaction' AND leg.id = paid_out.transfer_leg AND leg.owner = ?

@@ -87,7 +87,7 @@ class Schedule:
         self._looked_at, self._asked_at = -1, -2
         self._unsettled: Sequence[UUID] = ()
         stage.reset()
-        for lane in stage.lanes:
+        for lane in self.lanes:
             lane.until = None
         stage.database.at = self._edge
         stage.provider.carried_by(lambda *request: Request(self, *request).carry())
