@@ -94,11 +94,9 @@ def load_payout(ledger: Ledger, payout_id: UUID) -> Payout:
 def lines(ledger: Ledger, payout_id: UUID) -> list[Line]:
     """The facts of the account that make a payout's amount, to the last cent. Refuses with NotFound."""
     found = load_payout(ledger, payout_id)
-    return payout_lines.lines(
-        ledger.history(found.account_id),
-        from_version=found.account_from_version,
-        to_version=found.account_to_version,
-    )
+    first, last = found.account_from_version, found.account_to_version
+    history = ledger.history(found.account_id, after=first, until=last)
+    return payout_lines.lines(history, from_version=first, to_version=last)
 
 
 def _payout(payout_id: UUID, state: PayoutState) -> Payout:

@@ -154,9 +154,11 @@ class Ledger(Application[UUID]):
             found.setdefault(recorded.originator_id, []).append(recorded)
         return found
 
-    def history(self, stream_id: UUID) -> list[Recorded]:
-        """The recorded facts of one stream, in order."""
-        return [cast(Recorded, event) for event in self.events.get(stream_id)]
+    def history(
+        self, stream_id: UUID, *, after: int | None = None, until: int | None = None
+    ) -> list[Recorded]:
+        """The recorded facts of one stream, in order: those after a version, up to another one."""
+        return [cast(Recorded, event) for event in self.events.get(stream_id, gt=after, lte=until)]
 
     def first(self, stream_id: UUID) -> Recorded | None:
         """The first recorded fact of a stream; the rest is not read."""

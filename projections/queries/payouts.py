@@ -37,9 +37,8 @@ def payout(connection: sa.Connection, payout_id: UUID) -> Row | None:
 
 def payout_lines(ledger: Ledger, found: Row) -> list[Recorded]:
     """What a payout pays, line by line: the facts of the money account that it covers."""
-    history = ledger.history(found["account_id"])
     first, last = found["account_from_version"], found["account_to_version"]
-    return [recorded for recorded in history if first < recorded.originator_version <= last]
+    return ledger.history(found["account_id"], after=first, until=last)
 
 
 def list_payout_batches(

@@ -85,6 +85,29 @@ def test_drafting_reads_no_more_for_a_partner_who_earned_a_lot(finance, monkeypa
     assert (len(lines), sum(line.amount_minor for line in lines)) == (61, second.amount_minor)
 
 
+def test_the_lines_of_a_payout_are_all_that_is_read_of_its_account(finance, monkeypatch):
+    """Not what was paid before it, nor what came after."""
+    acme = finance.partner("acme", available_minor=30_00)
+    for _ in range(3):
+        batch = finance.approved()
+        finance.pay()
+        finance.earn(acme, 20_00)
+    read = []
+    to_fact = finance.ledger.mapper.to_domain_event
+
+    def counted(stored):
+        read.append(stored.originator_id)
+        return to_fact(stored)
+
+    monkeypatch.setattr(finance.ledger.mapper, "to_domain_event", counted)
+    payout = finance.payout(batch)
+
+    lines = batches.lines(finance.ledger, payout.payout_id)
+
+    assert sum(line.amount_minor for line in lines) == payout.amount_minor == 20_00
+    assert read.count(payout.account_id) == payout.account_to_version - payout.account_from_version == 2
+
+
 def test_who_is_left_out_is_told_with_the_reason(finance):
     """Suspended, without payout account, below the minimum, or with a payout on its way."""
     due = finance.partner("due", available_minor=10_00)
