@@ -69,6 +69,8 @@ def postgresql_array(column: sa.Column[Any], values: Sequence[Any]) -> str:
         items = [texts[value] for value in values]
     elif isinstance(column.type, sa.BigInteger):
         items = ["NULL" if value is None else str(value) for value in values]
+    elif isinstance(column.type, sa.LargeBinary):
+        items = [rf'"\\x{value.hex()}"' for value in values]
     else:
         words = {value: "NULL" if value is None else _quoted(value) for value in set(values)}
         items = [words[value] for value in values]
@@ -81,6 +83,10 @@ def _quoted(value: str) -> str:
 
 
 # What the tables of the views are made of
+
+METADATA: Final = sa.MetaData(
+    naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"}
+)
 
 
 def key(name: str, kind: Any = sa.Uuid) -> sa.Column[Any]:
@@ -111,6 +117,11 @@ def time(name: str, *, null: bool = False) -> sa.Column[Any]:
 def json(name: str, *, null: bool = False) -> sa.Column[Any]:
     """A document, as text: what is compared byte for byte must not depend on a database's own formatting."""
     return sa.Column(name, sa.Text, nullable=null, info={"json": True})
+
+
+def octets(name: str) -> sa.Column[Any]:
+    """Bytes."""
+    return sa.Column(name, sa.LargeBinary, nullable=False)
 
 
 def position() -> sa.Column[Any]:

@@ -135,6 +135,10 @@ class ConversionReplay:
         insert(connection, names["rewards"], _REWARD_COLUMNS, folded.rewards)
         Conversions().write(connection, folded.changes, names)
 
+    def alone(self, view: View) -> "ConversionReplay":
+        """It has one view only."""
+        return ConversionReplay(self._ledger, [view], self._topics)
+
     def _take_slowly(self, row: Row) -> None:
         """As the live view does: facts that are rare, and facts of older versions."""
         stream = row[0]

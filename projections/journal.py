@@ -1,4 +1,4 @@
-"""The journal: each fact that moves money, as legs that sum to zero. Rows are only ever added."""
+"""The journal: each fact that moves money, as legs that sum to zero, and in folios. Rows are only added."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -9,17 +9,19 @@ import sqlalchemy as sa
 from ledger.events.base import Fact, Recorded
 from ledger.events.payout import TransferConfirmed
 from ledger.postings import MONEY_FACTS, posting_version
-from projections import bulk, tables
+from projections import binding, bulk, tables
+from projections.folios import Account
 from projections.view import Batch, Names
 
 Rows = list[tuple[Any, ...]]
 
 
 class Journal:
-    """One row a leg, in the order of the posting rule, with what it is about."""
+    """One row a leg, in the order of the posting rule, with what it is about; each 32 facts of an account
+    together once more, packed for the questions that begin with "as of"."""
 
     name: Final = "journal"
-    tables: Final[tuple[sa.Table, ...]] = (tables.journal,)
+    tables: Final[tuple[sa.Table, ...]] = (tables.journal, tables.folios)
     append_only: Final = True
     facts: Final[tuple[type[Fact], ...]] = MONEY_FACTS
 
@@ -46,8 +48,19 @@ class Journal:
         return rows
 
     def write(self, connection: sa.Connection, changes: Rows, names: Names) -> None:
-        """Add the rows."""
+        """Add the rows, then close the folios that are full."""
         bulk.insert(connection, tables.journal, names["journal"], changes)
+        binding.close(connection, {account_of(row) for row in changes})
+
+
+_PROGRAM, _PARTNER, _CURRENCY = (
+    list(tables.journal.columns.keys()).index(name) for name in ("program_id", "partner_id", "currency")
+)
+
+
+def account_of(row: Sequence[Any]) -> Account:
+    """Whose account a leg belongs to."""
+    return row[_PROGRAM], row[_PARTNER], row[_CURRENCY]
 
 
 def _subjects(event: Recorded) -> Sequence[UUID | None]:

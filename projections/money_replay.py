@@ -18,10 +18,11 @@ from ledger.postings import MONEY_FACTS, entry_rule, posting_version
 from ledger.store.application import Ledger
 from ledger.store.database import driver
 from ledger.store.mapper import topic_of
-from projections import bulk, tables
+from projections import binding, bulk, tables
 from projections.balances import ACCOUNT_COLUMNS, EARNED, POSITION, Balances, Totals
+from projections.folios import Account, Folio, Loose, Movement
 from projections.forms import Memo, form_of, packed_text, stored_struct
-from projections.view import Names, View
+from projections.view import Names, View, topics_of
 
 Row = tuple[str, bytes, int, Any]
 """topic, state, position, and the stream's id where a leg needs it."""
@@ -40,9 +41,11 @@ _NEEDED: Final = (
 
 
 class Folded(NamedTuple):
-    """What a batch adds to the journal (COPY's bytes, or SQLite's values) and by how much balances move."""
+    """What a batch adds to the journal (COPY's bytes, or SQLite's values) and its folios, and by how much
+    balances move."""
 
     legs: Any
+    folios: dict[Account, list[Folio]]
     totals: Totals
 
 
@@ -68,6 +71,7 @@ class MoneyReplay:
         self._with_balances = any(view.name == "balances" for view in views)
         self._about = Memo(self._packed_holder if self._postgresql else self._listed_holder)
         self._recorded = Memo(self._form.time)
+        self._loose: dict[Holder, tuple[Account, Loose]] = {}
 
     def read(self, connection: sa.Connection, *, after: int, limit: int, stop: int) -> list[Row]:
         """The facts of money behind a position, up to another."""
@@ -99,6 +103,7 @@ class MoneyReplay:
         sums: dict[Holder, dict[str, int]] = {}
         last: dict[Holder, int] = {}
         legs: list[Any] = []
+        closed: dict[Account, list[Folio]] = {}
         add = self._pack if self._postgresql else self._list
         decoders, rules = self._decode, self._rule
         for topic, state, position, stream in rows:
@@ -113,6 +118,7 @@ class MoneyReplay:
             if self._with_journal:
                 about = self._about[*holder, posting_version(fact.provider)]
                 add(legs, position, entry, about, self._tail(stored, stream))
+                self._bind(closed, holder, Movement(fact.effective_at, stored.recorded_at, position, entry))
             if self._with_balances:
                 total = sums.get(holder)
                 if total is None:
@@ -120,17 +126,35 @@ class MoneyReplay:
                 for account, amount in entry:
                     total[account] = total.get(account, 0) + amount
                 last[holder] = position
-        return Folded(b"".join(legs) if self._postgresql else legs, _totals(sums, last))
+        return Folded(b"".join(legs) if self._postgresql else legs, closed, _totals(sums, last))
 
     def write(self, connection: sa.Connection, folded: Folded, names: Names) -> None:
         """Add the legs and let the balances grow."""
         for view in self.views:
             if view.name == "balances":
                 Balances().write(connection, folded.totals, names)
-            elif self._postgresql:
+                continue
+            if self._postgresql:
                 bulk.copy_packed(connection, names["journal"], _COLUMNS, folded.legs)
             else:
                 bulk.insert_stored(connection, names["journal"], _COLUMNS, folded.legs)
+            binding.store(connection, names["folios"], folded.folios)
+
+    def alone(self, view: View) -> "MoneyReplay":
+        """One of the views, with the movements that are in no folio yet."""
+        other = MoneyReplay(self._ledger, [view], topics_of([view]))
+        other._loose = self._loose
+        return other
+
+    def _bind(self, closed: dict[Account, list[Folio]], holder: Holder, moved: Movement) -> None:
+        found = self._loose.get(holder)
+        if found is None:
+            program, partner, currency = holder
+            found = self._loose[holder] = (UUID(program), UUID(partner), currency), Loose()
+        account, loose = found
+        folio = loose.add(moved)
+        if folio is not None:
+            closed.setdefault(account, []).append(folio)
 
     def _rule_of_older(self, topic: str) -> Callable[[Any], Entry]:
         """A fact of an older version, once upcast, goes by the rule of today's."""

@@ -277,9 +277,10 @@ class _Rebuild:
         """Hold the live views where they are and bring the shadows there: the positions."""
         live = position.read(connection, self._live, lock=True)
         self._check_own(connection, self._own, reached)
-        for replay in replays(self._ledger, self._views, each=True):
-            (view,) = replay.views
-            self._replay_rest(connection, replay, reached, live[position_name(view)])
+        for replay in self._replays:
+            for view in replay.views:
+                rest = replay.alone(view)
+                self._replay_rest(connection, rest, reached, live[position_name(view)])
         return live
 
     def _replay_rest(self, connection: sa.Connection, replay: Replay, reached: int, live: int) -> None:

@@ -6,13 +6,11 @@ from typing import Any, Final, Protocol
 import sqlalchemy as sa
 
 from ledger.store.application import Ledger
-from ledger.store.mapper import topic_of
 from ledger.store.recorder import Row
-from ledger.store.upcasts import UPCASTS
 from projections.conversion_replay import ConversionReplay
 from projections.conversions import Conversions
 from projections.money_replay import MoneyReplay
-from projections.view import Batch, Names, View
+from projections.view import Batch, Names, View, topics_of
 
 MONEY: tuple[str, ...] = ("journal", "balances")
 
@@ -35,6 +33,9 @@ class Replay(Protocol):
 
     def write(self, connection: sa.Connection, folded: Any, names: Names) -> None:
         """Write the changes."""
+
+    def alone(self, view: View) -> "Replay":
+        """What goes on with one of the views from where this one stands."""
 
 
 class ViewReplay:
@@ -63,15 +64,17 @@ class ViewReplay:
         for view, changes in zip(self.views, folded, strict=True):
             view.write(connection, changes, names)
 
+    def alone(self, view: View) -> "ViewReplay":
+        """One of the views."""
+        return ViewReplay(self._ledger, [view], topics_of([view]))
+
 
 Kind = Callable[[Ledger, Sequence[View], Sequence[str]], Replay]
 KINDS: Final[tuple[Kind, ...]] = (MoneyReplay, ConversionReplay, ViewReplay)
 
 
-def replays(ledger: Ledger, views: Sequence[View], *, each: bool = False) -> list[Replay]:
-    """What makes these views anew, the longest first: views of a kind together, or each by itself."""
-    if each:
-        return [_kind(view)(ledger, [view], topics_of([view])) for view in views]
+def replays(ledger: Ledger, views: Sequence[View]) -> list[Replay]:
+    """What makes these views anew, the longest first: views of a kind together."""
     groups = [(kind, [view for view in views if _kind(view) is kind]) for kind in KINDS]
     return [kind(ledger, group, topics_of(group)) for kind, group in groups if group]
 
@@ -80,11 +83,3 @@ def _kind(view: View) -> Kind:
     if view.name in MONEY:
         return MoneyReplay
     return ConversionReplay if view.name == Conversions.name else ViewReplay
-
-
-def topics_of(views: Sequence[View]) -> list[str]:
-    """The stored topics of the facts that change these views, with those of older versions."""
-    kinds = {kind for view in views for kind in view.facts}
-    names = {kind.__name__ for kind in kinds}
-    older = (topic for topic in UPCASTS if topic.partition("@")[0] in names)
-    return sorted({*(topic_of(kind) for kind in kinds), *older})

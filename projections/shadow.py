@@ -55,13 +55,13 @@ class Difference(msgspec.Struct, frozen=True):
 class Shadows:
     """The shadows of some tables, from their making to the swap.
 
-    A table that is `keyed` has its keys from the start, since rows that are there get changed; the others
-    get them once they are loaded, which is faster. Other indexes are always built at the end.
+    A table that is `keyed` has its keys from the start, since rows that are there get changed or read; the
+    others get them once they are loaded, which is faster. Other indexes are always built at the end.
     """
 
     def __init__(self, keyed: dict[sa.Table, bool], *, postgresql: bool) -> None:
         self.tables = list(keyed)
-        self._keyed = keyed
+        self._keyed = {table: given or table.info.get("keyed", False) for table, given in keyed.items()}
         self._postgresql = postgresql
         self._catalog: catalog.Catalog = {}
 

@@ -4,8 +4,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from projections.columns import METADATA
 from projections.columns import changing as _changing
-from projections.columns import index_where_set as _index_where_set
 from projections.columns import json as _json
 from projections.columns import key as _key
 from projections.columns import learned as _learned
@@ -14,50 +14,9 @@ from projections.columns import text as _text
 from projections.columns import time as _time
 from projections.columns import uuid as _uuid
 from projections.columns import whole as _int
+from projections.money_tables import balances, folios, journal
 
-METADATA: Final = sa.MetaData(
-    naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"}
-)
-
-
-# Money
-
-journal: Final = sa.Table(
-    "journal",
-    METADATA,
-    _key("position", sa.BigInteger),
-    _key("leg", sa.BigInteger),
-    _text("account"),
-    _int("amount_minor"),
-    _text("currency"),
-    _uuid("program_id"),
-    _uuid("partner_id"),
-    _int("posting_version"),
-    *_learned(),
-    _uuid("reward_id", null=True),
-    _uuid("payout_id", null=True),
-    _uuid("conversion_id", null=True),
-    sa.Index(None, "partner_id", "program_id", "position"),
-    sa.Index(None, "reward_id"),
-    _index_where_set("payout_id", "journal"),
-)
-
-balances: Final = sa.Table(
-    "balances",
-    METADATA,
-    _key("program_id"),
-    _key("partner_id"),
-    _key("currency", sa.Text),
-    _int("pending_minor"),
-    _int("available_minor"),
-    _int("in_transit_minor"),
-    _int("paid_minor"),
-    _int("clawback_minor"),
-    _int("withheld_minor"),
-    _int("earned_minor"),
-    _position(),
-    sa.Index(None, "partner_id"),
-)
+__all__ = ["METADATA", "balances", "folios", "journal"]
 
 # Conversions and what they earned
 
@@ -123,8 +82,8 @@ rewards: Final = sa.Table(
     _int("cause_position"),
     _position(),
     sa.Index(None, "conversion_id"),
-    sa.Index(None, "program_id", "partner_id", "effective_at", "reward_id"),
-    sa.Index(None, "partner_id", "effective_at"),
+    sa.Index(None, "program_id", "effective_at", "reward_id"),
+    sa.Index(None, "partner_id", "effective_at", "reward_id"),
 )
 
 not_rewarded: Final = sa.Table(

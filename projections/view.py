@@ -8,6 +8,8 @@ import sqlalchemy as sa
 
 from ledger.events.base import Fact, Recorded
 from ledger.postings import Leg, postings
+from ledger.store.mapper import topic_of
+from ledger.store.upcasts import UPCASTS
 from projections import bulk
 
 
@@ -56,6 +58,14 @@ class View(Protocol):
 def position_name(view: View) -> str:
     """The name under which the view's position is kept."""
     return f"view:{view.name}"
+
+
+def topics_of(views: Sequence[View]) -> list[str]:
+    """The stored topics of the facts that change these views, with those of older versions."""
+    kinds = {kind for view in views for kind in view.facts}
+    names = {kind.__name__ for kind in kinds}
+    older = (topic for topic in UPCASTS if topic.partition("@")[0] in names)
+    return sorted({*(topic_of(kind) for kind in kinds), *older})
 
 
 class TableChanges:

@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from projections.balances import COLUMNS
-from projections.queries.money import Balance, balances, totals_of
+from projections.queries.money import Balance, balances, balances_as_of, totals_of
 from projections.tables import journal
 
 EXAMPLES_MAX: Final = 20
@@ -25,7 +25,7 @@ class Violation(msgspec.Struct, frozen=True):
 def zero_sum(connection: sa.Connection) -> list[Violation]:
     """What breaks the books; empty when they hold.
 
-    Each position's legs sum to zero per currency, so does the whole journal, and balances equal the journal.
+    Each position's legs sum to zero per currency, so does the whole journal; balances and folios equal it.
     """
     return [*_unbalanced_currencies(connection), *_unbalanced_positions(connection), *_balances(connection)]
 
@@ -63,8 +63,18 @@ def _summed(connection: sa.Connection) -> dict[tuple[UUID, UUID, str], Balance]:
 
 
 def _balances(connection: sa.Connection) -> list[Violation]:
-    kept = {(b.program_id, b.partner_id, b.currency): b for b in balances(connection)}
+    """Balances and the folios hold what the journal's legs come to."""
     summed = _summed(connection)
+    return [
+        *_compared("balances equal the journal", "is {}", balances(connection), summed),
+        *_compared("folios equal the journal", "is {} by its folios", balances_as_of(connection), summed),
+    ]
+
+
+def _compared(
+    rule: str, says: str, told: list[Balance], summed: dict[tuple[UUID, UUID, str], Balance]
+) -> list[Violation]:
+    kept = {(b.program_id, b.partner_id, b.currency): b for b in told}
     found: list[Violation] = []
     for key in sorted(kept.keys() | summed.keys()):
         for column in COLUMNS:
@@ -72,6 +82,6 @@ def _balances(connection: sa.Connection) -> list[Violation]:
             want = getattr(summed.get(key), column, 0)
             if have != want:
                 place = f"program {key[0]}, partner {key[1]}, {key[2]}"
-                detail = f"{column} is {have}, the journal says {want}"
-                found.append(Violation("balances equal the journal", place, detail))
+                detail = f"{column} {says.format(have)}, the journal says {want}"
+                found.append(Violation(rule, place, detail))
     return found[:EXAMPLES_MAX]

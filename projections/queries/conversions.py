@@ -102,14 +102,20 @@ def list_rewards(
     limit: int = LIMIT,
 ) -> Page:
     """Rewards, the latest first; as they were, if times are given. See as_of."""
-    statement = filtered(
-        rewards, program_id=program_id, partner_id=partner_id, conversion_id=conversion_id
-    ).where(*by_then(rewards.c, effective_as_of, None))
+    # A partner's rewards are known by an index, whatever the program.
+    of = {"program_id": program_id} if partner_id is None else {"partner_id": partner_id}
+    statement = filtered(rewards, conversion_id=conversion_id, **of).where(
+        *by_then(rewards.c, effective_as_of, None)
+    )
     statement = during(statement, rewards.c.effective_at, effective_from, effective_to)
     past = effective_as_of is not None or recorded_as_of is not None
 
     def also(c: Any) -> list[sa.ColumnElement[bool]]:
-        equal = {"customer_id": customer_id, "stage": None if past else stage}
+        equal = {
+            "program_id": None if partner_id is None else program_id,
+            "customer_id": customer_id,
+            "stage": None if past else stage,
+        }
         return [
             *(c[name] == value for name, value in equal.items() if value is not None),
             *by_then(c, None, recorded_as_of),

@@ -12,6 +12,7 @@ from projections.balances import ACCOUNT_COLUMNS, COLUMNS, EARNED
 from projections.queries.as_of import by_then
 from projections.queries.directory import payout_holds
 from projections.queries.paging import LIMIT, Cursor, Page, filtered, page, within
+from projections.queries.past import balance_as_of
 from projections.tables import balances as table
 from projections.tables import journal, partners
 from projections.tables import payout_holds as holds
@@ -133,19 +134,11 @@ def _as_of(
     effective_as_of: datetime | None,
     recorded_as_of: datetime | None,
 ) -> list[Balance]:
-    c = journal.c
-    summed = (c.account, sa.func.sum(c.amount_minor), sa.func.max(c.position))
     found = []
     for program, partner, currency in accounts:
-        statement = sa.select(*summed).where(
-            c.program_id == program,
-            c.partner_id == partner,
-            c.currency == currency,
-            *by_then(c, effective_as_of, recorded_as_of),
-        )
-        legs = connection.execute(statement.group_by(c.account)).all()
-        if legs:
-            found.append(Balance(program, partner, currency, *totals_of(legs)))
+        columns = balance_as_of(connection, (program, partner, currency), effective_as_of, recorded_as_of)
+        if columns is not None:
+            found.append(Balance(program, partner, currency, *columns))
     return found
 
 

@@ -19,7 +19,7 @@ Cursor = Sequence[Any]
 
 LIMIT: Final = 50
 LIMIT_MAX: Final = 1_000
-LOOKED_AT_MAX: Final = 2_000
+LOOKED_AT_MAX = 1_000
 """How many rows a page looks at for those that meet conditions which no index answers."""
 
 

@@ -17,7 +17,7 @@ from ledger.events import account, payout, reward
 from ledger.events.base import Fact
 from ledger.store.application import Ledger
 from ledger.store.database import Database
-from projections import queries
+from projections import folios, queries
 from projections.rebuild import rebuild
 from projections.runner import Runner
 from tests.projections.world import BEGIN, World
@@ -38,9 +38,18 @@ FACTS = st.lists(
         st.integers(-2, 5),  # how much later than the one before it was recorded: clocks differ
     ),
     min_size=1,
-    max_size=60,
+    max_size=70,
 )
 TIMES = st.one_of(st.none(), st.integers(-65, 200))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_folios() -> Iterator[None]:
+    """Folios of so few movements that random stories fill many, of every level."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(folios, "ENTRIES", 2)
+        patch.setattr(folios, "FANOUT", 2)
+        yield
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
