@@ -16,11 +16,13 @@ from ledger.desk import PARTNER, Desk
 from ledger.events.base import Fact
 from ledger.partner import PartnerState, known
 from ledger.store.application import Ledger
+from payouts import candidates
 from payouts.eligibility import ACCOUNT_HOLDS, account_holds
 from payouts.eligibility import STRIPE as PROVIDER
 from payouts.outcomes import Account
 
 COUNTRY_DEFAULT: Final = "GB"
+_LOADED_AT_ONCE: Final = 500
 
 
 class AccountMaker(Protocol):
@@ -114,6 +116,22 @@ def see(ledger: Ledger, partner_id: UUID, account: Account, *, seen_at: datetime
         by=by,
     )
     return bool(recorded)
+
+
+def unseen(ledger: Ledger) -> list[str]:
+    """The accounts of partners that nobody has looked at yet. Without one such partner is not paid."""
+    with ledger.database.read() as connection:
+        there = candidates.partners_with_account(connection, PROVIDER)
+    found = []
+    for start in range(0, len(there), _LOADED_AT_ONCE):
+        for state, _ in ledger.load_many(there[start : start + _LOADED_AT_ONCE], PARTNER).values():
+            if (
+                state is not None
+                and PROVIDER in state.payout_accounts
+                and state.account_seen(PROVIDER) is None
+            ):
+                found.append(state.payout_accounts[PROVIDER])
+    return sorted(set(found))
 
 
 def account_key(partner_id: UUID) -> str:

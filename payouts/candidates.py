@@ -61,6 +61,12 @@ def partners_paid_to(connection: sa.Connection, destination: str) -> list[UUID]:
     return list(connection.execute(statement.order_by(partners.c.partner_id)).scalars())
 
 
+def partners_with_account(connection: sa.Connection, provider: str) -> list[UUID]:
+    """The partners whose money goes to an account of a provider, by id."""
+    statement = sa.select(partners.c.partner_id).where(partners.c.provider == provider)
+    return list(connection.execute(statement.order_by(partners.c.partner_id)).scalars())
+
+
 def oldest_open_payout(
     connection: sa.Connection, destination: str, *, final_before: datetime
 ) -> datetime | None:

@@ -113,11 +113,9 @@ class _Due(msgspec.Struct, frozen=True, kw_only=True):
             now=self.asked.now,
             us_source=self.asked.program.payouts.us_source,
         )
-        # An account that nobody has looked at is no reason: the worker, and the provider itself, will look.
         reasons = [
             f"the partner's payouts are held: {each.detail}" if each.code == "payouts_held" else each.detail
             for each in found
-            if each.code != "account_not_seen"
         ]
         if reasons:
             return "; ".join(reasons)

@@ -30,8 +30,9 @@ from payouts.turn import Around, At, Turn, load, load_around
 _log = structlog.get_logger(__name__)
 
 OPENABLE: Final[frozenset[payout.PayoutStatus]] = payout.REOPENABLE | {"approved"}
-_WAITED_FOR: Final[frozenset[ObstacleCode]] = frozenset({"transfers_inactive", "tax_form_missing"})
-"""Obstacles that pass. An account that nobody has looked at is none: the provider itself will say."""
+_OF_ACCOUNT: Final[frozenset[ObstacleCode]] = frozenset({"account_not_seen", "transfers_inactive"})
+_WAITED_FOR: Final = _OF_ACCOUNT | {"tax_form_missing"}
+"""Obstacles that pass."""
 
 
 class _Decided(NamedTuple):
@@ -149,7 +150,7 @@ class Opening:
         found = obstacles(partner, draft.provider, now=self._ledger.clock(), us_source=us_source)
         codes = {obstacle.code for obstacle in found} & _WAITED_FOR
         if not is_linked:  # how the account stands that is linked now says nothing about this one
-            codes.discard("transfers_inactive")
+            codes -= _OF_ACCOUNT
         if codes:
             self._waits.wait(at.payout_id)
         return not codes

@@ -111,8 +111,8 @@ def _before_sending(draft: PayoutDrafted, batch: batches.Batch, reasons: str | N
 
 
 def _obstacles(of: PartnerState | None, provider: str, now: datetime, *, us_source: bool) -> str | None:
-    """Why the partner can't be paid now. An account that nobody has looked at is no reason."""
+    """Why the partner can't be paid now."""
     if of is None:
         return "the partner is unknown"
     found = obstacles(of, provider, now=now, us_source=us_source)
-    return "; ".join(each.detail for each in found if each.code != "account_not_seen") or None
+    return "; ".join(each.detail for each in found) or None

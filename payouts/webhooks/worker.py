@@ -14,7 +14,7 @@ import structlog
 from ledger.refusals import LostRace
 from ledger.store.application import Ledger
 from ledger.store.database import DatabaseUnavailable
-from payouts import candidates
+from payouts import accounts, candidates
 from payouts.eligibility import ACCOUNT_HOLDS
 from payouts.eligibility import STRIPE as PROVIDER
 from payouts.loop import run_turns
@@ -36,6 +36,8 @@ UNKNOWN_AFTER: Final = timedelta(minutes=2)
 OPEN_FOR: Final = timedelta(days=4)
 """How long an event waits for a payout to be settled with us. Its key is given up after one day."""
 REMIND_HELD_EVERY: Final = timedelta(hours=1)
+REMIND_UNSEEN_EVERY: Final = timedelta(days=1)
+"""Whoever links an account looks at it: this is for accounts from before that was so."""
 REMIND_UNDELIVERED_EVERY: Final = timedelta(days=1)
 REMINDED_AT_ONCE: Final = 10_000
 
@@ -150,13 +152,18 @@ class WebhookWorker:
     # Webhooks get lost: what is still open is looked at now and then, event or not
 
     def _remind(self) -> None:
-        """Held accounts every hour, transfers not seen at the bank every day. Each reminder counts once."""
+        """Held accounts every hour; every day accounts that nobody has looked at, and transfers not seen at
+        the bank. Each reminder counts once.
+        """
         if (number := self._turn("held", REMIND_HELD_EVERY)) is not None:
             with self._ledger.database.read() as connection:
                 held = candidates.accounts_on_hold(
                     connection, ACCOUNT_HOLDS, PROVIDER, limit=REMINDED_AT_ONCE
                 )
             self._inbox.remind([(Subject("account", one), f"held.{number}") for one in held])
+        if (number := self._turn("unseen", REMIND_UNSEEN_EVERY)) is not None:
+            unseen = accounts.unseen(self._ledger)
+            self._inbox.remind([(Subject("account", one), f"unseen.{number}") for one in unseen])
         if (number := self._turn("undelivered", REMIND_UNDELIVERED_EVERY)) is not None:
             with self._ledger.database.read() as connection:
                 there = candidates.accounts_with_undelivered(connection, PROVIDER, limit=REMINDED_AT_ONCE)

@@ -1,5 +1,7 @@
 """The door of webhooks: signed with a secret of ours just now, stored once and durably, then answered."""
 
+import threading
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +12,8 @@ from api.app import create_app
 from api.kept import standin_webhook_secret
 from api.services import make_services
 from api.settings import Settings
+from ledger.store.database import Database, DatabaseUnavailable
+from payouts.simulator.faults import Fault
 from payouts.webhooks.inbox import Inbox
 from payouts.webhooks.tables import webhook_events
 from tests.api.house import House, problem
@@ -70,6 +74,63 @@ def test_the_same_event_again_counts_once(house: House):
 
     assert (again.status_code, again.json["new"]) == (200, False)
     assert len(stored(house)) == 1
+
+
+def test_deliveries_at_once_count_once(house: House):
+    """However many threads take them: one is new, all are answered."""
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(deliver(house))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [answer.status_code for answer in answers] == [200] * 8
+    assert sorted(answer.json["new"] for answer in answers) == [False] * 7 + [True]
+    assert len(stored(house)) == 1
+
+
+def test_an_event_is_answered_before_anything_is_done_about_it(house: House):
+    """The answer waits for no question to the provider, and for no fact: those come with the worker."""
+
+    def facts():
+        with house.ledger.database.read() as connection:
+            return connection.execute(sa.text("SELECT count(*) FROM stored_events")).scalar_one()
+
+    before = facts()
+    house.stripe.play(Fault(on="*", do="drop_before", times=None))
+
+    assert deliver(house).status_code == 200
+    assert [(row["status"], row["attempts"]) for row in stored(house)] == [("waiting", 0)]
+    assert facts() == before
+
+
+def test_what_could_not_be_stored_is_not_answered_as_if_it_were(sqlite_house: House, monkeypatch):
+    """503: the provider sends it again. An answer of 200 comes after the commit, never before."""
+    house = sqlite_house
+
+    write = Database.write
+
+    @contextmanager
+    def commit_fails(database):
+        with write(database) as connection:
+            yield connection
+            raise DatabaseUnavailable("the connection broke at the commit")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Database, "write", commit_fails)
+        refused = deliver(house)
+    assert refused.status_code == 503
+    assert refused.headers["retry-after"]
+    assert stored(house) == []
+    assert deliver(house).json["new"] is True
+
+
+def test_an_event_of_three_days_ago_is_taken(sqlite_house: House):
+    """Each try is signed anew: the signature has to be young, not what it tells of."""
+    old = {**EVENT, "created": int(sqlite_house.clock().timestamp()) - 3 * 86_400}
+
+    assert deliver(sqlite_house, old).json["new"] is True
 
 
 RAW = encoded(EVENT)

@@ -1,9 +1,12 @@
 """Who is due what: minimums, holds, currencies, taxes; whoever is left out is told why."""
 
-from ledger.commands import FileTaxForm, PausePartnerPayouts, SeePayoutAccount
+import pytest
+
+from ledger.commands import FileTaxForm, LinkPayoutAccount, PausePartnerPayouts, SeePayoutAccount
 from ledger.events.program import CountryWithholding
 from ledger.payout_commands import ChangePayoutSettings, SetWithholding
-from payouts import batches
+from ledger.refusals import NothingToPay
+from payouts import batches, due, outlook
 from tests.payouts.test_worker import CONFIRMED_FACTS
 
 
@@ -96,15 +99,34 @@ def test_the_highest_minimum_counts(finance):
     assert list(skipped(batch).values()) == ["less than the minimum of 3000 is payable"]
 
 
+def test_an_account_that_nobody_has_looked_at_is_not_paid_to(finance, monkeypatch):
+    """Not drafted before it was seen; nor sent, where it was drafted when that was no reason yet."""
+    acme = finance.partner("acme", available_minor=20_00)
+    wish(finance, LinkPayoutAccount(partner_id=acme, destination="acct_2"))
+    with pytest.raises(NothingToPay) as refused:
+        finance.draft()
+    assert "nobody has looked" in str(refused.value.details)
+    with monkeypatch.context() as before:
+        before.setattr(due, "obstacles", lambda *_about, **_more: ())
+        batch = finance.approved()
+
+    finance.pay()
+    assert finance.payout(batch).status == "approved"
+    waits_for = outlook.of_batch(finance.ledger, batch.batch_id).payouts[0].waits_for
+    assert waits_for == "nobody has looked yet how its account of stripe stands"
+    seen(finance, acme)
+    assert outlook.of_batch(finance.ledger, batch.batch_id).payouts[0].next == "send"
+
+
 def test_who_cannot_be_paid_is_left_out_with_the_reason(finance):
     """Held, restricted, in another currency, without the form that the program's income asks for."""
     names = ("due", "held", "restricted", "euro", "foreign")
     partners = {name: finance.partner(name, available_minor=20_00) for name in names}
-    due = {"form": "w-8ben-e", "reference": "vault/1", "effective_at": finance.world.now}
+    filed = {"form": "w-8ben-e", "reference": "vault/1", "effective_at": finance.world.now}
     for name, partner_id in partners.items():
         seen(finance, partner_id)
         if name != "foreign":
-            wish(finance, FileTaxForm(partner_id=partner_id, **due))
+            wish(finance, FileTaxForm(partner_id=partner_id, **filed))
     settings(finance, us_source=True)
     wish(finance, PausePartnerPayouts(partner_id=partners["held"], reason="address under review"))
     finance.later(seconds=1)

@@ -19,6 +19,7 @@ from ledger.refusals import (
     UnknownTransfer,
 )
 from ledger.store.application import Change
+from payouts.accounts import ensure_destinations
 from payouts.batches import PAYOUT, load_payout
 from payouts.gateway import GatewayError, StripeGateway
 from payouts.outcomes import Confirmed, Unknown
@@ -185,6 +186,7 @@ def two_unknown(finance):
     acme, bolt = finance.partner("acme"), finance.partner("bolt")
     shared = finance.world.desk.partner(acme).payout_accounts["stripe"]
     finance.world.desk.execute(LinkPayoutAccount(partner_id=bolt, destination=shared), by="cli")
+    ensure_destinations(finance.ledger, finance.gateway, finance.world.desk, [bolt], by="cli")
     for partner_id in (acme, bolt):
         finance.earn(partner_id, 30_00)
     batch = finance.approved()

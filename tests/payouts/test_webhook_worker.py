@@ -23,6 +23,38 @@ def holds(connected: Connected, partner_id: Any) -> list[str]:
     return sorted(state.payout_holds)
 
 
+# What an event says
+
+
+@pytest.mark.parametrize(
+    ("kind", "about"),
+    [
+        ("account.application.deauthorized", ("acct_1", "acct_1")),
+        ("v2.core.account.closed", ("acct_1", "acct_1")),
+        ("capability.updated", ("transfers", "acct_1")),
+        ("payout.paid", ("po_1", "acct_1")),
+        ("payout.failed", ("po_1", "acct_1")),
+        ("payout.paid", ("po_404", "acct_1")),
+        ("transfer.reversed", ("tr_1", None)),
+    ],
+)
+def test_what_an_event_claims_counts_for_nothing(connected, kind, about):
+    """Only what is found when it is asked for does: here, that nothing has changed."""
+    acme = connected.partner()
+    connected.transferred(acme, 1_000)
+    connected.provider.stands("acct_1")
+    connected.event("account.updated", "acct_1", "acct_1")
+    connected.provider.pays_out("po_1", "acct_1", 1_000, "in_transit", connected.seconds, Contents({"py_1"}))
+    connected.work()
+    before = connected.world.log()
+    connected.provider.asked.clear()
+    connected.event(kind, *about)
+
+    assert connected.work() == 1
+    assert connected.provider.asked
+    assert connected.world.log() == before
+
+
 # Accounts
 
 
@@ -343,14 +375,22 @@ def test_what_a_program_may_not_decide_is_left_to_a_human(quick):
 
 @pytest.mark.parametrize("metadata", [None, "", "order-7"])
 def test_transfers_of_others_are_noted(quick, metadata):
-    """The platform may send money for other reasons; and a transfer may be of another mode."""
+    """The platform may send money for other reasons; what is unknown to the provider, or to us, is kept."""
     twin = quick.transferred(quick.partner(), 1_000) and quick.provider.transfers["tr_1"]
     quick.provider.transfers["tr_5"] = type(twin)("tr_5", "py_5", "acct_1", metadata, 1, 0, "GBP", 1)
     quick.event("transfer.created", "tr_5", event_id="evt_5")
     quick.event("transfer.created", "tr_404", event_id="evt_404")
-    quick.event("charge.succeeded", "ch_1", event_id="evt_ch")
+    strange = (
+        "charge.succeeded",
+        "v2.money_management.payout.posted",
+        "tomorrow's.kind",
+        "transfer",
+        "payout.",
+    )
+    for number, kind in enumerate(strange):
+        quick.event(kind, "ch_1", "acct_9", event_id=f"evt_strange_{number}")
     quick.work()
 
     found = quick.ends()
     assert found["evt_5"] == found["evt_404"] == ("noted", "no transfer of ours")
-    assert found["evt_ch"][0] == "noted"
+    assert {found[f"evt_strange_{number}"][0] for number in range(len(strange))} == {"noted"}

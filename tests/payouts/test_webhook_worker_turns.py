@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from ledger.desk import PARTNER
 from payouts.outcomes import GatewayError, NotSent, Rejected, RetryLater, Unknown
 from payouts.webhooks.worker import ATTEMPTS_MAX, WebhookWorker
 
@@ -103,7 +104,7 @@ def test_an_event_whose_worker_died_is_taken_up_by_another(quick):
     with pytest.raises(KeyboardInterrupt):
         quick.work()
     quick.provider.before = lambda _question: None
-    other = WebhookWorker(quick.ledger, quick.provider)
+    other = WebhookWorker(quick.ledger, quick.provider, reminders=False)
     assert other.step() == 0
     quick.later(timedelta(minutes=6))
 
@@ -132,3 +133,23 @@ def test_a_stop_leaves_the_rest_for_the_next_start(quick):
 
     assert quick.worker.step(stop) == 0
     assert quick.work() == 1
+
+
+def test_accounts_that_nobody_has_looked_at_are_looked_at_at_the_start(connected):
+    """And every day: else their partners would never be paid. Once they are known, no more."""
+    acme = connected.partner("acct_1", "acme")
+    bolt = connected.partner("acct_2", "bolt")
+    connected.provider.stands("acct_1")
+    connected.provider.stands("acct_2", active=False)
+    connected.worker = WebhookWorker(connected.ledger, connected.provider)
+    connected.worker.step()
+    seen = [connected.ledger.load(one, PARTNER).state.account_seen("stripe") for one in (acme, bolt)]
+    assert [one.transfers_active for one in seen] == [True, False]
+
+    late = connected.partner("acct_3", "cove")
+    connected.provider.stands("acct_3")
+    connected.provider.asked.clear()
+    connected.later(timedelta(days=1))
+    connected.work()
+    assert connected.ledger.load(late, PARTNER).state.account_seen("stripe") is not None
+    assert "account acct_1" not in connected.provider.asked

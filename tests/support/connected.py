@@ -129,6 +129,7 @@ class Connected:
         self.worker = WebhookWorker(self.ledger, self.provider)
         self.views = Runner(self.ledger)
         self.world.program()
+        self.worker.step()  # what it reminds itself of at its start, nobody having an account yet
         self._number = 0
 
     def close(self) -> None:
