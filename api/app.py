@@ -30,6 +30,7 @@ from api.resources import (
     rewards,
     status,
     webhooks,
+    why,
 )
 from api.services import Services
 
@@ -81,6 +82,9 @@ def routes(services: Services) -> dict[str, object]:
         "/v1/conversions": conversions.Conversions(services),
         "/v1/conversions/batch": conversions.ConversionBatch(services),
         "/v1/conversions/{conversion_id:uuid}": conversions.Conversion(services),
+        "/v1/conversions/{conversion_id:uuid}/why": why.ConversionWhy(services),
+        "/v1/rewards/{reward_id:uuid}/why": why.RewardWhy(services),
+        "/v1/payouts/{payout_id:uuid}/why": why.PayoutWhy(services),
         "/v1/rewards": rewards.Rewards(services),
         "/v1/rewards/{reward_id:uuid}": rewards.Reward(services),
         "/v1/journal": balances.Journal(services),

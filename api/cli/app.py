@@ -21,6 +21,7 @@ from api.cli.reconcile import reconcile
 from api.cli.terminal import fail, out, say
 from api.cli.up import up
 from api.cli.verify import verify
+from api.cli.why import why
 from ledger.store.database import DatabaseUnavailable
 from ledger.store.migrations import migrate as migrate_database
 from ledger.store.migrations import pending_revisions
@@ -73,6 +74,7 @@ app.add_typer(reconcile, name="reconcile")
 app.add_typer(audit, name="audit")
 app.command()(rebuild)
 app.command()(verify)
+app.command()(why)
 app.command()(doctor)
 app.command(rich_help_panel="Single parts")(parts.serve)
 app.command(rich_help_panel="Single parts")(parts.engine)

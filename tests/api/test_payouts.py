@@ -265,3 +265,31 @@ def test_what_would_be_sent_is_told_with_what_waits(house, due):
     assert unknown == (0, "ask_again", "the outcome of what may have been sent")
     nobody = "00000000-0000-0000-0000-000000000001"
     assert problem(house.get(f"/v1/payout-batches/{nobody}/outlook")) == (404, "not-found")
+
+
+def test_why_a_payout_leads_from_its_lines_down_to_the_sale(house, due):
+    """Who approved it, which reward each line is about, and what was sent; for finance's eyes."""
+    batch = house.post("/v1/payout-batches", {"program_id": due}, house.key("finance:approve")).json
+    approval = {"content_hash": batch["content_hash"]}
+    house.post(f"/v1/payout-batches/{batch['batch_id']}/approve", approval, house.key("finance:approve"))
+    payout = f"/v1/payouts/{batch['payouts'][0]['payout_id']}/why"
+
+    found = house.get(payout).json
+
+    assert (found["role"], found["fact"]) == ("payout", "PayoutDrafted")
+    roles = [(each["role"], each["fact"]) for each in found["because"]]
+    assert roles == [
+        ("batch", "PayoutBatchDrafted"),
+        ("batch", "PayoutBatchApproved"),
+        ("line", "RewardMatured"),
+        ("life", "PayoutApproved"),
+    ]
+    [line] = [each for each in found["because"] if each["role"] == "line"]
+    [reward] = line["because"]
+    assert reward["words"]["amount_minor"] == line["words"]["amount_minor"] == found["words"]["amount_minor"]
+    assert reward["because"][0]["fact"] == "ConversionRecorded"
+    assert house.get(f"/v1/rewards/{reward['words']['reward_id']}/why").json == reward
+    sale = house.get(f"/v1/conversions/{reward['words']['conversion_id']}/why").json
+    assert sale["because"] == [reward]
+    assert house.get(payout, house.key("conversions:write")).status_code == 403
+    assert problem(house.get("/v1/payouts/00000000-0000-0000-0000-000000000001/why")) == (404, "not-found")

@@ -1,0 +1,229 @@
+"""Why a number is what it is: the facts behind a payout, a reward or a conversion, as a tree with proofs.
+
+It is read from the facts themselves, not from the views; views only tell where to look.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+
+from ledger import ids
+from ledger.events.base import Fact, Recorded
+from ledger.events.conversion import ConversionRecorded
+from ledger.events.partner import AgreementAccepted, AgreementEnded
+from ledger.events.payout import PayoutDrafted
+from ledger.events.program import TermsVersionPublished
+from ledger.events.referral import CustomerReattributed, ReferralRecorded
+from ledger.events.reward import ConversionNotRewarded, RewardAccrued
+from ledger.refusals import NotFound
+from ledger.store.application import Ledger
+from projections import audit_log, tables
+from projections.checkpoints import covering
+from projections.why_words import says
+
+LINES_MAX: Final = 200
+"""Of so many lines of a payout the reasons are told in full; the others are named, to be asked for alone."""
+
+
+class Proof(msgspec.Struct, frozen=True):
+    """Where a fact stands in the audit log: its leaf, and the oldest checkpoint that covers it."""
+
+    index: int
+    size: int
+
+
+class Because(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One fact, in a sentence and in its own words, and the facts that it rests on.
+
+    `role` says what it is to the one above. `proof` is None until a checkpoint covers it.
+    """
+
+    role: str
+    fact: str
+    stream_id: UUID
+    position: int
+    recorded_at: datetime
+    by: str
+    says: str
+    words: dict[str, Any]
+    proof: Proof | None = None
+    because: tuple["Because", ...] = ()
+
+
+class Why:
+    """Answers from one moment of the log."""
+
+    def __init__(self, ledger: Ledger, connection: sa.Connection) -> None:
+        self._ledger = ledger
+        self._connection = connection
+
+    def payout(self, payout_id: UUID) -> Because:
+        """A payout: its lines with their rewards, who approved it, what was sent. Refuses with NotFound."""
+        history = self._stream(payout_id)
+        if not history or not isinstance(history[0].fact, PayoutDrafted):
+            raise NotFound("no payout has this id")
+        drafted, *later = history
+        draft: Any = drafted.fact
+        batch = self._stream(draft.batch_id)
+        because = [self._told("batch", each) for each in batch]
+        because += self._lines(draft)
+        because += [self._told("life", each) for each in later]
+        return self._told("payout", drafted, because)
+
+    def reward(self, reward_id: UUID) -> Because:
+        """A reward: its conversion, whom it counts for, the terms, what was taken back. NotFound."""
+        table = tables.rewards
+        found = self._connection.execute(
+            sa.select(table.c.conversion_id).where(table.c.reward_id == reward_id)
+        ).scalar()
+        if found is None:
+            raise NotFound("no reward has this id, or the views do not show it yet")
+        return self._rewards([(found, reward_id)])[reward_id]
+
+    def conversion(self, conversion_id: UUID) -> Because:
+        """A conversion: what it earned, or why it earned nothing. Refuses with NotFound."""
+        history = self._stream(conversion_id)
+        if not history:
+            raise NotFound("no conversion has this id")
+        told = self._stream(ids.rewards_id(conversion_id))
+        earned = [each.fact.reward_id for each in told if isinstance(each.fact, RewardAccrued)]
+        because = [self._told("about", each) for each in history[1:]]
+        because += list(self._rewards([(conversion_id, each) for each in earned]).values())
+        because += [
+            self._told("not_rewarded", each, self._attribution(history[0]))
+            for each in told
+            if isinstance(each.fact, ConversionNotRewarded)
+        ]
+        if not told and isinstance(history[0].fact, ConversionRecorded):
+            # Nothing was decided: the engine has not come so far, or nobody brought the customer.
+            because += self._attribution(history[0])
+        return self._told("conversion", history[0], because)
+
+    # The parts of a tree
+
+    def _lines(self, draft: PayoutDrafted) -> list[Because]:
+        """The facts of the account that make the payout's amount, with the rewards that they are about."""
+        history = self._stream(draft.account_id, until_version=draft.account_to_version)
+        lines = [each for each in history if each.originator_version > draft.account_from_version]
+        about: dict[UUID, UUID] = {}
+        for each in lines[:LINES_MAX]:
+            fact: Any = each.fact
+            if getattr(fact, "reward_id", None) and getattr(fact, "conversion_id", None):
+                about[fact.reward_id] = fact.conversion_id
+        rewards = self._rewards([(conversion, reward) for reward, conversion in about.items()])
+        return [self._told("line", each, _behind(each.fact, rewards)) for each in lines]
+
+    def _rewards(self, wanted: Sequence[tuple[UUID, UUID]]) -> dict[UUID, Because]:
+        """Rewards (conversion, reward) with everything that made them."""
+        conversions = list(dict.fromkeys(conversion for conversion, _ in wanted))
+        streams = self._streams([*conversions, *map(ids.rewards_id, conversions)])
+        later = self._about_rewards([reward for _, reward in wanted])
+        found = {}
+        for conversion, reward in wanted:
+            told = streams.get(ids.rewards_id(conversion), [])
+            mine = [each for each in told if getattr(each.fact, "reward_id", None) == reward]
+            accrued = next((each for each in mine if isinstance(each.fact, RewardAccrued)), None)
+            if accrued is None:
+                continue
+            history = streams.get(conversion, [])
+            because = [self._told("conversion", each) for each in history[:1]]
+            because += [self._told("about", each) for each in history[1:]]
+            because += self._attribution(history[0], accrued)
+            because += [self._told("life", each) for each in mine if each is not accrued]
+            because += [self._told("life", each) for each in later.get(reward, [])]
+            found[reward] = self._told("reward", accrued, because)
+        return found
+
+    def _about_rewards(self, rewards: Sequence[UUID]) -> dict[UUID, list[Recorded]]:
+        """The facts of money accounts about rewards: that they matured, or were taken back afterwards."""
+        table = tables.journal
+        positions: set[int] = set()
+        for start in range(0, len(rewards), LINES_MAX):
+            asked = sa.select(table.c.position).where(
+                table.c.reward_id.in_(rewards[start : start + LINES_MAX])
+            )
+            positions |= set(self._connection.execute(asked.distinct()).scalars())
+        found: dict[UUID, list[Recorded]] = {}
+        for place in sorted(positions):
+            recorded = self._at(place)
+            fact: Any = recorded.fact
+            if recorded.originator_id != ids.rewards_id(getattr(fact, "conversion_id", None) or UUID(int=0)):
+                found.setdefault(fact.reward_id, []).append(recorded)
+        return found
+
+    def _attribution(self, conversion: Recorded, accrued: Recorded | None = None) -> list[Because]:
+        """Who brought the customer; with a reward also the agreement and the terms that it goes by."""
+        sale = conversion.fact
+        if not isinstance(sale, ConversionRecorded):
+            return []
+        reward = accrued.fact if accrued else None
+        touches = self._stream(ids.customer_id(sale.program_id, sale.customer))
+        found = [
+            self._told("attribution", each)
+            for each in touches
+            if isinstance(each.fact, CustomerReattributed)
+            or (
+                isinstance(each.fact, ReferralRecorded)
+                and (not isinstance(reward, RewardAccrued) or each.fact.partner_id == reward.partner_id)
+            )
+        ]
+        if not isinstance(reward, RewardAccrued):
+            return found
+        agreed = self._stream(ids.agreement_id(reward.program_id, reward.partner_id))
+        found += self._chosen(
+            "agreement", agreed, lambda fact: isinstance(fact, AgreementAccepted | AgreementEnded)
+        )
+        found += self._chosen(
+            "terms",
+            self._stream(reward.program_id),
+            lambda fact: (
+                isinstance(fact, TermsVersionPublished) and fact.terms_version == reward.terms_version
+            ),
+        )
+        return found
+
+    def _chosen(
+        self, role: str, history: Iterable[Recorded], wanted: Callable[[Fact], bool]
+    ) -> list[Because]:
+        return [self._told(role, each) for each in history if wanted(each.fact)]
+
+    # Facts
+
+    def _told(self, role: str, recorded: Recorded, because: Sequence[Because] = ()) -> Because:
+        return Because(
+            role=role,
+            fact=type(recorded.fact).__name__,
+            stream_id=recorded.originator_id,
+            position=recorded.position,
+            recorded_at=recorded.recorded_at,
+            by=recorded.by,
+            says=says(recorded.fact),
+            words=msgspec.to_builtins(recorded.fact),
+            proof=self._proof(recorded.position),
+            because=tuple(because),
+        )
+
+    def _proof(self, place: int) -> Proof | None:
+        index = audit_log.index_of(self._connection, place)
+        row = None if index is None else covering(self._connection, index)
+        return None if index is None or row is None else Proof(index, row.size)
+
+    def _stream(self, stream_id: UUID, *, until_version: int | None = None) -> list[Recorded]:
+        found = self._streams([stream_id]).get(stream_id, [])
+        return found if until_version is None else found[:until_version]
+
+    def _streams(self, stream_ids: Sequence[UUID]) -> dict[UUID, list[Recorded]]:
+        return self._ledger.streams(self._connection, stream_ids)
+
+    def _at(self, place: int) -> Recorded:
+        [row] = self._ledger.log.read_log(self._connection, after=place - 1, limit=1, stop=place)
+        return self._ledger.decode(row)
+
+
+def _behind(fact: Any, rewards: Mapping[UUID, Because]) -> tuple[Because, ...]:
+    reward = rewards.get(getattr(fact, "reward_id", None) or UUID(int=0))
+    return () if reward is None else (reward,)
