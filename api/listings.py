@@ -26,14 +26,25 @@ def send_list(
     **where: Any,
 ) -> None:
     """Answer with the page that `query` asks for; `fetch` is one of projections.queries."""
+    page = fetch_page(req, database, query, fetch, **where)
+    send_page(req, resp, [show(row) for row in page.rows], page.next)
+
+
+def fetch_page(
+    req: falcon.Request,
+    database: Database,
+    query: Mapping[str, Any],
+    fetch: Callable[..., Page],
+    **where: Any,
+) -> Page:
+    """The page that `query` asks for."""
     cursor = query["cursor"]
     after = read_cursor(req.path, cursor) if cursor is not None else None
     try:
-        with database.read() as connection:
-            page = fetch(connection, after=after, limit=query["limit"], **where)
+        with database.glance() as connection:
+            return fetch(connection, after=after, limit=query["limit"], **where)
     except InvalidCursor:
         raise bad_cursor() from None
-    send_page(req, resp, [show(row) for row in page.rows], page.next)
 
 
 def shown_as(schema: Schema, **renamed: str) -> Show:

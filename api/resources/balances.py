@@ -1,12 +1,14 @@
 """Balances now and as they were, the journal behind them, and what is given up of a clawback."""
 
+from collections.abc import Callable
 from uuid import UUID
 
 import falcon
 
 from api.answers import send
-from api.listings import PAST, Row, send_list, shown_as
+from api.listings import PAST, Row, fetch_page, send_list, shown_as
 from api.operations import operation
+from api.pagination import send_page
 from api.schemas.fields import page_of
 from api.schemas.money import (
     BalanceSchema,
@@ -30,21 +32,20 @@ _show = shown_as(BALANCE)
 
 class _Balances(Resource):
     def send(
-        self,
-        req: falcon.Request,
-        resp: falcon.Response,
-        query: Row,
-        program_id: UUID | None,
-        partner_id: UUID | None,
+        self, req: falcon.Request, resp: falcon.Response, query: Row, of: Row, known: Callable[[], object]
     ) -> None:
-        """Balances of now from their table; those of the past from the journal."""
-        where: Row = {"program_id": program_id, "partner_id": partner_id}
+        """Balances of now from their table; those of the past from the journal.
+
+        Where there are none, what the path names may not be there at all: `known` refuses.
+        """
         times = {name: query[name] for name in PAST}
         if any(times.values()):
-            fetch = queries.list_balances_as_of
-            send_list(req, resp, self.database, query, fetch, _show, **where, **times)
+            page = fetch_page(req, self.database, query, queries.list_balances_as_of, **of, **times)
         else:
-            send_list(req, resp, self.database, query, queries.list_balances, _show, **where)
+            page = fetch_page(req, self.database, query, queries.list_balances, **of)
+        if not page.rows:
+            known()
+        send_page(req, resp, [_show(row) for row in page.rows], page.next)
 
 
 class ProgramBalances(_Balances):
@@ -59,8 +60,8 @@ class ProgramBalances(_Balances):
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, program_id: UUID, query: Row) -> None:
         """One for each partner in whose account something happened; with times, as they were then."""
-        program.known(self.desk.program(program_id))
-        self.send(req, resp, query, program_id, query["partner_id"])
+        of = {"program_id": program_id, "partner_id": query["partner_id"]}
+        self.send(req, resp, query, of, lambda: program.known(self.desk.program(program_id)))
 
 
 class PartnerBalances(_Balances):
@@ -75,8 +76,8 @@ class PartnerBalances(_Balances):
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, partner_id: UUID, query: Row) -> None:
         """One for each program in which the partner's account moved; with times, as they were then."""
-        partner.known(self.desk.partner(partner_id))
-        self.send(req, resp, query, query["program_id"], partner_id)
+        of = {"program_id": query["program_id"], "partner_id": partner_id}
+        self.send(req, resp, query, of, lambda: partner.known(self.desk.partner(partner_id)))
 
 
 class Journal(Resource):

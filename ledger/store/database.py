@@ -15,6 +15,7 @@ SQLITE_BUSY_TIMEOUT_MS: Final = 30_000
 SQLITE_RETRY_S: Final = 0.0005
 PING_AFTER_S: Final = 1.0
 _WRITING: Final = "revshare_writing"
+_GLANCING: Final = "revshare_glancing"
 
 
 class DatabaseUnavailable(Exception):
@@ -82,7 +83,10 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
 def _sqlite_begin(connection: sa.Connection) -> None:
     # A deferred transaction that turns into a writer fails at once with "database is locked".
     raw: sqlite3.Connection = driver(connection)
-    if not connection.get_execution_options().get(_WRITING):
+    options = connection.get_execution_options()
+    if options.get(_GLANCING):
+        return
+    if not options.get(_WRITING):
         raw.execute("BEGIN")
         return
     # SQLite's own wait for another process sleeps ever longer, up to 100 ms, while a commit takes one or two.
@@ -110,11 +114,22 @@ class Database:
         self._writing = self.engine.execution_options(**{_WRITING: True})
         self._alone = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self.is_postgresql = self.engine.dialect.name == "postgresql"
+        # Autocommit is no way on SQLite: given back, a connection would begin transactions by itself.
+        self._glancing = (
+            self._alone if self.is_postgresql else self.engine.execution_options(**{_GLANCING: True})
+        )
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A transaction for reading; rolled back at its end."""
         with _named_errors(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def glance(self) -> Iterator[sa.Connection]:
+        """A connection for reading on which each statement sees what is there then: no transaction to begin
+        and to end, which costs more than a short statement does."""
+        with _named_errors(), self._glancing.connect() as connection:
             yield connection
 
     @contextmanager

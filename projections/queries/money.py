@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -11,11 +12,13 @@ import sqlalchemy as sa
 from projections.balances import ACCOUNT_COLUMNS, COLUMNS, EARNED
 from projections.queries.as_of import by_then
 from projections.queries.directory import payout_holds
-from projections.queries.paging import LIMIT, Cursor, Page, filtered, page, within
+from projections.queries.paging import LIMIT, Cursor, Page, filtered, first_page, page, within
 from projections.queries.past import balance_as_of
 from projections.tables import balances as table
 from projections.tables import journal, partners
 from projections.tables import payout_holds as holds
+
+KEY: Final = list(table.primary_key)
 
 
 class Balance(msgspec.Struct, frozen=True):
@@ -79,16 +82,33 @@ def list_balances(
     limit: int = LIMIT,
 ) -> Page:
     """Balances by program, partner and currency, each with the `payout_holds` of its partner."""
-    held = sa.exists().where(holds.c.partner_id == table.c.partner_id, holds.c.reason.is_not(None))
-    statement = filtered(table, program_id=program_id, partner_id=partner_id, currency=currency)
-    statement = statement.add_columns(held.label("held"))
-    found = page(connection, statement, list(table.primary_key), after=after, limit=limit)
+    found = _accounts(
+        connection, True, after, limit, program_id=program_id, partner_id=partner_id, currency=currency
+    )
     # Few are held: one statement is enough for most pages.
     held_now = {row["partner_id"] for row in found.rows if row.pop("held")}
     reasons = payout_holds(connection, held_now) if held_now else {}
     for row in found.rows:
         row["payout_holds"] = reasons.get(row["partner_id"], [])
     return found
+
+
+def _accounts(connection: sa.Connection, whole: bool, after: Cursor | None, limit: int, **equal: Any) -> Page:
+    """Whole balances, each with whether its partner is `held`; or the keys of their accounts alone."""
+    given = {name: value for name, value in equal.items() if value is not None}
+    statement = _of_accounts(whole, tuple(given))
+    if after is None:
+        return first_page(connection, statement, KEY, limit, given)
+    asked = statement.order_by(None).limit(None).params(given)
+    return page(connection, asked, KEY, after=after, limit=limit)
+
+
+@cache
+def _of_accounts(whole: bool, equal: tuple[str, ...]) -> sa.Select[Any]:
+    held = sa.exists().where(holds.c.partner_id == table.c.partner_id, holds.c.reason.is_not(None))
+    columns = (*table.columns, held.label("held")) if whole else KEY
+    of = [table.c[name] == sa.bindparam(name, type_=table.c[name].type) for name in equal]
+    return sa.select(*columns).where(*of).order_by(*KEY).limit(sa.bindparam("limit", type_=sa.BigInteger))
 
 
 def balances_as_of(
@@ -100,9 +120,8 @@ def balances_as_of(
     recorded_as_of: datetime | None = None,
 ) -> list[Balance]:
     """All balances of a program or a partner as they were, in the order of `balances`. See as_of."""
-    key = list(table.primary_key)
-    statement = filtered(table, program_id=program_id, partner_id=partner_id).with_only_columns(*key)
-    accounts = connection.execute(statement.order_by(*key)).all()
+    statement = filtered(table, program_id=program_id, partner_id=partner_id).with_only_columns(*KEY)
+    accounts = connection.execute(statement.order_by(*KEY)).all()
     return _as_of(connection, accounts, effective_as_of, recorded_as_of)
 
 
@@ -120,9 +139,7 @@ def list_balances_as_of(
 
     Accounts in which nothing had happened by then are left out of their page, which may be empty for it.
     """
-    key = list(table.primary_key)
-    statement = filtered(table, program_id=program_id, partner_id=partner_id).with_only_columns(*key)
-    accounts = page(connection, statement, key, after=after, limit=limit)
+    accounts = _accounts(connection, False, after, limit, program_id=program_id, partner_id=partner_id)
     keys = [tuple(row.values()) for row in accounts.rows]
     found = _as_of(connection, keys, effective_as_of, recorded_as_of)
     return Page([msgspec.structs.asdict(balance) for balance in found], accounts.next)

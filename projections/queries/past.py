@@ -8,7 +8,7 @@ what an earlier clock recorded late, and of what no folio holds yet.
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -59,19 +59,18 @@ _EDGE: Final = _Statement(f"""
         WHERE {_OF} AND level = 0 AND late_from IS NOT NULL AND late_from <= :recorded AND number > {_NEXT}
 """)
 """Which folio is the last of which all was known; which is the last at all; and which are read by legs."""
-_SHEETS: Final = _Statement(
-    f"""
-    SELECT (
+_SUMS: Final = f"""
+    SELECT NULL AS account, NULL AS amount, NULL AS position, (
         SELECT entries FROM folios WHERE {_OF} AND level = wanted.level AND number = wanted.number
         AND effective_from <= :effective ORDER BY effective_from DESC, sheet DESC LIMIT 1
-    ) FROM {{wanted}}
-    """,
-    wanted=(
-        "(SELECT value ->> 0 AS level, value ->> 1 AS number FROM json_each(:wanted)) AS wanted",
-        "unnest(:levels::bigint[], :numbers::bigint[]) AS wanted(level, number)",
-    ),
+    ) AS sheet FROM {{wanted}}
+    UNION ALL SELECT account, sum(amount_minor), max(position), NULL FROM ({{legs}}) AS legs GROUP BY account
+"""
+"""Of each folio the sheet that holds its last entry by a time; and what the loose legs come to."""
+_WANTED: Final = (
+    "(SELECT value ->> 0 AS level, value ->> 1 AS number FROM json_each(:wanted)) AS wanted",
+    "unnest(:levels::bigint[], :numbers::bigint[]) AS wanted(level, number)",
 )
-"""Of each folio the sheet that holds its last entry by a time."""
 _LEGS: Final = f"""
     SELECT account, amount_minor, position FROM journal
     WHERE {_OF} AND position > :after{{0}} AND position <= :upto{{0}}
@@ -99,19 +98,21 @@ def balance_as_of(
         "recorded": recorded or ALL,
     }
     edge = _edge(_run(connection, _EDGE, asked))
+    asked["wanted"] = taken(edge.folios)
+    for number, (after, upto) in enumerate(edge.parts):
+        asked |= {f"after{number}": after, f"upto{number}": upto}
+    until = to_us(asked["effective"])
     sums = [0] * folios.SUMMED
-    position = 0
-    if edge.folios:
-        until = to_us(asked["effective"])
-        for (packed,) in _run(connection, _SHEETS, asked, wanted=taken(edge.folios)):
-            if packed is not None:
-                position = max(position, _add(sums, packed, until))
-    for name, amount, at in _run(connection, _legs(len(edge.parts)), asked, parts=edge.parts):
-        position = max(position, at)
-        if name in ACCOUNT_COLUMNS:
-            column, sign, _ = ACCOUNT_COLUMNS[name]
-            sums[column] += sign * int(amount)
-    return folios.balance(sums, position) if position else None
+    last = 0
+    for name, amount, position, sheet in _run(connection, _sums(len(edge.parts)), asked):
+        if sheet is not None:
+            last = max(last, _add(sums, sheet, until))
+        elif name is not None:
+            last = max(last, position)
+            if name in ACCOUNT_COLUMNS:
+                column, sign, _ = ACCOUNT_COLUMNS[name]
+                sums[column] += sign * int(amount)
+    return folios.balance(sums, last) if last else None
 
 
 def _edge(rows: Sequence[Sequence[Any]]) -> Edge:
@@ -143,33 +144,22 @@ def _add(sums: list[int], packed: bytes, until: int) -> int:
 
 
 @cache
-def _legs(parts: int) -> _Statement:
-    united = " UNION ALL ".join(_LEGS.format(number) for number in range(parts))
-    return _Statement(
-        f"SELECT account, sum(amount_minor), max(position) FROM ({united}) AS legs GROUP BY account"
-    )
+def _sums(parts: int) -> _Statement:
+    legs = " UNION ALL ".join(_LEGS.format(number) for number in range(parts))
+    return _Statement(_SUMS, wanted=_WANTED, legs=(legs, legs))
 
 
-def _run(
-    connection: sa.Connection,
-    statement: _Statement,
-    asked: dict[str, Any],
-    *,
-    wanted: Sequence[tuple[int, int]] = (),
-    parts: Sequence[tuple[int, int]] = (),
-) -> list[Sequence[Any]]:
-    """The rows of a statement by the driver itself: several are needed, and each is short."""
+def _run(connection: sa.Connection, statement: _Statement, asked: Mapping[str, Any]) -> list[Any]:
+    """The rows of a statement, by the driver itself: several are needed, and each is short."""
     given = dict(asked)
-    for number, (after, upto) in enumerate(parts):
-        given |= {f"after{number}": after, f"upto{number}": upto}
+    wanted = given.pop("wanted", ())
     if connection.dialect.name == "postgresql":
-        if wanted:
-            given["levels"], given["numbers"] = (list(column) for column in zip(*wanted, strict=True))
+        given["levels"], given["numbers"] = [level for level, _ in wanted], [number for _, number in wanted]
         text = statement.postgresql
     else:
-        given |= {"wanted": json.dumps(wanted)} if wanted else {}
+        given["wanted"] = json.dumps(wanted)
         given |= {name: given[name].hex for name in ("program", "partner")}
         given |= {name: time_to_text(given[name]) for name in ("effective", "recorded")}
         text = statement.sqlite
-    found: list[Sequence[Any]] = driver(connection).execute(text, given).fetchall()
+    found: list[Any] = driver(connection).execute(text, given).fetchall()
     return found

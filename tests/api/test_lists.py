@@ -89,6 +89,20 @@ def test_balances_as_they_were(house):
     assert problem(house.get(path, params={"as_of": "2001-01-01"})) == (400, "invalid-query")
 
 
+@pytest.mark.parametrize("times", [{}, {"recorded_as_of": "2026-01-01T00:00:00Z"}])
+def test_no_balances_is_not_nobody(house, times):
+    """A partner in whose account nothing happened has none; whom nobody knows has no page, nor a program."""
+    program_id = house.program()
+    partner_id = house.partner(program_id, "p")
+    house.catch_up()
+    nobody = "00000000-0000-4000-8000-000000000000"
+
+    for path, name in ((f"/v1/partners/{partner_id}", "partner"), (f"/v1/programs/{program_id}", "program")):
+        assert house.get(f"{path}/balances", params=times).json["items"] == []
+        unknown = house.get(f"{path.rpartition('/')[0]}/{nobody}/balances", params=times)
+        assert problem(unknown) == (404, f"unknown-{name}")
+
+
 def test_what_was_true_and_what_was_known(house):
     """A sale that is told late and dated back: balances, rewards and journal show it in one time only."""
     program_id = house.program()

@@ -18,11 +18,11 @@ from typing import Any
 from tests.bench import balances, batch, payouts, peers, rebuilding, report, rewards, single_post, tailing
 from tests.bench.client import Client
 from tests.bench.harness import HEADING, NOT_MEASURED, Check, Ratio, timed
-from tests.bench.place import Place, place
+from tests.bench.place import place
 from tests.support.postgres import running_postgres
 
 QUICK_EVENTS = (10_000,)
-FULL_EVENTS = (10_000, 100_000)
+FULL_EVENTS = (10_000, 1_000_000)
 
 
 def main() -> int:
@@ -34,7 +34,9 @@ def main() -> int:
         help="sqlite, postgresql (started here), or the URL of a PostgreSQL in which databases can be made",
     )
     parser.add_argument("--only", help="the ratios and checks whose name begins so")
-    parser.add_argument("--events", type=int, action="append", help="sizes of the log for balance-p99")
+    parser.add_argument(
+        "--events", type=int, action="append", help="sizes of the log for balance-p99 and as-of-vs-current"
+    )
     parser.add_argument("--name", default="bench", help="what the files under build/bench/ are called")
     options = parser.parse_args()
     about = report.about()
@@ -107,17 +109,13 @@ def measure_on(
         run(["no-skip"], lambda: [tailing.check(here)])
     with place(url, folder / f"{kind}-books", client, quick=options.quick) as here:
         for events in options.events or (QUICK_EVENTS if options.quick else FULL_EVENTS):
-            run(["balance-p99"], partial(_balances, here, events))
+            run(["balance-p99", "as-of-vs-current"], partial(balances.measure, here, events))
         run(["rewards-vs-scan", "hot-partner"], lambda: rewards.measure(here))
         # Last, since no engine may run over the log that it fills.
         run(list(rebuilding.VIEWS), lambda: rebuilding.measure(here))
     with place(url, folder / f"{kind}-payouts", client, quick=options.quick) as here:
         run(["payouts-vs-sdk"], lambda: payouts.measure(here))
     return found
-
-
-def _balances(here: Place, events: int) -> list[Ratio]:
-    return [balances.measure(here, events)]
 
 
 @contextmanager

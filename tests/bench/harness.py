@@ -17,10 +17,11 @@ GOALS = {
     "rebuild-all-vs-scan": (0.3, 0.6),
     "hot-partner": (0.7, 0.95),
     "balance-p99": (3, 1.5),
+    "as-of-vs-current": (5, 2),
     "payouts-vs-sdk": (0.5, 0.9),
 }
 """The floor and the goal of each ratio, from the design. Ratios that are not here are only told."""
-LESS_IS_BETTER = ("balance-p99",)
+LESS_IS_BETTER = ("balance-p99", "as-of-vs-current")
 TITLES = {
     "single-post": "durable single POST/s ÷ no-op POST/s",
     "batch-vs-raw": "batch endpoint events/s ÷ raw unnest insert",
@@ -31,14 +32,12 @@ TITLES = {
     "rebuild-all-vs-scan": "projection rebuild ÷ raw scan: all views",
     "hot-partner": "one hot partner ÷ spread load",
     "balance-p99": "balance GET p99 ÷ no-op GET p99",
+    "as-of-vs-current": "as-of balance GET p99 ÷ current balance GET p99",
     "ours-vs-naive-save": "single POST/s ÷ one Application.save a request",
     "ours-vs-naive-orm": "single POST/s ÷ an ORM insert and a balance row",
     "payouts-vs-sdk": "payouts of one batch ÷ plain SDK calls, same stand-in",
 }
-NOT_MEASURED = (
-    "ingest with audit log ÷ without (there is no audit log yet)",
-    "as-of balance p99 ÷ current (its period snapshots are not built yet)",
-)
+NOT_MEASURED = ("ingest with audit log ÷ without (there is no audit log yet)",)
 
 
 class Ratio(NamedTuple):

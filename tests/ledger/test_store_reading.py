@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import sqlalchemy as sa
 from eventsourcing.persistence import IntegrityError
 
 from ledger.events.access import ApiKeyRevoked
@@ -122,3 +123,29 @@ class TestReading:
     def test_there_are_no_subscriptions(self, ledger):
         with pytest.raises(IntegrityError, match="poll"):
             ledger.log.subscribe(gt=0)
+
+
+def test_a_glance_begins_no_transaction(database_url: str) -> None:
+    """Each statement sees what is there then, on a connection that goes back as it was: a later transaction
+    of it still is one."""
+    database = Database(database_url, pool_size=1)
+    count = sa.text("SELECT count(*) FROM positions WHERE name LIKE 'glance-%'")
+    add = sa.text("INSERT INTO positions (name, position) VALUES (:name, 0)")
+    with database.glance() as glance:
+        before = glance.execute(count).scalar_one()
+        with database.write() as other:
+            other.execute(add, {"name": "glance-1"})
+        after = glance.execute(count).scalar_one()
+    with database.write() as connection:
+        connection.execute(add, {"name": "glance-2"})
+        connection.rollback()
+    with database.read() as connection:
+        first = connection.execute(count).scalar_one()
+        with database.write() as other:
+            other.execute(add, {"name": "glance-3"})
+        # A reading transaction of SQLite sees one moment; on PostgreSQL each statement sees its own.
+        second = connection.execute(count).scalar_one()
+    database.close()
+
+    assert (before, after, first) == (0, 1, 1)
+    assert second == (2 if database.is_postgresql else 1)

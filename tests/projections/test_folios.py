@@ -12,13 +12,13 @@ from ledger.engine.tables import to_us
 from ledger.events.account import RewardMatured
 from ledger.events.reward import RewardAccrued
 from ledger.store.application import Change
-from ledger.store.database import driver
 from projections import folios, queries, tables
 from projections.folios import Loose, Movement
 from projections.queries import paging
 from projections.queries.past import taken
 from projections.rebuild import RebuildDiffers, rebuild
 from tests.projections.world import BEGIN, PROGRAM, conversion, day, partner
+from tests.support.touched import Touched
 
 
 def movements(count, seed=1):
@@ -166,38 +166,6 @@ def history(world, begin, end):
         changes.append(Change(account, number // 2, [matured]))
     for start in range(0, len(changes), 40):
         world.ledger.append(changes[start : start + 40], by="engine")
-
-
-class Touched:
-    """Counts what a read touches: rows on PostgreSQL, steps of its virtual machine on SQLite."""
-
-    def __init__(self, connection):
-        self._connection = connection
-        self._raw = driver(connection)
-        self._postgresql = connection.dialect.name == "postgresql"
-        self._steps = 0
-
-    def _step(self):
-        self._steps += 1
-
-    def _rows(self):
-        counted = (
-            "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables"
-        )
-        return int(self._raw.execute(counted).fetchone()[0])
-
-    def count(self, read):
-        """What this read touches, after it ran once."""
-        read(self._connection)
-        if self._postgresql:
-            before = self._rows()
-            read(self._connection)
-            return self._rows() - before
-        self._steps = 0
-        self._raw.set_progress_handler(self._step, 1)
-        read(self._connection)
-        self._raw.set_progress_handler(None, 1)
-        return self._steps
 
 
 def reads(sales):

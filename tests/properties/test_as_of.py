@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ledger import ids
 from ledger.events import account, payout, reward
 from ledger.events.base import Fact
+from ledger.events.payout import PayoutProvider
 from ledger.store.application import Ledger
 from ledger.store.database import Database
 from projections import folios, queries
@@ -28,6 +29,7 @@ NAMES = (
     *("accrued", "accrued", "reversed", "matured", "matured", "taken_back"),
     *("offset", "written_off", "reserved", "released", "confirmed", "credited"),
 )
+PROVIDERS: tuple[PayoutProvider, ...] = ("stripe", "bank")
 HOURS = st.integers(0, 60)
 FACTS = st.lists(
     st.tuples(
@@ -99,7 +101,12 @@ class Story:
         elif name == "confirmed":
             stream = uuid4()
             fact = payout.TransferConfirmed(
-                attempt=1, transfer_id="tr_1", account_id=stream, net_minor=amount, **common
+                attempt=1,
+                transfer_id="tr_1",
+                account_id=stream,
+                net_minor=amount,
+                provider=PROVIDERS[amount % 2],
+                **common,
             )
         else:
             fact = self._account(name, of, amount, common)
@@ -167,7 +174,13 @@ class Story:
                     attempt=1, net_minor=amount, withheld_minor=amount % 5, reason="rejected", **paid
                 )
             case _:
-                return account.TransferReversalCredited(reference="trr_1", amount_minor=amount, **paid)
+                return account.TransferReversalCredited(
+                    reference="trr_1",
+                    amount_minor=amount,
+                    withheld_minor=amount % 3,
+                    provider=PROVIDERS[amount % 2],
+                    **paid,
+                )
 
 
 # The replay: the log's JSON, and what each fact does to plain numbers
@@ -212,7 +225,7 @@ def moved(name: str, fact: dict[str, Any]) -> dict[str, int]:
         case "TransferConfirmed":
             return {"in_transit": -net, "paid": net}
         case "TransferReversalCredited":
-            return {"paid": -amount, "available": amount}
+            return {"paid": -amount, "withheld": -tax, "available": amount + tax}
     raise AssertionError(f"no rule for {name}")
 
 
