@@ -41,7 +41,7 @@ class _Statement:
 
 _OF: Final = "program_id = :program AND partner_id = :partner AND currency = :currency"
 _NEXT: Final = "coalesce((SELECT number FROM known), -1) + 1"
-_EDGE: Final = _Statement(f"""
+EDGE: Final = _Statement(f"""
     WITH known AS (
         SELECT number, position FROM folios WHERE {_OF} AND level = 0 AND known_at <= :recorded
         ORDER BY known_at DESC, number DESC LIMIT 1
@@ -56,9 +56,12 @@ _EDGE: Final = _Statement(f"""
             SELECT position FROM folios AS earlier
             WHERE {_OF} AND level = 0 AND earlier.number = later.number - 1
         ), position FROM folios AS later
-        WHERE {_OF} AND level = 0 AND late_from IS NOT NULL AND late_from <= :recorded AND number > {_NEXT}
+        WHERE {_OF} AND +level = 0 AND late_from IS NOT NULL AND late_from <= :recorded AND number > {_NEXT}
 """)
-"""Which folio is the last of which all was known; which is the last at all; and which are read by legs."""
+"""Which folio is the last of which all was known; which is the last at all; and which are read by legs.
+
+The plus keeps SQLite from the primary key, where it would look at every later folio for the few late ones.
+"""
 _SUMS: Final = f"""
     SELECT NULL AS account, NULL AS amount, NULL AS position, (
         SELECT entries FROM folios WHERE {_OF} AND level = wanted.level AND number = wanted.number
@@ -97,7 +100,7 @@ def balance_as_of(
         "effective": effective or ALL,
         "recorded": recorded or ALL,
     }
-    edge = _edge(_run(connection, _EDGE, asked))
+    edge = _edge(_run(connection, EDGE, asked))
     asked["wanted"] = taken(edge.folios)
     for number, (after, upto) in enumerate(edge.parts):
         asked |= {f"after{number}": after, f"upto{number}": upto}
