@@ -1,9 +1,13 @@
 """The other side of a transfer in the stand-in: payments, payouts to banks, expanded objects."""
 
+import threading
+
 import pytest
 import stripe
 
-from payouts.simulator.faults import Fault
+from payouts.simulator.company import Company
+from payouts.simulator.faults import Fault, Faults
+from payouts.simulator.store import Store, Transaction
 from tests.support.in_process_stripe import START
 from tests.support.stripe_schemas import fixtures
 from tests.support.stripe_sdk import a_transfer, an_account, error_of
@@ -211,3 +215,30 @@ def test_an_expanded_answer_is_the_one_that_is_given_again(client):
 
     assert first.last_response.body == again.last_response.body
     assert first.to_dict()["destination"]["id"] == account.id
+
+
+def test_what_is_scheduled_while_it_looks_is_not_forgotten(tmp_path, monkeypatch):
+    """A payout made in the very moment in which the stand-in looked when something is due never arrived."""
+    store = Store(tmp_path / "books.db")
+    company = Company(store, Faults(), lambda: 100)
+    seen = Transaction.next_due
+    others: list[threading.Thread] = []
+
+    def schedule() -> None:
+        with company.acting() as work:
+            work.schedule(100, "payout paid", "po_1")
+
+    def looked(tx: Transaction, never: int) -> int:
+        found = seen(tx, never)
+        others.append(threading.Thread(target=schedule))
+        others[-1].start()
+        others[-1].join(0.3)  # it has done it by now, or it waits for us
+        return found
+
+    monkeypatch.setattr(Transaction, "next_due", looked)
+
+    company.look_when_due()
+    others[0].join()
+
+    assert company.is_due()
+    store.close()
