@@ -38,7 +38,7 @@ TEXT: Final = "text/plain"
 class Checkpoint(Resource):
     """The newest checkpoint."""
 
-    @operation("Get the newest checkpoint", tag="audit", produces=TEXT)
+    @operation("Get the newest checkpoint", tag="audit", produces=TEXT, problems=("not-found",))
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """A signed note (c2sp.org/tlog-checkpoint), with what witnesses signed below it."""
         with self.database.read() as connection:

@@ -90,8 +90,11 @@ class Company:
         self._next_due = min(self._next_due, at)
 
     def look_when_due(self) -> None:
-        """Learn from the store when the next thing is due."""
-        with self.store.read() as tx:
+        """Learn from the store when the next thing is due.
+
+        Under the writer's lock: what another thread schedules meanwhile would be forgotten else.
+        """
+        with self.store.write() as tx:
             self._next_due = tx.next_due(NEVER)
 
     def is_due(self) -> bool:
