@@ -36,6 +36,7 @@ class Leg(msgspec.Struct, frozen=True):
     currency: str
     program_id: UUID
     partner_id: UUID
+    posting_version: int = POSTING_VERSION
 
 
 def postings(fact: Fact) -> tuple[Leg, ...]:
@@ -44,8 +45,9 @@ def postings(fact: Fact) -> tuple[Leg, ...]:
     if rule is None:
         return ()
     money: Any = fact
+    version = posting_version(getattr(fact, "provider", None))
     return tuple(
-        Leg(name, amount, money.currency, money.program_id, money.partner_id)
+        Leg(name, amount, money.currency, money.program_id, money.partner_id, version)
         for name, amount in rule(money)
         if amount
     )

@@ -15,7 +15,7 @@ import structlog
 
 from ledger.audit import entries, merkle
 from ledger.audit.merkle import HASH_BYTES, TILE_HASHES
-from ledger.postings import MONEY_FACTS, POSTING_VERSION, Leg, postings
+from ledger.postings import MONEY_FACTS, Leg, postings
 from ledger.store.application import Ledger
 from ledger.store.database import DatabaseUnavailable
 from ledger.store.mapper import topic_of
@@ -129,7 +129,7 @@ class Sequencer:
 def entry_of(ledger: Ledger, row: Row) -> bytes:
     """The canonical entry of a row of the log, with the legs that the posting rule gives its fact."""
     stream_id, version, topic, state, place = row
-    legs = [(POSTING_VERSION, leg) for leg in legs_of(ledger, row)]
+    legs = [(leg.posting_version, leg) for leg in legs_of(ledger, row)]
     return entries.entry(place, stream_id, version, topic, state, legs)
 
 

@@ -13,7 +13,6 @@ import sqlalchemy as sa
 from ledger.audit import merkle
 from ledger.audit.merkle import HASH_BYTES, TILE_HASHES
 from ledger.audit.revshare_verify import PART, WHOLE
-from ledger.postings import POSTING_VERSION
 from ledger.store.application import Ledger
 from ledger.store.recorder import Row
 from projections import tables
@@ -138,7 +137,7 @@ def _line(ledger: Ledger, row: Row, index: int, leaf: bytes, proof: Sequence[byt
             leg.currency,
             str(leg.program_id),
             str(leg.partner_id),
-            POSTING_VERSION,
+            leg.posting_version,
         ]
         for leg in posted
     ]

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from ledger.events.base import Fact, Recorded
 from ledger.events.payout import TransferConfirmed
-from ledger.postings import MONEY_FACTS, posting_version
+from ledger.postings import MONEY_FACTS
 from projections import binding, bulk, tables
 from projections.folios import Account
 from projections.view import Batch, Names
@@ -30,8 +30,7 @@ class Journal:
         rows: Rows = []
         for event, legs in batch.entries:
             fact: Any = event.fact
-            version = posting_version(getattr(fact, "provider", None))
-            about = (version, fact.effective_at, event.recorded_at, *_subjects(event))
+            about = (legs[0].posting_version, fact.effective_at, event.recorded_at, *_subjects(event))
             rows.extend(
                 (
                     event.position,

@@ -11,7 +11,6 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from ledger.audit import entries, merkle
-from ledger.postings import POSTING_VERSION
 from ledger.store.application import Ledger
 from ledger.store.database import driver
 from projections.audit_log import legs_of
@@ -105,7 +104,7 @@ class Reader:
             legs = legs_of(self._ledger, (UUID(int=0), 1, topic.decode(), state, 0))
         except (LookupError, ValueError, TypeError):
             return []
-        return [] if head is None else [entries.leg_bytes(POSTING_VERSION, leg) for leg in legs]
+        return [] if head is None else [entries.leg_bytes(leg.posting_version, leg) for leg in legs]
 
     def _cursor(self, connection: sa.Connection) -> Any:
         raw = driver(connection)

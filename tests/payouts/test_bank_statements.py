@@ -11,8 +11,10 @@ from ledger.refusals import NotFound, UnreadableStatement
 from payouts import batches
 from payouts.bank import camt053, importing, settling, statement_csv
 from payouts.reconciling import reconcile
+from projections.audit_log import Sequencer
 from projections.rebuild import rebuild
 from projections.tables import journal
+from projections.verification import verify_ledger
 from tests.support.bank import IBANS, BankFinance
 from tests.support.bank_statement import camt053 as camt
 from tests.support.bank_statement import camt053_of_one_sum, movement
@@ -266,6 +268,9 @@ def test_tax_that_was_kept_comes_back_with_the_money(bank):
         others = sa.select(c.posting_version).where(c.payout_id.is_(None)).distinct()
         assert list(connection.execute(others).scalars()) == [1]
     assert rebuild(bank.ledger, []).differences == ()
+    Sequencer(bank.ledger).catch_up()
+    report = verify_ledger(bank.ledger)
+    assert (report.findings, report.waiting) == ((), 0)
 
 
 def lines(bank, payout):
