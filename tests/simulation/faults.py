@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tests.simulation.schedule import Schedule
 
 _PLAYED_HERE: Final = "delay"
+"""As `slow`: while an answer is late others go on, which the stand-in alone can't let them."""
 OF_THE_STANDIN: Final[tuple[str, ...]] = tuple(kind for kind in get_args(CallFault) if kind != _PLAYED_HERE)
 ON_THE_WAY: Final = ("slow", "hang_and_late", "hang_and_never", "cut_body")
 """Executed after a while; after the sender has given up; never; and an answer that lost its second half."""
