@@ -24,6 +24,7 @@ class Hooks:
         self._at = at
         self._inbox = Inbox(at.stage.database, at.clock)
         self._is_known = False
+        self._looked_in: int | None = None
         if at.plan.webhooks:
             self.open()
 
@@ -76,6 +77,17 @@ class Hooks:
     def left(self) -> list[str]:
         """The webhooks that were left to humans."""
         return self._in("held")
+
+    def looks(self) -> None:
+        """A turn of the worker begins."""
+        self._looked_in = self._hour()
+
+    def has_work(self) -> bool:
+        """Whether it would find anything: a webhook, or an hour in which it reminds itself of more."""
+        return self._looked_in != self._hour() or self.is_waiting()
+
+    def _hour(self) -> int:
+        return self._at.clock.seconds() // 3600
 
     def is_waiting(self) -> bool:
         """Whether any webhook waits for its worker."""

@@ -160,7 +160,7 @@ class Schedule:
         if self.rng.random() < 0.6:
             self.look()
         self.hooks.come()
-        ready = [lane for lane in self.lanes if self._ready(lane)]
+        ready = [lane for lane in self.lanes if self._ready(lane) and self._has_turns(lane)]
         if ready:
             self._let_run(self.rng.choice(ready))
 
@@ -190,7 +190,7 @@ class Schedule:
         self.look()
         for lane in self.lanes:
             if lane is self.stage.hooks_lane:
-                has_work = self.hooks.is_waiting()
+                has_work = self.hooks.has_work()
             else:
                 has_work = bool(self.unsettled())
             if everybody or has_work or not lane.idle:
@@ -210,6 +210,10 @@ class Schedule:
 
     def _ready(self, lane: Lane) -> bool:
         return lane.until is None or lane.until <= self.clock.now
+
+    def _has_turns(self, lane: Lane) -> bool:
+        """Whether a turn could do more than look in vain; of workers that pay nobody knows."""
+        return lane is not self.stage.hooks_lane or not lane.idle or self.hooks.has_work()
 
     def _awake(self, lane: Lane) -> bool:
         return lane.until is None or lane.until - self.clock.now <= NAP_MAX
@@ -248,6 +252,7 @@ class Schedule:
     def _worker_in(self, lane: Lane) -> PayoutWorker | WebhookWorker:
         """Who works there, since the start of its process."""
         if lane is self.stage.hooks_lane:
+            self.hooks.looks()
             if self.hooks_worker is None:
                 self.hooks_worker = WebhookWorker(self.stage.ledger, self.stage.gateway)
             return self.hooks_worker
