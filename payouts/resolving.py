@@ -1,5 +1,6 @@
 """A human's word on a payout whose outcome nobody learned, recorded with the money that it moves."""
 
+from datetime import datetime
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -11,11 +12,12 @@ from ledger.desk import ACCOUNT
 from ledger.events.base import Fact
 from ledger.events.payout import PayoutDrafted
 from ledger.payout import PayoutState
-from ledger.refusals import LostRace, NotFound, TransferTaken, UnknownTransfer
+from ledger.refusals import IllegalTransition, LostRace, NotFound, TransferTaken, UnknownTransfer
 from ledger.store.application import ATTEMPTS_MAX, Change, Decider, Ledger
 from payouts.batches import PAYOUT, Payout, load_payout
 from payouts.outcomes import Transfer
 from payouts.reconciliations import PROVIDER
+from payouts.searching import MARGIN
 from payouts.transfer_checks import AT, check_is_as_drafted, check_is_of, check_none_is_of
 from projections import tables
 
@@ -55,6 +57,7 @@ def resolve(ledger: Ledger, provider: Transfers, command: ResolvePayout, *, by: 
         if not facts:
             return load_payout(ledger, command.payout_id)
         if state.draft.provider == PROVIDER:
+            _check_wait(command, state, now)
             _ask(provider, command, state.draft)
         changes = [
             Change(command.payout_id, version, facts),
@@ -64,6 +67,16 @@ def resolve(ledger: Ledger, provider: Transfers, command: ResolvePayout, *, by: 
         if ledger.append(changes, by=by) is not None:
             return load_payout(ledger, command.payout_id)
     raise LostRace(f"payout {command.payout_id} was changed by others {ATTEMPTS_MAX} times in a row")
+
+
+def _check_wait(command: ResolvePayout, state: PayoutState, now: datetime) -> None:
+    """That nobody can still send what is said to be absent; lists do not show that."""
+    search = state.search
+    if command.outcome == "absent" and search is not None and now - search.effective_at < MARGIN:
+        raise IllegalTransition(
+            f"it may still be on its way: absent can be said from {search.effective_at + MARGIN} on",
+            state=state.status,
+        )
 
 
 def _ask(provider: Transfers, command: ResolvePayout, draft: PayoutDrafted) -> None:

@@ -47,8 +47,9 @@ def append(finance, found, decide):
     assert finance.ledger.append([Change(found.payout_id, version, facts)], by="payouts")
 
 
-def begin_search(finance, found):
+def begin_search(finance, found, *, hours_ago=4):
     append(finance, found, lambda s: payout_search.begin_search(s, attempt=1, now=finance.world.now))
+    finance.later(hours=hours_ago)
 
 
 def leave_to_human(finance, found):
@@ -90,10 +91,13 @@ def test_a_transfer_that_somebody_found_is_paid(finance, unknown):
 
 
 def test_a_transfer_that_is_absent_gives_its_money_back_and_is_sent_anew(finance, unknown):
-    """Once nobody sends its key any more; the next attempt has a key of its own."""
+    """Once nobody can send its key any more; the next attempt has a key of its own."""
     with pytest.raises(IllegalTransition, match="asked for by its key"):
         say(finance, unknown, "absent")
-    begin_search(finance, unknown)
+    begin_search(finance, unknown, hours_ago=3)
+    with pytest.raises(IllegalTransition, match="may still be on its way"):
+        say(finance, unknown, "absent")
+    finance.later(hours=1)
 
     done = [say(finance, unknown, "absent") for _ in range(2)]
 

@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from ledger import account, ids
+from ledger import account, ids, payout
 from ledger.account import Holder
 from ledger.commands import (
     ApprovePayouts,
@@ -20,7 +20,7 @@ from ledger.events.base import Fact
 from ledger.payout_commands import SetWithholding
 from ledger.refusals import Refusal
 from ledger.store.application import Change
-from payouts import batches, resolving
+from payouts import batches, candidates, resolving
 from tests.simulation.plan import RATES_BPS
 from tests.simulation.provider import Refused
 from tests.simulation.stage import CURRENCY
@@ -57,6 +57,7 @@ class Happenings:
             "top up": lambda _partner: self._stage.provider.top_up(self._rng.randint(1, 50_000), "gbp"),
             "drain": lambda _partner: self._stage.provider.drain("gbp"),
             "withhold": self.withhold,
+            "somebody looks": lambda _partner: self.look_at_one(),
             "bank pays": self.bank_pays,
             "reversed outside": self.reverse,
         }
@@ -94,6 +95,15 @@ class Happenings:
         for payout_id in held:
             if self._rng.random() < RESOLVED_RATE:
                 self._ask(partial(self._resolve, payout_id))
+
+    def look_at_one(self) -> None:
+        """Somebody says how a payout stands whose outcome nobody learned, before the search does."""
+        with self._stage.database.read() as connection:
+            found = candidates.payouts_in(connection, payout.UNSETTLED, limit=100)
+        if found:
+            payout_id = self._rng.choice(sorted(found))
+            self._resolve(payout_id)
+            self._at.seen_by_humans.add(payout_id)
 
     def _resolve(self, payout_id: UUID) -> None:
         transfers = [

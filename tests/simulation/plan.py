@@ -19,6 +19,7 @@ HAPPENINGS: Final = (
     "top up",
     "drain",
     "withhold",
+    "somebody looks",
 )
 """What people and partners do meanwhile."""
 BANKS: Final = ("bank pays", "bank pays", "reversed outside")

@@ -78,7 +78,7 @@ class Schedule:
         self.flying: set[str] = set()
         """Keys of requests that the provider is working on."""
         self.seen_by_humans: set[UUID] = set()
-        """Payouts that had come into a human's queue before anybody looked at it."""
+        """Payouts that had come into a human's queue, or that somebody had a word on."""
         self.lanes = [*stage.lanes[: self.plan.workers], stage.hooks_lane]
         self.workers: dict[str, PayoutWorker] = {}
         self.hooks_worker: WebhookWorker | None = None
@@ -129,8 +129,9 @@ class Schedule:
         self.say("--- calm")
         self.happenings.mend()
         self._settle()
-        self.seen_by_humans = self.held_for_human()
-        self.happenings.resolve(sorted(self.seen_by_humans))
+        held = self.held_for_human()
+        self.seen_by_humans |= held
+        self.happenings.resolve(sorted(held))
         if self.happenings.has_reversed:
             self.pass_time(NEXT_DAY)
             self.hooks.reconcile()
