@@ -194,7 +194,7 @@ def test_a_late_answer_to_an_earlier_attempt_adds_nothing(finance, batch, late):
     [slept] = load(finance.ledger, [finance.payout(batch).payout_id])
     worker = finance.worker(gateway := Script(RetryLater(after_s=60)))
     finance.pay(worker)
-    finance.later(hours=1)
+    finance.later(hours=4)
     finance.pay(worker)
     finance.later(minutes=1)
     finance.pay(worker)
