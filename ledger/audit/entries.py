@@ -4,7 +4,7 @@ An entry names the fact's words by their hash, so it can be shown to anybody: on
 tell that they are meant.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from struct import Struct
 from typing import Final
@@ -34,6 +34,15 @@ def entry(
 def joined(head: bytes, topic: bytes, state: bytes, legs: bytes) -> bytes:
     """An entry of its parts as `head_of`, `text_of` and `legs_of` make them, and the stored words."""
     return b"".join((MAGIC, head, topic, _STATE(len(state)), sha256(state).digest(), legs))
+
+
+def leaf_hashes(parts: Iterable[tuple[bytes, bytes, bytes, bytes]]) -> list[bytes]:
+    """The leaves' hashes of many entries, each of the parts that `joined` takes, without a call for each."""
+    sha, length, begin = sha256, _STATE, b"\x00" + MAGIC
+    return [
+        sha(begin + head + topic + length(len(state)) + sha(state).digest() + legs).digest()
+        for head, topic, state, legs in parts
+    ]
 
 
 def head_of(position: int, stream: bytes, version: int) -> bytes:

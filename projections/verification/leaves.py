@@ -85,9 +85,10 @@ class _SpanCheck:
 
     def _leaves(self, rows: Sequence[LogRow], legs: dict[int, list[bytes]]) -> list[bytes]:
         """The leaf of each row; legs that belong to none are named."""
-        leaf, take, journal = self._reader.leaf, legs.pop, self._span.journal
-        made = [leaf(row, take(row[0], ())) for row in rows if row[0] <= journal]
-        made += [leaf(row, self._reader.posted(row)) for row in rows[len(made) :]]
+        take, journal = legs.pop, self._span.journal
+        own: list[Sequence[bytes]] = [take(row[0], ()) for row in rows if row[0] <= journal]
+        own += [self._reader.posted(row) for row in rows[len(own) :]]
+        made = self._reader.leaves(rows, own)
         for position, packed in legs.items():
             place = {"position": position, "table": "journal"}
             self._findings.add("leg_inserted", place, "no leg", "; ".join(map(_shown, packed)))

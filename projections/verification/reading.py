@@ -5,6 +5,7 @@ Nothing is taken for granted of what stands in the tables: what cannot be part o
 
 import struct
 from collections.abc import Sequence
+from itertools import count
 from typing import Any, Final, NamedTuple, cast
 from uuid import UUID
 
@@ -36,6 +37,9 @@ _JOURNAL: Final = {
     " program_id, partner_id, posting_version FROM journal"
     " WHERE position > ? AND position <= ? ORDER BY position, leg",
 }
+NO_LEG: Final = b"no leg"
+"""What a row of the journal is that can be none."""
+_AMOUNT: Final = struct.Struct(">q").pack
 _BAD: Final = (struct.error, TypeError, ValueError, OverflowError)
 
 
@@ -60,31 +64,41 @@ class Reader:
     def log(self, connection: sa.Connection, after: int, upto: int) -> list[LogRow]:
         """The rows behind a position, up to another, in order."""
         rows = self._cursor(connection).execute(_LOG[self._postgresql], (after, upto)).fetchall()
-        if self._postgresql:
-            return cast(
-                "list[LogRow]", rows
-            )  # plain tuples: to name the fields of each costs as much as its hash
-        return cast("list[LogRow]", [(row[0], _head(row), row[2], row[3]) for row in rows])
+        # Plain tuples: to name the fields of each would cost as much as to hash it.
+        heads = None if self._postgresql else _heads(rows)
+        if heads is not None:
+            rows = [(row[0], head, row[2], row[3]) for row, head in zip(rows, heads, strict=True)]
+        return cast("list[LogRow]", rows)
 
     def legs(self, connection: sa.Connection, after: int, upto: int) -> dict[int, list[bytes]]:
         """What the journal has of each position: its legs as entries hold them."""
         found: dict[int, list[bytes]] = {}
         if upto <= after:
             return found
-        holders = self._holders
-        cursor = self._cursor(connection)
-        for position, number, amount, *rest in cursor.execute(_JOURNAL[self._postgresql], (after, upto)):
-            packed = found.get(position)
+        holders, pack = self._holders, _AMOUNT
+        rows = self._cursor(connection).execute(_JOURNAL[self._postgresql], (after, upto)).fetchall()
+        for row in rows:
+            packed = found.get(row[0])
             if packed is None:
-                packed = found[position] = []
+                packed = found[row[0]] = []
             try:
-                if number != len(packed) + 1:
-                    raise ValueError("numbered wrongly")
-                front, back = holders[tuple(rest)]
-                packed.append(front + amount.to_bytes(8, "big", signed=True) + back)
+                front, back = holders[row[3:]]
+                leg = front + pack(row[2]) + back
             except (*_BAD, AttributeError):
-                packed.append(b"no leg")
+                leg = NO_LEG
+            packed.append(leg if row[1] == len(packed) + 1 else NO_LEG)
         return found
+
+    def leaves(self, rows: Sequence[LogRow], legs: Sequence[Sequence[bytes]]) -> list[bytes]:
+        """The leaves' hashes of many rows, each with its legs."""
+        topics, packed = self._topics, entries.legs_of
+        try:
+            return entries.leaf_hashes(
+                (row[1], topics[row[2]], row[3], packed(own) if own else NO_LEGS)  # type: ignore[misc]
+                for row, own in zip(rows, legs, strict=True)
+            )
+        except _BAD:  # one of them can have none
+            return [self.leaf(row, own) for row, own in zip(rows, legs, strict=True)]
 
     def leaf(self, row: LogRow, legs: Sequence[bytes]) -> bytes:
         """The leaf's hash of a row with these legs; none if it can have none."""
@@ -119,6 +133,16 @@ class Reader:
         return entries.text_of(account) + entries.text_of(currency), back
 
 
+def _heads(rows: Sequence[Any]) -> list[bytes | None]:
+    """The heads of SQLite's rows: all at once, or one by one where some can have none."""
+    try:
+        ids = _uuids([row[1] for row in rows])
+        head = entries.head_of
+        return [head(row[0], ids[at : at + 16], row[4]) for row, at in zip(rows, count(0, 16), strict=False)]
+    except _BAD:
+        return [_head(row) for row in rows]
+
+
 def _head(row: Any) -> bytes | None:
     try:
         return entries.head_of(row[0], _uuid(row[1]), row[4])
@@ -126,9 +150,14 @@ def _head(row: Any) -> bytes | None:
         return None
 
 
-def _uuid(text: str) -> bytes:
-    """An id as SQLite holds it. Only one text stands for it."""
-    found = bytes.fromhex(text)
-    if found.hex() != text or len(found) != 16:
-        raise ValueError("no id as we write it")
+def _uuids(texts: Sequence[str]) -> bytes:
+    """Ids as SQLite holds them, one after the other. Only one text stands for each."""
+    joined = "".join(texts)
+    found = bytes.fromhex(joined)
+    if found.hex() != joined or any(len(each) != 32 for each in texts):
+        raise ValueError("no ids as we write them")
     return found
+
+
+def _uuid(text: str) -> bytes:
+    return _uuids([text])

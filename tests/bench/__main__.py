@@ -15,7 +15,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.bench import balances, batch, payouts, peers, rebuilding, report, rewards, single_post, tailing
+from tests.bench import (
+    balances,
+    batch,
+    payouts,
+    peers,
+    rebuilding,
+    report,
+    rewards,
+    single_post,
+    tailing,
+    verifying,
+)
 from tests.bench.client import Client
 from tests.bench.harness import HEADING, NOT_MEASURED, Check, Ratio, timed
 from tests.bench.place import place
@@ -113,6 +124,7 @@ def measure_on(
         run(["rewards-vs-scan", "hot-partner"], lambda: rewards.measure(here))
         # Last, since no engine may run over the log that it fills.
         run(list(rebuilding.VIEWS), lambda: rebuilding.measure(here))
+        run(["verify-vs-scan", "verify-all-vs-scan"], lambda: verifying.measure(here))
     with place(url, folder / f"{kind}-payouts", client, quick=options.quick) as here:
         run(["payouts-vs-sdk"], lambda: payouts.measure(here))
     return found

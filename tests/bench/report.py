@@ -28,7 +28,7 @@ Found = Sequence[tuple[str, Ratio]]
 Checks = Sequence[tuple[str, Check]]
 
 LINES = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#555555")
-COLOURS = {"goal": "#2e8b57", "floor": "#d9a441", "BELOW": "#c0504d"}
+COLOURS = {"goal": "#2e8b57", "floor": "#d9a441", "BELOW": "#c0504d", "": "#8f8f8f"}
 PLOT_MAX = 1.5
 """Bars end here: half as much again as the goal."""
 ROW_HEIGHT = 26
