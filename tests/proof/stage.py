@@ -20,6 +20,7 @@ from ledger.commands import (
     IssueReferralCode,
     LinkPayoutAccount,
     PausePartnerPayouts,
+    SeePayoutAccount,
 )
 from ledger.store.database import Database
 from payouts.outcomes import Confirmed
@@ -49,6 +50,18 @@ def live(url: str) -> list[Kept]:
         IssueReferralCode(program_id=program, partner_id=partners[0], code="GOLD-1"),
         IssueApiKey(name="shop", scopes=("conversions:write",)),
         LinkPayoutAccount(partner_id=partners[0], destination="acct_1"),
+        SeePayoutAccount(
+            partner_id=partners[0],
+            provider="stripe",
+            destination="acct_1",
+            transfers_active=True,
+            payouts_enabled=True,
+            disabled_reason=None,
+            currently_due=(),
+            country="GB",
+            default_currency="gbp",
+            effective_at=world.now,
+        ),
         PausePartnerPayouts(partner_id=partners[1], reason="asked for it"),
     ):
         desk.execute(wish, by="test")

@@ -79,8 +79,8 @@ def test_a_partner_s_part_is_proven_and_has_all_that_moved_its_money(sealed):
     result = verify(lines, KEY)
     assert result.facts == count == len(lines) - 1 > 100
     assert {holder for holder, _, _ in result.totals} == {str(partner)}
-    topics = {json.loads(line)["topic"] for line in lines[1:]}
-    assert topics >= {"RewardAccrued@1", "RewardMatured@1", "PayoutReserved@1", "TransferConfirmed@1"}
+    topics = {json.loads(line)["topic"].partition("@")[0] for line in lines[1:]}
+    assert topics >= {"RewardAccrued", "RewardMatured", "PayoutReserved", "TransferConfirmed"}
 
 
 def test_an_implementation_that_is_not_ours_agrees(sealed):
