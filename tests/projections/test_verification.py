@@ -1,10 +1,13 @@
 """The verifier where nothing is wrong, or not all is there yet; tests/proof has what it must name."""
 
+from uuid import uuid4
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ledger.audit.notes import Checkpoint, Signer
-from ledger.store.application import Ledger
+from ledger.events.payout import TransferConfirmed
+from ledger.store.application import Change, Ledger
 from ledger.store.database import Database
 from projections import position
 from projections.audit_log import Sequencer
@@ -114,6 +117,28 @@ def test_facts_that_are_not_sealed_yet_are_counted(sealed):
 
     assert found(report) == []
     assert report.waiting == 6
+
+
+def test_legs_of_another_posting_rule_are_leaves_as_they_stand_in_the_journal(sealed):
+    """What our own bank sent goes by a rule of its own, and its legs say so."""
+    fact = TransferConfirmed(
+        attempt=1,
+        transfer_id="end-to-end-1",
+        account_id=uuid4(),
+        program_id=sealed.program_id,
+        partner_id=uuid4(),
+        net_minor=500,
+        currency="GBP",
+        effective_at=day(0),
+        provider="bank",
+    )
+    sealed.ledger.append([Change(uuid4(), 0, [fact])], by="test")
+    settle(sealed)
+
+    report = verify_ledger(sealed.ledger, key=SIGNER.verifier)
+
+    assert found(report) == []
+    assert (report.leaves, report.waiting) == (307, 0)
 
 
 def test_a_journal_that_lags_behind_the_tree_is_no_mistake(sealed):

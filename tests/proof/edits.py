@@ -22,7 +22,8 @@ def exported(stage: Stage, kind: str = "sqlite") -> tuple[bytes, bytes]:
         with database.read() as connection:
             hand = Hand(connection, database)
             places = [hand.place("RewardAccrued", number) for number in range(0, 40, 4)]
-        export_part(ledger, [*places, hand.place("TransferConfirmed", 0)], part.write)
+            places.append(hand.place("TransferConfirmed", 0))
+        export_part(ledger, places, part.write)
     return whole.getvalue(), part.getvalue()
 
 

@@ -1,5 +1,6 @@
 """A superuser's hand on a database: plain SQL, with what guards the tables taken away first."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,6 @@ from ledger.store.database import Database
 from projections.columns import UtcTime
 from tests.proof.stage import TABLES
 
-GUARDED = ("stored_events", "journal")
 OTHER_ID = UUID(int=0xBAD)
 
 
@@ -22,14 +22,14 @@ class Hand:
         self.is_postgresql = database.is_postgresql
 
     def disarm(self) -> None:
-        """Take away the triggers that keep events and legs as they are."""
-        for table in GUARDED:
-            if self.is_postgresql:
+        """Take away every trigger: those that keep events and legs as they are, and all others."""
+        if self.is_postgresql:
+            for table in ("stored_events", *(table.name for table in TABLES)):
                 self.connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
-                continue
-            query = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?"
-            for (name,) in self.connection.exec_driver_sql(query, (table,)).all():
-                self.connection.exec_driver_sql(f"DROP TRIGGER {name}")
+            return
+        query = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        for (name,) in self.connection.exec_driver_sql(query).all():
+            self.connection.exec_driver_sql(f"DROP TRIGGER {name}")
 
     def run(self, statement: str, **values: Any) -> int:
         """Run a statement: how many rows it touched."""
@@ -76,12 +76,12 @@ class Hand:
 
 def _other(column: sa.Column[Any], value: Any) -> Any:
     """Another value that the column takes."""
-    from datetime import UTC, datetime, timedelta
-
     if isinstance(column.type, sa.Uuid):
         return OTHER_ID
     if isinstance(column.type, sa.BigInteger):
         return (value or 0) + 1_000_000
     if isinstance(column.type, UtcTime):
         return (value or datetime(2024, 1, 1, tzinfo=UTC)) + timedelta(microseconds=1)
+    if isinstance(column.type, sa.LargeBinary):
+        return bytes(value or b"") + b"x"
     return f"{value or ''}x"
