@@ -150,8 +150,12 @@ class Soak:
         """What all parts together sustain: answers, over the time until nothing of them waits."""
         seconds_full = PEAK_S if self._items == 1 else PEAK_BATCHES_S
         say(f"at full speed for {seconds_full} s, then until everything is in the views")
-        load = self._send(0, seconds_full)
-        events, seconds = self._behind()
+        requests = self._requests(0, seconds_full)
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(self._send, requests, 0, seconds_full)
+            time.sleep(seconds_full * 0.9)
+            events, seconds = self._behind()
+            load = running.result()
         caught_up_s = self._catch_up()
         peak = {
             "full_speed_per_s": round(load.per_second, 1),
@@ -164,7 +168,7 @@ class Soak:
         return peak
 
     def _moment(self, pool: ThreadPoolExecutor, rate: float, began: float) -> Moment:
-        running = pool.submit(self._send, rate, SLICE_S)
+        running = pool.submit(self._send, self._requests(rate, SLICE_S), rate, SLICE_S)
         time.sleep(SLICE_S / 2)
         seen, (events, seconds), connections = self._watch.look(), self._behind(), self._connections()
         load = running.result()
@@ -180,8 +184,8 @@ class Soak:
             files=seen.files,
         )
 
-    def _send(self, rate: float, seconds: float) -> Load:
-        """Conversions and balances by turns, in this order."""
+    def _requests(self, rate: float, seconds: float) -> list[bytes]:
+        """Conversions and balances by turns, in this order; at full speed more than can be answered."""
         place, items, requests = self._place, self._items, []
         most = (PER_SECOND_MAX if items == 1 else BATCHED_PER_SECOND_MAX // items) if rate == 0 else rate
         for number in range(1, int(most * seconds) + 2):
@@ -194,8 +198,12 @@ class Soak:
             if number % POSTS_EACH == 0:
                 partner = ids.partner_id(f"partner-{number % PARTNERS}")
                 requests.append(get(f"/v1/partners/{partner}/balances", place.token))
+        return requests
+
+    def _send(self, requests: list[bytes], rate: float, seconds: float) -> Load:
+        place = self._place
         load = place.client.send(place.port, requests, connections=CONNECTIONS, seconds=seconds, rate=rate)
-        self._posted += (load.answered - load.answered // (POSTS_EACH + 1)) * items
+        self._posted += (load.answered - load.answered // (POSTS_EACH + 1)) * self._items
         return load
 
     def _behind(self) -> tuple[int, float]:
