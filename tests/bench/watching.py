@@ -5,11 +5,14 @@ from typing import NamedTuple
 
 import psutil
 
+from tests.bench.steadiness import POSTGRESQL
+
 MIB = 2**20
 PARTS = {
     "serve": "api",
     "engine": "engine",
     "project": "projections",
+    "run": "audit",
     "work": "payouts",
     "simulator": "stand-in",
     "up": "supervisor",
@@ -64,7 +67,7 @@ class Watch:
             yield PARTS.get(word, "other"), process
         if self._postmaster is not None:
             for process in [self._postmaster, *self._postmaster.children(recursive=True)]:
-                yield "postgresql", process
+                yield POSTGRESQL, process
 
 
 def _postmaster(port: int) -> psutil.Process | None:
