@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import (
+    auditing,
     balances,
     batch,
     payouts,
@@ -28,7 +29,7 @@ from tests.bench import (
     verifying,
 )
 from tests.bench.client import Client
-from tests.bench.harness import HEADING, NOT_MEASURED, Check, Ratio, timed
+from tests.bench.harness import HEADING, Check, Ratio, timed
 from tests.bench.place import place
 from tests.support.postgres import running_postgres
 
@@ -82,12 +83,10 @@ def tell(found: report.Found, checks: report.Checks, about: dict[str, Any], name
     print()
     for database, check in checks:
         print(check.as_text(database))
-    print(f"not measured: {'; '.join(NOT_MEASURED)}")
     document = {
         **about,
         "ratios": report.as_document(found),
         "checks": [check.as_line(database) for database, check in checks],
-        "not_measured": NOT_MEASURED,
     }
     title = f"commit {about['commit'][:7]}, {about['at'][:10]}"
     for path in (report.write(name, document), report.plot(name, found, title)):
@@ -117,6 +116,7 @@ def measure_on(
         run(["single-post"], lambda: [single_post.measure(here)])
         run(["ours-vs-naive-save", "ours-vs-naive-orm"], lambda: peers.measure(here))
         run(["batch-vs-raw", "batch-vs-library"], lambda: batch.measure(here))
+        run(["audit-log"], lambda: [auditing.measure(here)])
         run(["no-skip"], lambda: [tailing.check(here)])
     with place(url, folder / f"{kind}-books", client, quick=options.quick) as here:
         for events in options.events or (QUICK_EVENTS if options.quick else FULL_EVENTS):
