@@ -47,7 +47,7 @@ WORDS = {
         "program": f"'{PROGRAM}'::uuid",
         "partner": "('00000000-0000-4000-8000-' || lpad(to_hex(i % 40), 12, '0'))::uuid",
         "reward": "('00000000-0000-4000-9000-' || lpad(to_hex(i), 12, '0'))::uuid",
-        "effective": "timestamptz '2026-01-01Z' + interval '1 second' * (i - i * 7919 % 86400)",
+        "effective": "timestamptz '2026-01-01Z' + interval '1 second' * (i - i % 86400 * 7919 % 86400)",
         "recorded": "timestamptz '2026-01-01Z' + interval '1 second' * i",
     },
     "sqlite": {
@@ -56,7 +56,8 @@ WORDS = {
         "program": f"'{PROGRAM.hex}'",
         "partner": "printf('00000000000040008000%012x', i % 40)",
         "reward": "printf('00000000000040009000%012x', i)",
-        "effective": "strftime('%Y-%m-%dT%H:%M:%S.000000Z', 1767225600 + i - i * 7919 % 86400, 'unixepoch')",
+        "effective": "strftime('%Y-%m-%dT%H:%M:%S.000000Z',"
+        " 1767225600 + i - i % 86400 * 7919 % 86400, 'unixepoch')",
         "recorded": "strftime('%Y-%m-%dT%H:%M:%S.000000Z', 1767225600 + i, 'unixepoch')",
     },
 }
