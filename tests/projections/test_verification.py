@@ -109,6 +109,21 @@ def test_several_processes_find_the_same(sealed, monkeypatch):
     assert together.counts["leg_differs"] == 150
 
 
+def test_no_fact_can_be_changed_unseen(sealed):
+    """A space behind the words of each: as many findings as there are facts."""
+    with sealed.database.write() as connection:
+        if sealed.database.is_postgresql:
+            connection.exec_driver_sql("ALTER TABLE stored_events DISABLE TRIGGER ALL")
+            connection.exec_driver_sql(r"UPDATE stored_events SET state = state || '\x20'::bytea")
+        else:
+            connection.exec_driver_sql("DROP TRIGGER stored_events_no_update")
+            connection.exec_driver_sql("UPDATE stored_events SET state = CAST(state || ' ' AS BLOB)")
+
+    report = verify_ledger(sealed.ledger, key=SIGNER.verifier, views=False)
+
+    assert report.counts == {"fact_changed": 306}
+
+
 def test_facts_that_are_not_sealed_yet_are_counted(sealed):
     """The sequencer comes after the commit: what it has not seen is told, and no mistake."""
     sell(sealed, 150, 3)
