@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from random import Random
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from payouts.simulator.faults import Fault, WebhookFault
 from tests.simulation.faults import FAULTS
@@ -54,6 +54,18 @@ One of them ends where an attempt's key is about to be trusted no longer.
 PARTNERS_MAX: Final = 3
 COMMON: Final = ("rate_limit", "drop_after_commit")
 """What is met on most bad days."""
+BUSY: Final[dict[str, Any]] = {
+    "workers": 1,
+    "ticks": 60,
+    "faults": COMMON,
+    "fault_rate": 0.6,
+    "crash_rate": 0.0,
+    "sleep_rate": 0.0,
+    "happening_rate": 0.05,
+    "pace_weights": (2, 8, 0, 0, 0, 0),
+}
+"""A provider that is busy all day, and a worker that asks it again and again."""
+BUSY_RATE: Final = 0.1
 
 
 class Plan(NamedTuple):
@@ -88,6 +100,11 @@ class Plan(NamedTuple):
 
 def plan(rng: Random) -> Plan:
     """Some schedules are calm, some have one kind of trouble, and some have all of it at once."""
+    made = _plan(rng)
+    return made._replace(**BUSY) if rng.random() < BUSY_RATE else made
+
+
+def _plan(rng: Random) -> Plan:
     kinds = rng.choice((0, 1, 3, 6, len(FAULTS)))
     common = kinds < 2 or rng.random() < 0.5
     return Plan(
