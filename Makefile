@@ -90,7 +90,7 @@ SEED ?= 1
 simulate: install ## Break everything around the payout worker (SCHEDULES=2000 SEED=1, MUTANT=NAME or list)
 	@$(BIN)/python -m tests.simulation --schedules $(SCHEDULES) --seed $(SEED) $(if $(MUTANT),--mutant $(MUTANT))
 
-simulate-bench: install ## The same with 100,000 schedules: about half an hour
+simulate-bench: install ## The same with 100,000 schedules: about an hour on two free cores
 	@$(BIN)/python -m tests.simulation --schedules 100000 --seed $(SEED)
 
 EDITS ?= 10000
