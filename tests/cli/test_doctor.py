@@ -42,6 +42,7 @@ def test_all_is_well_while_everything_runs(env, tmp_path):
     ledger.close()
     with started(env, "up", log=log) as process:
         wait_for(lambda: answers(env) or process.poll() is not None)
+        wait_for(lambda: "stand-in listening" in log.read_text() or process.poll() is not None)
         done = invoke(env, "doctor")
 
     assert process.returncode == 0, "SIGTERM ends everything well"
