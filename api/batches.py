@@ -1,5 +1,6 @@
 """Batches in and out: items as an array or as lines, each answered for itself in order."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 from uuid import UUID
@@ -18,7 +19,7 @@ NDJSON: Final = ("application/x-ndjson", "application/jsonl")
 MEDIA_TYPES: Final = ("application/json", *NDJSON)
 
 
-class Line(msgspec.Struct, omit_defaults=True):
+class Line(msgspec.Struct, omit_defaults=True, gc=False):
     """The answer to one item."""
 
     index: int
@@ -31,11 +32,10 @@ class Line(msgspec.Struct, omit_defaults=True):
 def send_lines(resp: falcon.Response, lines: Sequence[Line]) -> None:
     """Answer a batch: totals first, then each item. Where one lost a race, it says when to send it again."""
     totals = dict.fromkeys(("new", "duplicate", "conflict", "invalid"), 0)
+    totals |= Counter(line.status for line in lines)
     raced = TYPE_PREFIX + LOST_RACE
-    for line in lines:
-        totals[line.status] += 1
-        if line.problem is not None and line.problem["type"] == raced:
-            resp.set_header("Retry-After", again(LOST_RACE)["Retry-After"])
+    if any(line.problem is not None and line.problem["type"] == raced for line in lines):
+        resp.set_header("Retry-After", again(LOST_RACE)["Retry-After"])
     send(resp, {"totals": totals, "items": lines})
 
 

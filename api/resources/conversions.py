@@ -215,5 +215,7 @@ def _taken(command: ConversionCommand, conversion_id: UUID) -> dict[str, Any]:
 
 
 def _line(index: int, result: ItemResult) -> Line:
-    problem = None if result.problem is None else body_of(item_problem(result.problem))
+    if result.problem is None:
+        return Line(index, result.status, result.conversion_id)
+    problem = body_of(item_problem(result.problem))
     return Line(index, result.status, conversion_id=result.conversion_id, problem=problem)
