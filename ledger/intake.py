@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from datetime import UTC
 from typing import Any, Final, Literal, cast
 from uuid import UUID
 
@@ -95,7 +96,7 @@ _REFERENCES: Final = ("source", "external_id", "customer", "product", "refund_id
 
 
 def _checked(command: ConversionCommand, *, references: bool) -> Item:
-    """The command, or the field whose text holds characters that it may not."""
+    """The command, or the field that holds what its type lets pass, and no fact may hold."""
     currency = getattr(command, "currency", "GBP")
     # Those that there are need no closer look, which is nearly all of a batch.
     if currency not in CURRENCY_DIGITS and not (
@@ -103,6 +104,11 @@ def _checked(command: ConversionCommand, *, references: bool) -> Item:
     ):
         detail = "must be the three capital letters of a currency (ISO 4217)"
         return ItemProblem(Problem("InvalidField", detail, "/currency"))
+    if not 1 < command.effective_at.year < 9999:
+        try:
+            command.effective_at.astimezone(UTC)
+        except OverflowError:  # a zone can lead beyond the calendar's ends
+            return ItemProblem(Problem("InvalidField", "is out of range", "/effective_at"))
     if references:
         for name in _REFERENCES:
             value = getattr(command, name, None)
