@@ -19,6 +19,7 @@ import msgspec
 import structlog
 
 from ledger import payout, payout_search
+from ledger.refusals import LostRace
 from ledger.store.application import Ledger
 from ledger.store.database import DatabaseUnavailable
 from payouts import candidates, worklist
@@ -189,13 +190,21 @@ class PayoutWorker:
                 done += self._work_on(load(self._ledger, portion), turn, stop)
             except (DatabaseUnavailable, LeaseLost):
                 raise
+            except (
+                LostRace
+            ) as error:  # others were quicker each time: as if it had ended before it could record
+                _log.warning("payouts wait", error=str(error))
+                self._wait_for(portion)
             except Exception:  # the trouble of some payouts does not stop the others; what is recorded stands
                 _log.exception("payouts failed", payouts=[str(payout_id) for payout_id in portion])
                 self.counts["failed"] += len(portion)
-                self._portion.went_badly()
-                for payout_id in portion:
-                    self._waits.wait(payout_id)
+                self._wait_for(portion)
         return done
+
+    def _wait_for(self, portion: Sequence[UUID]) -> None:
+        self._portion.went_badly()
+        for payout_id in portion:
+            self._waits.wait(payout_id)
 
     def _work_on(self, found: Sequence[At], turn: Turn, stop: threading.Event | None) -> int:
         around = load_around(self._ledger, [at.draft for at in found])

@@ -14,6 +14,7 @@ from ledger.refusals import NothingToPay
 from ledger.store.application import Change
 from payouts import currencies
 from payouts.outcomes import API_VERSION, Confirmed, NotSent, Rejected, RetryLater, Unknown
+from payouts.turn import Turn
 from tests.support.finance import CHECKER, Cut, Killed, Script, die
 
 CONFIRMED_FACTS = [
@@ -362,3 +363,30 @@ def test_what_another_worker_settled_is_no_longer_waited_for(finance):
 
     assert finance.payout(batch).status == "confirmed"
     assert not first._waits.knows(finance.payout(batch).payout_id)
+
+
+@pytest.mark.parametrize("outcome", [Confirmed("tr_1"), Rejected("balance_insufficient", "too little")])
+def test_an_outcome_that_loses_every_race_is_asked_for_again(finance, monkeypatch, outcome):
+    """Others change the account all the time: that is no failure, and the same key is asked once more."""
+    finance.partner(available_minor=30_00)
+    batch = finance.approved()
+    worker = finance.worker(gateway := Script(outcome, Confirmed("tr_1")))
+    append = Turn.append
+    lost: list[set[str]] = []
+
+    def losing(turn, changes, **seen):
+        told = {type(fact).__name__ for change in changes for fact in change.facts}
+        if told & {"TransferConfirmed", "TransferRejected"} and len(lost) < 6:
+            lost.append(told)
+            return False
+        return append(turn, changes, **seen)
+
+    monkeypatch.setattr(Turn, "append", losing)
+    finance.pay(worker)
+    finance.later(hours=1)
+    finance.pay(worker)
+
+    assert len(lost) >= 5
+    assert worker.counts["failed"] == 0
+    assert [intent.idempotency_key for intent in gateway.intents] == [gateway.intents[0].idempotency_key] * 2
+    assert finance.payout(batch).status == "confirmed"
