@@ -6,7 +6,7 @@ A checkpoint is signed only if the tree still begins with every tree that was si
 
 import threading
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -166,9 +166,3 @@ def cosign(ledger: Ledger, size: int, line: str, witnesses: Sequence[Verifier]) 
         )
         connection.execute(sa.insert(cosignatures), [kept])
         return row._asdict() | {"note": note_of(connection, row)}
-
-
-def as_of(connection: sa.Connection, moment: datetime) -> Any:
-    """The row of the newest checkpoint made at or before a moment, or None."""
-    query = sa.select(checkpoints).where(checkpoints.c.made_at <= moment)
-    return connection.execute(query.order_by(checkpoints.c.size.desc()).limit(1)).first()

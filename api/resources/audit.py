@@ -60,7 +60,7 @@ class Tile(Resource):
         level, tile, width = _tile_of(path, entries=False)
         with self.database.read() as connection:
             hashes = audit_log.read_tile(connection, level, tile)
-        _send_octets(resp, _cut(hashes, width, merkle.HASH_BYTES))
+        _send_octets(resp, _cut(hashes, width))
 
 
 class EntryBundle(Resource):
@@ -186,8 +186,8 @@ def _tile_of(path: str, *, entries: bool) -> tuple[int, int, int | None]:
     return 0 if entries else int(match[1]), index, int(match[3]) if match[3] else None
 
 
-def _cut(hashes: bytes, width: int | None, each: int) -> bytes:
-    wanted = (width or merkle.TILE_HASHES) * each
+def _cut(hashes: bytes, width: int | None) -> bytes:
+    wanted = (width or merkle.TILE_HASHES) * merkle.HASH_BYTES
     if len(hashes) < wanted:
         raise HttpProblem("not-found", "the tree has not come so far")
     return hashes[:wanted]

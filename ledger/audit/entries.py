@@ -13,8 +13,6 @@ from uuid import UUID
 from ledger.postings import Leg
 
 MAGIC: Final = b"revshare entry v1\n"
-BYTES_MAX: Final = 65_535
-"""What a bundle of tlog-tiles can hold of one entry."""
 _HEAD: Final = Struct(">Q16sQ").pack  # position, stream, version in the stream
 _SHORT: Final = Struct(">H").pack
 _STATE: Final = Struct(">I").pack
