@@ -20,7 +20,7 @@ from ledger.sepa_text import latin
 from ledger.store.database import engine_url
 from payouts.connected import AccountsApi
 from payouts.pacing import LIVE_PER_S, TEST_PER_S
-from projections.deliveries import Target, parse_target
+from projections.targets import ADDRESS, MailServer, Target, parse_mail_server, parse_target
 
 STANDIN_KEY: Final = "sk_test_standin"
 """Stands for a Stripe key where none is given: the key of the stand-in that `revshare up` starts."""
@@ -57,6 +57,8 @@ class Settings:
     audit_targets: tuple[str, ...] = ()
     audit_witnesses: tuple[str, ...] = ()
     audit_interval_s: int = 60
+    smtp_url: str | None = None
+    smtp_sender: str | None = None
     var: Path = Path("var")
 
     @property
@@ -72,7 +74,15 @@ class Settings:
     @property
     def checkpoint_targets(self) -> tuple[Target, ...]:
         """Where checkpoints are kept: where none is said, in a folder that a person can copy from."""
-        return tuple(map(parse_target, self.audit_targets or (f"file:{self.var / 'checkpoints'}",)))
+        texts = self.audit_targets or (f"file:{self.var / 'checkpoints'}",)
+        return tuple(parse_target(text, self.mail_server) for text in texts)
+
+    @property
+    def mail_server(self) -> MailServer | None:
+        """By which server messages go out; None: nobody has said which."""
+        if self.smtp_url is None or self.smtp_sender is None:
+            return None
+        return parse_mail_server(self.smtp_url, self.smtp_sender)
 
     @property
     def witnesses(self) -> tuple[Verifier, ...]:
@@ -144,6 +154,8 @@ def read_settings() -> Settings:
         audit_targets=_listed(env.str("AUDIT_TARGETS", "", validate=_targets)),
         audit_witnesses=_listed(env.str("AUDIT_WITNESSES", "", validate=_witnesses)),
         audit_interval_s=env.int("AUDIT_INTERVAL_S", standard.audit_interval_s, validate=Range(1, 86_400)),
+        smtp_url=env.str("SMTP_URL", None, validate=_smtp_url),
+        smtp_sender=env.str("SMTP_SENDER", None, validate=_sender),
         var=env.path("VAR_DIR", standard.var),
     )
     try:
@@ -151,7 +163,19 @@ def read_settings() -> Settings:
     except EnvValidationError as error:
         mistakes: Any = error.error_messages
         raise InvalidSettings(mistakes) from None
+    _check_mail(settings)
     return replace(settings, debtor=_debtor(bank_name, bank_iban, bank_bic))
+
+
+def _check_mail(settings: Settings) -> None:
+    """Messages need a server and a sender; neither is of use alone. Raises InvalidSettings."""
+    if (settings.smtp_url is None) != (settings.smtp_sender is None):
+        missing = "SMTP_URL" if settings.smtp_url is None else "SMTP_SENDER"
+        raise InvalidSettings({missing: ["goes with the other one: set both, or neither"]})
+    try:
+        _ = settings.checkpoint_targets
+    except ValueError as error:
+        raise InvalidSettings({"AUDIT_TARGETS": [str(error)]}) from None
 
 
 def _debtor(name: str | None, own: str | None, bic: str | None) -> Debtor | None:
@@ -213,10 +237,25 @@ def _origin(value: str | None) -> None:
         raise ValidationError("must be a name without spaces and plus signs, as ledger.example.com/log")
 
 
+def _smtp_url(value: str | None) -> None:
+    try:
+        _ = value is None or parse_mail_server(value, "")
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
+
+
+def _sender(value: str | None) -> None:
+    if value is not None and not ADDRESS.fullmatch(value):
+        raise ValidationError("must be an e-mail address, as ledger@example.com")
+
+
+_ANY_SERVER: Final = MailServer("localhost", 25, "none", "")
+
+
 def _targets(value: str) -> None:
     for text in _listed(value):
         try:
-            parse_target(text)
+            parse_target(text, _ANY_SERVER)  # whether there is one is asked once all is read
         except ValueError as error:
             raise ValidationError(str(error)) from None
 

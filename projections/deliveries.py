@@ -1,113 +1,23 @@
-"""Checkpoints go where our administrator can't take them back: folders, web addresses, object stores.
+"""Brings every checkpoint to every target, in order; what could not be delivered is tried again."""
 
-Each target gets every checkpoint, in order; what could not be delivered is tried again.
-"""
-
-import os
 import threading
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import sqlalchemy as sa
 import structlog
-import urllib3
 
 from ledger.store.application import Ledger
 from ledger.store.database import DatabaseUnavailable
 from projections.audit_log import checkpoints, deliveries
+from projections.targets import NotDelivered, Target
 
 IDLE_S: Final = 0.5
 RETRY: Final = timedelta(seconds=30)
-PATIENCE_S: Final = 10.0
 AT_ONCE: Final = 100
 
 log = structlog.get_logger(__name__)
-
-
-class NotDelivered(Exception):
-    """The target did not take a checkpoint; it says why."""
-
-
-class Target(Protocol):
-    """Somewhere to keep checkpoints. `name` is how its state is remembered: no secret may be in it."""
-
-    @property
-    def name(self) -> str:
-        """What stands for it in the table of deliveries, and in the log."""
-
-    def deliver(self, size: int, note: str) -> None:
-        """Hand a checkpoint over; a second time changes nothing. Raises NotDelivered."""
-
-
-class Folder:
-    """A folder, best on a disk of the auditor's: a file for each checkpoint, none ever written over."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.name = f"file:{path}"
-
-    def deliver(self, size: int, note: str) -> None:
-        """Write `<size>.txt`."""
-        path = self._path / f"{size:012}.txt"
-        try:
-            self._path.mkdir(parents=True, exist_ok=True)
-            self._write(path, note.encode())
-        except OSError as error:
-            raise NotDelivered(str(error)) from error
-
-    def _write(self, path: Path, note: bytes) -> None:
-        beside = path.with_suffix(".part")
-        with beside.open("wb") as file:
-            file.write(note)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(beside, path)  # fails where there is such a file: it is never replaced
-        except FileExistsError:
-            if path.read_bytes() != note:
-                raise NotDelivered(f"{path} holds another checkpoint of this size") from None
-        finally:
-            beside.unlink()
-
-
-class WebAddress:
-    """A web address: the note is the body of a POST, or of a PUT to an address with `{size}` in it."""
-
-    def __init__(self, url: str, *, method: str = "POST") -> None:
-        self._url = url
-        self._method = method
-        parsed = urllib3.util.parse_url(url)
-        self.name = f"{method} {parsed.scheme}://{parsed.netloc}{parsed.path or ''}"
-        self._pool = urllib3.PoolManager(timeout=PATIENCE_S, retries=False)
-
-    def deliver(self, size: int, note: str) -> None:
-        """Send it; any 2xx is a receipt, and so is 409 or 412 where an object must not be replaced."""
-        url = self._url.replace("{size}", f"{size:012}")
-        headers = {"Content-Type": "text/plain; charset=utf-8"}
-        if self._method == "PUT":
-            headers["If-None-Match"] = "*"
-        try:
-            answer = self._pool.request(
-                self._method, url, body=note.encode(), headers=headers, redirect=False
-            )
-        except urllib3.exceptions.HTTPError as error:
-            raise NotDelivered(type(error).__name__) from error
-        taken = (409, 412) if self._method == "PUT" else ()
-        if not 200 <= answer.status < 300 and answer.status not in taken:
-            raise NotDelivered(f"status {answer.status}")
-
-
-def parse_target(text: str) -> Target:
-    """A target from a setting: `file:FOLDER`, `https://…` (POST) or `put+https://…{size}…`. ValueError."""
-    if text.startswith("file:") and len(text) > len("file:"):
-        return Folder(Path(text.removeprefix("file:")))
-    if text.startswith(("http://", "https://")):
-        return WebAddress(text)
-    if text.startswith(("put+http://", "put+https://")) and "{size}" in text:
-        return WebAddress(text.removeprefix("put+"), method="PUT")
-    raise ValueError("must be file:FOLDER, https://… or put+https://… with {size} in it")
 
 
 class Deliverer:

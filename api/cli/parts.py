@@ -122,6 +122,8 @@ def environment_of(of: Settings) -> dict[str, str]:
     environment["AUDIT_INTERVAL_S"] = str(of.audit_interval_s)
     if of.audit_origin is not None:
         environment["AUDIT_ORIGIN"] = of.audit_origin
+    if of.smtp_url is not None and of.smtp_sender is not None:
+        environment |= {"SMTP_URL": of.smtp_url, "SMTP_SENDER": of.smtp_sender}
     environment["AUDIT_TARGETS"] = ",".join(of.audit_targets)
     environment["AUDIT_WITNESSES"] = ",".join(of.audit_witnesses)
     # Also where there is none: else a part would take the one that this process was given.

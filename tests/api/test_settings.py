@@ -14,6 +14,9 @@ NAMES = (
     "THREADS",
     "STRIPE_API_KEY",
     "STRIPE_API_BASE",
+    "AUDIT_TARGETS",
+    "SMTP_URL",
+    "SMTP_SENDER",
     "SIMULATOR_PORT",
     "VAR_DIR",
 )
@@ -72,4 +75,33 @@ def test_every_mistake_is_named_and_no_password_is_told(monkeypatch):
 
     assert set(refused.value.mistakes) == set(wrong)
     assert all(name in str(refused.value) for name in wrong)
+    assert "topsecret" not in str(refused.value)
+
+
+def test_messages_need_a_server_and_a_sender(monkeypatch):
+    """Each is named where only the other is there, and the target that needs them."""
+    monkeypatch.setenv("AUDIT_TARGETS", "mailto:auditor@example.com")
+    with pytest.raises(InvalidSettings) as refused:
+        read_settings()
+    assert set(refused.value.mistakes) == {"AUDIT_TARGETS"}
+    monkeypatch.setenv("SMTP_URL", "smtp://ledger:topsecret@mail.example.com")
+    with pytest.raises(InvalidSettings) as refused:
+        read_settings()
+    assert set(refused.value.mistakes) == {"SMTP_SENDER"}
+    monkeypatch.setenv("SMTP_SENDER", "ledger@example.com")
+
+    (target,) = read_settings().checkpoint_targets
+
+    assert target.name == "mailto:auditor@example.com"
+
+
+def test_a_mistake_in_the_mail_server_is_named_without_its_password(monkeypatch):
+    """And in the sender."""
+    monkeypatch.setenv("SMTP_URL", "imap://ledger:topsecret@mail.example.com")
+    monkeypatch.setenv("SMTP_SENDER", "ledger")
+
+    with pytest.raises(InvalidSettings) as refused:
+        read_settings()
+
+    assert set(refused.value.mistakes) == {"SMTP_URL", "SMTP_SENDER"}
     assert "topsecret" not in str(refused.value)

@@ -3,9 +3,13 @@
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from ledger.audit.notes import Signer
 from ledger.store.application import Ledger
 from ledger.store.database import Database
+from projections.audit_log import Sequencer
+from projections.checkpoints import CheckpointMaker
 from projections.runner import Runner
 from tests.projections.world import BEGIN, World
 
@@ -50,3 +54,18 @@ def rows(ledger):
             return [row._asdict() for row in connection.execute(table.select().order_by(*table.primary_key))]
 
     return read
+
+
+@pytest.fixture
+def sign(world):
+    """Tell a fact, seal it, sign the head: the size of the tree. The world is `tests.support.world`'s."""
+    maker = CheckpointMaker(world.ledger, Signer("log", Ed25519PrivateKey.from_private_bytes(b"k" * 32)))
+
+    def once():
+        world.program(reference=f"program-{len(world.log())}")
+        Sequencer(world.ledger).catch_up()
+        head = maker.step(now_wanted=True)
+        assert head is not None
+        return head.size
+
+    return once

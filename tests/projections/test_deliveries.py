@@ -5,12 +5,9 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ledger.audit.notes import Signer
-from projections.audit_log import Sequencer
-from projections.checkpoints import CheckpointMaker
-from projections.deliveries import Deliverer, NotDelivered, parse_target
+from projections.deliveries import Deliverer
+from projections.targets import NotDelivered, parse_target
 from tests.support.world import World
 
 
@@ -19,21 +16,6 @@ def world(database_url):
     made = World(database_url)
     yield made
     made.close()
-
-
-@pytest.fixture
-def sign(world):
-    """Tell a fact, seal it, sign the head: the size of the tree."""
-    maker = CheckpointMaker(world.ledger, Signer("log", Ed25519PrivateKey.from_private_bytes(b"k" * 32)))
-
-    def once():
-        world.program(reference=f"program-{len(world.log())}")
-        Sequencer(world.ledger).catch_up()
-        head = maker.step(now_wanted=True)
-        assert head is not None
-        return head.size
-
-    return once
 
 
 class Receiver:
@@ -137,7 +119,9 @@ def test_an_addresss_password_and_query_are_in_no_table():
     assert parse_target("https://host.example/hook?token=secret").name == "POST https://host.example/hook"
 
 
-@pytest.mark.parametrize("text", ["", "file:", "ftp://x", "put+https://host/no-size", "host.example"])
+@pytest.mark.parametrize(
+    "text", ["", "file:", "ftp://x", "put+https://host/no-size", "host.example", "mailto:", "mailto:a b@c"]
+)
 def test_what_is_no_target_is_refused(text):
     with pytest.raises(ValueError, match="must be"):
         parse_target(text)
