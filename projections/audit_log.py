@@ -20,6 +20,7 @@ from ledger.store.application import Ledger
 from ledger.store.database import DatabaseUnavailable
 from ledger.store.mapper import topic_of
 from ledger.store.recorder import Row
+from ledger.unswept import unswept
 from projections import position
 from projections.columns import UtcTime
 
@@ -101,7 +102,8 @@ class Sequencer:
             rows = self._ledger.log.read_log(connection, after=after, limit=self._batch_events)
         if not rows:
             return 0
-        leaves = [merkle.leaf_hash(entry_of(self._ledger, row)) for row in rows]
+        with unswept():
+            leaves = [merkle.leaf_hash(entry_of(self._ledger, row)) for row in rows]
         with self._ledger.database.write() as connection:
             position.ensure(connection, [NAME])
             if position.read(connection, [NAME], lock=True)[NAME] != after:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from ledger.store.application import Ledger
 from ledger.store.database import DatabaseUnavailable
+from ledger.unswept import unswept
 from projections import position, shadow
 from projections.replay import Replay, replays
 from projections.shadow import Difference, Shadows, shadow_name
@@ -218,7 +219,8 @@ class _Rebuild:
                 full = len(rows) == self._batch_events
                 upto = replay.position(rows[-1]) if full else target
                 ahead = reading.submit(self._read, replay, upto, target)
-                folded = replay.fold(rows)
+                with unswept():
+                    folded = replay.fold(rows)
                 if written is not None:
                     written.result()
                 written = writing.submit(self._write, replay, folded, reached, upto)

@@ -8,6 +8,7 @@ import structlog
 
 from ledger.store.application import Ledger
 from ledger.store.database import DatabaseUnavailable
+from ledger.unswept import unswept
 from projections import position
 from projections.view import Batch, View, position_name
 from projections.views import VIEWS
@@ -40,6 +41,10 @@ class Runner:
         positions are locked and looked at again, and when somebody else moved them nothing is written.
         """
         self._ensure()
+        with unswept():
+            return self._step()
+
+    def _step(self) -> int:
         with self._ledger.database.read() as connection:
             views, after, stop = self._behind(position.read(connection, self._names))
             rows = self._ledger.log.read_log(connection, after=after, limit=self._batch_events, stop=stop)

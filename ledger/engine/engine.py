@@ -22,6 +22,7 @@ from ledger.events.referral import CustomerReattributed, ReferralRecorded
 from ledger.store.application import Change, Ledger
 from ledger.store.database import DatabaseUnavailable
 from ledger.store.leader import LeaderLock
+from ledger.unswept import unswept
 
 POSITION: Final = "engine"
 """The name of the engine's position in the log."""
@@ -99,7 +100,8 @@ class RewardEngine:
         Raises NotLeader when another engine wrote since this one's last step, and EngineStuck when the
         same step lost its race so often that it can't be chance.
         """
-        return self._read() + self._settle_waiting() + self._mature()
+        with unswept():
+            return self._read() + self._settle_waiting() + self._mature()
 
     def drain(self) -> None:
         """Step until there is nothing left to do."""
