@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 import falcon
-from marshmallow import ValidationError
+from marshmallow import Schema, ValidationError
 
 from api.auth import Gate, forbidden, nothing_there
 from api.bodies import check_media_type, parse_object, read_body
@@ -56,6 +56,10 @@ class Bodies:
 class Schemas:
     """Loads query and body by the responder's schemas; it gets them as `query` and `body`."""
 
+    def __init__(self) -> None:
+        self._unasked: dict[Schema, dict[str, Any]] = {}
+        """What a schema makes of no query at all, which most requests have: it is always the same."""
+
     def process_resource(
         self, req: falcon.Request, _resp: falcon.Response, _resource: Any, params: dict[str, Any]
     ) -> None:
@@ -64,9 +68,17 @@ class Schemas:
         if promised is None:
             return
         if promised.query is not None:
-            params["query"] = _load_query(promised.query, req)
+            params["query"] = self._query(promised.query, req)
         if promised.body is not None and not promised.raw:
             params["body"] = promised.body.load(parse_object(req.context.raw))
+
+    def _query(self, schema: Schema, req: falcon.Request) -> dict[str, Any]:
+        if req.query_string:
+            return _load_query(schema, req)
+        known = self._unasked.get(schema)
+        if known is None:
+            known = self._unasked[schema] = _load_query(schema, req)
+        return dict(known)
 
 
 def _load_query(schema: Any, req: falcon.Request) -> Any:

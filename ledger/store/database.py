@@ -45,6 +45,7 @@ def create_engine(url: str, *, pool_size: int = 5) -> sa.Engine:
         )
         event.listen(engine, "checkin", _note_return)
         event.listen(engine, "checkout", _ping_after_a_pause)
+        event.listen(engine, "begin", _postgresql_begin)
         return engine
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
@@ -67,6 +68,20 @@ def _ping_after_a_pause(connection: Any, record: Any, _proxy: Any) -> None:
         connection.rollback()
     except psycopg.Error as error:
         raise sa.exc.InvalidatePoolError from error
+
+
+def _postgresql_begin(connection: sa.Connection) -> None:
+    options = connection.get_execution_options()
+    if not options.get(_GLANCING) and options.get("isolation_level") != "AUTOCOMMIT":
+        _commit_each(connection, False)
+
+
+def _commit_each(connection: sa.Connection, each: bool) -> None:
+    """Whether each statement is a transaction of its own. A connection stays as it was used last: to set it
+    back each time, as SQLAlchemy's isolation levels do, costs as much as a short statement."""
+    raw: psycopg.Connection = driver(connection)
+    if raw.autocommit is not each:
+        raw.autocommit = each
 
 
 def _sqlite_connect(connection: Any, _record: Any) -> None:
@@ -112,36 +127,30 @@ class Database:
         self.url = url
         self.engine = create_engine(url, pool_size=pool_size)
         self._writing = self.engine.execution_options(**{_WRITING: True})
-        self._alone = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._glancing = self.engine.execution_options(**{_GLANCING: True})
         self.is_postgresql = self.engine.dialect.name == "postgresql"
-        # Autocommit is no way on SQLite: given back, a connection would begin transactions by itself.
-        self._glancing = (
-            self._alone if self.is_postgresql else self.engine.execution_options(**{_GLANCING: True})
-        )
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A transaction for reading; rolled back at its end."""
         with _named_errors(), self.engine.connect() as connection:
+            if self.is_postgresql:
+                _commit_each(connection, False)  # of what the driver is asked for, SQLAlchemy begins nothing
             yield connection
 
     @contextmanager
     def glance(self) -> Iterator[sa.Connection]:
-        """A connection for reading on which each statement sees what is there then: no transaction to begin
-        and to end, which costs more than a short statement does."""
+        """A connection on which each statement is a transaction of its own and sees what is there then: none
+        to begin and to end, which costs more than a short statement does."""
         with _named_errors(), self._glancing.connect() as connection:
+            if self.is_postgresql:
+                _commit_each(connection, True)
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """A transaction for writing; committed at its end, rolled back on an error."""
         with _named_errors(), self._writing.begin() as connection:
-            yield connection
-
-    @contextmanager
-    def alone(self) -> Iterator[sa.Connection]:
-        """A connection on which each statement is a transaction of its own. PostgreSQL only."""
-        with _named_errors(), self._alone.connect() as connection:
             yield connection
 
     def close(self) -> None:

@@ -42,7 +42,7 @@ class PostgresRecorder(EventRecorder):
 
     def _insert_alone(self, events: Sequence[AnyEvent]) -> list[int | None]:
         # One way there and back: while the lock is held, nobody waits for this process to have its turn.
-        with self.database.alone() as connection:
+        with self.database.glance() as connection:
             return self._insert_by(
                 connection,
                 "SELECT append_stored_events(%b, %b, %b, %b)",

@@ -1,6 +1,6 @@
 """Balances now and as they were, and the journal behind them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, Final
@@ -12,13 +12,20 @@ import sqlalchemy as sa
 from projections.balances import ACCOUNT_COLUMNS, COLUMNS, EARNED
 from projections.queries.as_of import by_then
 from projections.queries.directory import payout_holds
-from projections.queries.paging import LIMIT, Cursor, Page, filtered, first_page, page, within
+from projections.queries.paging import LIMIT, LIMIT_MAX, Cursor, Page, cut, filtered, page, within
 from projections.queries.past import balance_as_of
+from projections.queries.plain import Statement, run
 from projections.tables import balances as table
 from projections.tables import journal, partners
 from projections.tables import payout_holds as holds
 
 KEY: Final = list(table.primary_key)
+_KEYS: Final = tuple(column.name for column in KEY)
+_WHOLE: Final = (*table.columns.keys(), "held")
+_HELD: Final = (
+    "EXISTS (SELECT 1 FROM payout_holds WHERE payout_holds.partner_id = balances.partner_id"
+    " AND reason IS NOT NULL)"
+)
 
 
 class Balance(msgspec.Struct, frozen=True):
@@ -96,19 +103,33 @@ def list_balances(
 def _accounts(connection: sa.Connection, whole: bool, after: Cursor | None, limit: int, **equal: Any) -> Page:
     """Whole balances, each with whether its partner is `held`; or the keys of their accounts alone."""
     given = {name: value for name, value in equal.items() if value is not None}
-    statement = _of_accounts(whole, tuple(given))
-    if after is None:
-        return first_page(connection, statement, KEY, limit, given)
-    asked = statement.order_by(None).limit(None).params(given)
-    return page(connection, asked, KEY, after=after, limit=limit)
+    if after is not None:
+        return page(connection, _later_accounts(whole, given), KEY, after=after, limit=limit)
+    limit = max(1, min(limit, LIMIT_MAX))
+    found = run(connection, _first_accounts(whole, tuple(given)), {**given, "limit": limit + 1})
+    names = _WHOLE if whole else _KEYS
+    rows = [dict(zip(names, row, strict=True)) for row in found]
+    if connection.dialect.name == "sqlite":
+        for row in rows:
+            row["program_id"], row["partner_id"] = UUID(row["program_id"]), UUID(row["partner_id"])
+    return cut(rows, _KEYS, limit)
+
+
+def _later_accounts(whole: bool, given: Mapping[str, Any]) -> sa.Select[Any]:
+    held = sa.exists().where(holds.c.partner_id == table.c.partner_id, holds.c.reason.is_not(None))
+    statement = filtered(table, **given)
+    return statement.add_columns(held.label("held")) if whole else statement.with_only_columns(*KEY)
 
 
 @cache
-def _of_accounts(whole: bool, equal: tuple[str, ...]) -> sa.Select[Any]:
-    held = sa.exists().where(holds.c.partner_id == table.c.partner_id, holds.c.reason.is_not(None))
-    columns = (*table.columns, held.label("held")) if whole else KEY
-    of = [table.c[name] == sa.bindparam(name, type_=table.c[name].type) for name in equal]
-    return sa.select(*columns).where(*of).order_by(*KEY).limit(sa.bindparam("limit", type_=sa.BigInteger))
+def _first_accounts(whole: bool, equal: tuple[str, ...]) -> Statement:
+    """The page that nearly every reader of a balance asks for, by the driver: see plain."""
+    columns = ", ".join(_WHOLE[:-1] if whole else _KEYS)
+    held = f", {_HELD} AS held" if whole else ""
+    where = " AND ".join(f"{name} = :{name}" for name in equal) or "true"
+    return Statement(
+        f"SELECT {columns}{held} FROM balances WHERE {where} ORDER BY {', '.join(_KEYS)} LIMIT :limit"
+    )
 
 
 def balances_as_of(

@@ -1,6 +1,6 @@
 """Pages by keyset: a page starts behind the last row of the one before, so it is as quick as the first."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -63,27 +63,14 @@ def page(
         ordered = fits.order_by(*_directed([looked_at.c[key] for key in keys], descending))
         found = rows(connection, ordered.limit(limit + 1), like=statement)
     if also is None or len(found) > limit:
-        return _cut(found, keys, limit)
+        return cut(found, keys, limit)
     last = statement.with_only_columns(*order).offset(LOOKED_AT_MAX - 1).limit(1)
     key = connection.execute(last).first()
     return Page(found, None if key is None else [_plain(value) for value in key])
 
 
-def first_page(
-    connection: sa.Connection,
-    made: sa.Select[Any],
-    order: Sequence[sa.ColumnElement[Any]],
-    limit: int,
-    given: Mapping[str, Any],
-) -> Page:
-    """The first page of a statement that was made once, ordered, with a parameter `limit` beside its own:
-    making it anew costs more than it takes."""
-    limit = max(1, min(limit, LIMIT_MAX))
-    found = rows(connection, made, {**given, "limit": limit + 1})
-    return _cut(found, [column.key or "" for column in order], limit)
-
-
-def _cut(found: list[Row], keys: Sequence[str], limit: int) -> Page:
+def cut(found: list[Row], keys: Sequence[str], limit: int) -> Page:
+    """A page of rows of which one more was asked for than it shows."""
     if len(found) <= limit:
         return Page(found, None)
     return Page(found[:limit], [_plain(found[limit - 1][key]) for key in keys])
@@ -94,19 +81,15 @@ def _directed(order: Sequence[sa.ColumnElement[Any]], descending: bool) -> list[
 
 
 def rows(
-    connection: sa.Connection,
-    statement: sa.Select[Any],
-    given: Mapping[str, Any] | None = None,
-    *,
-    like: sa.Select[Any] | None = None,
+    connection: sa.Connection, statement: sa.Select[Any], *, like: sa.Select[Any] | None = None
 ) -> list[Row]:
-    """All rows of a statement, with what its parameters are given.
+    """All rows of a statement.
 
     `like`: the statement whose columns these are, where it is wrapped in another.
     """
     known = statement if like is None else like
     documents = [column.name for column in known.selected_columns if _is_json(column)]
-    found: list[Row] = [dict(row) for row in connection.execute(statement, given).mappings()]
+    found: list[Row] = [dict(row) for row in connection.execute(statement).mappings()]
     for name in documents:
         for row in found:
             row[name] = None if row[name] is None else msgspec.json.decode(row[name])

@@ -6,7 +6,6 @@ what an earlier clock recorded late, and of what no folio holds yet.
 """
 
 import json
-import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,32 +15,19 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from ledger.engine.tables import to_us
-from ledger.store.database import driver
 from projections import folios
 from projections.balances import ACCOUNT_COLUMNS
-from projections.columns import time_to_text
 from projections.folios import Account
+from projections.queries.plain import Statement, run
 
 ALL: Final = datetime(9999, 12, 31, tzinfo=UTC)
 """A time by which everything was true, and known."""
 _LAST_POSITION: Final = 2**63 - 1
 
 
-class _Statement:
-    """A statement with parameters as `:name`, in the words of each driver."""
-
-    def __init__(self, text: str, **differs: tuple[str, str]) -> None:
-        # A cast (two colons) is no parameter.
-        named = re.compile(r"(?<!:):([a-z]+[0-9]*)")
-        self.sqlite = text.format(**{name: both[0] for name, both in differs.items()})
-        self.postgresql = named.sub(
-            r"%(\1)s", text.format(**{name: both[1] for name, both in differs.items()})
-        )
-
-
 _OF: Final = "program_id = :program AND partner_id = :partner AND currency = :currency"
 _NEXT: Final = "coalesce((SELECT number FROM known), -1) + 1"
-EDGE: Final = _Statement(f"""
+EDGE: Final = Statement(f"""
     WITH known AS (
         SELECT number, position FROM folios WHERE {_OF} AND level = 0 AND known_at <= :recorded
         ORDER BY known_at DESC, number DESC LIMIT 1
@@ -147,22 +133,16 @@ def _add(sums: list[int], packed: bytes, until: int) -> int:
 
 
 @cache
-def _sums(parts: int) -> _Statement:
+def _sums(parts: int) -> Statement:
     legs = " UNION ALL ".join(_LEGS.format(number) for number in range(parts))
-    return _Statement(_SUMS, wanted=_WANTED, legs=(legs, legs))
+    return Statement(_SUMS, wanted=_WANTED, legs=(legs, legs))
 
 
-def _run(connection: sa.Connection, statement: _Statement, asked: Mapping[str, Any]) -> list[Any]:
-    """The rows of a statement, by the driver itself: several are needed, and each is short."""
+def _run(connection: sa.Connection, statement: Statement, asked: Mapping[str, Any]) -> list[Any]:
     given = dict(asked)
     wanted = given.pop("wanted", ())
     if connection.dialect.name == "postgresql":
         given["levels"], given["numbers"] = [level for level, _ in wanted], [number for _, number in wanted]
-        text = statement.postgresql
     else:
         given["wanted"] = json.dumps(wanted)
-        given |= {name: given[name].hex for name in ("program", "partner")}
-        given |= {name: time_to_text(given[name]) for name in ("effective", "recorded")}
-        text = statement.sqlite
-    found: list[Any] = driver(connection).execute(text, given).fetchall()
-    return found
+    return run(connection, statement, given)

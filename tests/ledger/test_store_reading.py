@@ -11,7 +11,7 @@ from eventsourcing.persistence import IntegrityError
 from ledger.events.access import ApiKeyRevoked
 from ledger.events.base import Recorded
 from ledger.store.application import Ledger
-from ledger.store.database import Database
+from ledger.store.database import Database, driver
 from ledger.store.sqlite_recorder import READ_CHUNK
 from tests.ledger.test_store import EVERYTHING, NOW, PROGRAM, envelope, stored
 
@@ -149,3 +149,31 @@ def test_a_glance_begins_no_transaction(database_url: str) -> None:
 
     assert (before, after, first) == (0, 1, 1)
     assert second == (2 if database.is_postgresql else 1)
+
+
+def test_a_transaction_after_a_glance_is_one_by_whatever_way_it_begins(database_url: str) -> None:
+    """The connection that a glance left behind takes back all of what is broken off, and sees one moment
+    where that is asked for by the driver."""
+    database = Database(database_url, pool_size=1)
+    count = sa.text("SELECT count(*) FROM positions WHERE name LIKE 'after-%'")
+    add = sa.text("INSERT INTO positions (name, position) VALUES (:name, 0)")
+
+    def glance() -> int:
+        with database.glance() as connection:
+            return int(connection.execute(count).scalar_one())
+
+    assert glance() == 0
+    with database.engine.connect() as straight:
+        straight.execute(add, {"name": "after-1"})
+        straight.rollback()
+    assert glance() == 0
+    with database.read() as connection:
+        if database.is_postgresql:
+            driver(connection).execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        first = connection.execute(count).scalar_one()
+        with database.write() as other:
+            other.execute(add, {"name": "after-2"})
+        second = connection.execute(count).scalar_one()
+
+    assert (first, second, glance()) == (0, 0, 1)
+    database.close()
