@@ -81,13 +81,14 @@ class Schemas:
         return dict(known)
 
 
-def _load_query(schema: Any, req: falcon.Request) -> Any:
+def _load_query(schema: Schema, req: falcon.Request) -> dict[str, Any]:
     given = req.params
     if any(isinstance(value, list) for value in given.values()):
         twice = [name for name, value in given.items() if isinstance(value, list)]
         raise HttpProblem("invalid-query", f"{twice[0]} stands there twice")
     try:
-        return schema.load(given)
+        loaded: dict[str, Any] = schema.load(given)
+        return loaded
     except ValidationError as error:
         problem = from_marshmallow(error)
         raise HttpProblem("invalid-query", "a query parameter is wrong", problem.errors) from None
