@@ -37,6 +37,16 @@ def key_is_trusted(state: PayoutState, now: datetime) -> bool:
     return now - state.intent.effective_at < KEY_TRUSTED_FOR
 
 
+def key_given_up_at(state: PayoutState) -> datetime | None:
+    """From when on nobody begins to send the last attempt: its search began, or its key is too old by then.
+
+    None: nothing was ever sent of the payout.
+    """
+    if state.search is not None:
+        return state.search.effective_at
+    return None if state.intent is None else state.intent.effective_at + KEY_TRUSTED_FOR
+
+
 def begin_search(state: PayoutState, *, attempt: int, now: datetime) -> list[Fact]:
     """intent, sent or unknown → unknown, for good: from here on nobody sends the attempt again.
 

@@ -70,11 +70,14 @@ def resolve(ledger: Ledger, provider: Transfers, command: ResolvePayout, *, by: 
 
 
 def _check_wait(command: ResolvePayout, state: PayoutState, now: datetime) -> None:
-    """That nobody can still send what is said to be absent; lists do not show that."""
-    search = state.search
-    if command.outcome == "absent" and search is not None and now - search.effective_at < MARGIN:
+    """That nobody can still send what is said to be absent; lists do not show that.
+
+    What is held waits, too: another attempt's transfer may hold it while its own is on its way.
+    """
+    given_up_at = payout_search.key_given_up_at(state)
+    if command.outcome == "absent" and given_up_at is not None and now - given_up_at < MARGIN:
         raise IllegalTransition(
-            f"it may still be on its way: absent can be said from {search.effective_at + MARGIN} on",
+            f"it may still be on its way: absent can be said from {given_up_at + MARGIN} on",
             state=state.status,
         )
 

@@ -22,9 +22,13 @@ from ledger.store.application import Change
 from payouts.accounts import ensure_destinations
 from payouts.batches import PAYOUT, load_payout
 from payouts.gateway import GatewayError, StripeGateway
-from payouts.outcomes import Confirmed, Unknown
+from payouts.outcomes import Confirmed, TransferIntent, Unknown
+from payouts.recording import Heard
 from payouts.resolving import resolve
+from payouts.simulator.faults import Fault
+from payouts.turn import Turn, load
 from tests.support.finance import Script
+from tests.support.reconciled import finance_and_stripe
 from tests.support.transfers import intent
 
 BY_HAND = "of nobody: sent in the dashboard"
@@ -109,6 +113,58 @@ def test_a_transfer_that_is_absent_gives_its_money_back_and_is_sent_anew(finance
     assert facts.count("PayoutIntentRecorded") == 2
     assert finance.balance(unknown.partner_id) == {"paid": 30_00, "earned": 30_00}
     finance.check_zero_sum()
+
+
+def test_of_what_is_held_absent_can_be_said_once_nobody_can_send_it(finance, unknown):
+    """A payout may be held while its last attempt is under way: its key and the margin have to end first."""
+    leave_to_human(finance, unknown)
+    with pytest.raises(IllegalTransition, match="may still be on its way"):
+        say(finance, unknown, "absent")
+    finance.later(hours=3, minutes=59)
+    with pytest.raises(IllegalTransition, match="may still be on its way"):
+        say(finance, unknown, "absent")
+    finance.later(minutes=1)
+
+    assert say(finance, unknown, "absent").status == "absent"
+    assert finance.balance(unknown.partner_id) == {"available": 30_00, "earned": 30_00}
+
+
+def test_of_two_transfers_that_turn_up_late_one_is_not_sent_a_third_time(database_url):
+    """One was thought absent, the other one's answer is lost, and the lists lag: whoever takes the first one
+    back has not seen the second.
+    """
+    with finance_and_stripe(database_url) as (finance, stripe):
+        finance.partner(available_minor=30_00)
+        batch, worker = finance.approved(), finance.worker()
+        finance.pay(finance.worker(Script(Unknown("connection"))))
+        [slept] = load(finance.ledger, [finance.payout(batch).payout_id])
+        for hours in (20, 4):
+            finance.later(hours=hours)
+            finance.pay(worker)
+        assert finance.payout(batch).status == "absent"
+        of = slept.state.intent
+        assert of is not None
+        late = finance.gateway.create_transfer(TransferIntent(of.idempotency_key, of.body, of.api_version))
+        assert isinstance(late, Confirmed)
+        stripe.set(list_lag_s=3000)
+        stripe.play(Fault("POST /v1/transfers", "drop_after_commit"))
+        finance.later(minutes=5)
+        finance.pay(worker)
+        lease = worker._leases.take("somebody who slept")
+        assert lease is not None
+        heard = Heard(slept, late, finance.world.now)
+        worker._recording.record([heard], Turn(finance.ledger, worker._leases, lease))
+        held = finance.payout(batch)
+        assert (held.status, held.attempt) == ("held", 2)
+        stripe.sdk().v1.transfers.reversals.create(late.transfer_id)
+
+        with pytest.raises(IllegalTransition, match="may still be on its way"):
+            say(finance, held, "absent")
+        finance.later(hours=24)
+        with pytest.raises(TransferExists):
+            say(finance, held, "absent")
+
+        assert len(stripe.objects("transfer")) == 2
 
 
 def test_a_transfer_that_appears_after_its_absence_takes_its_money_again(finance, unknown):
