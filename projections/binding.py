@@ -81,14 +81,34 @@ class _Open(NamedTuple):
 
 def close(connection: sa.Connection, accounts: Iterable[Account]) -> None:
     """Close what is full of these accounts, whose legs were added to the journal."""
+    opened = _with_enough(connection, dict.fromkeys(accounts, _enough()))
+    store(connection, tables.folios.name, _full(connection, opened, {}))
+
+
+def filled(connection: sa.Connection, moved: Mapping[Account, Sequence[Movement]]) -> Closed:
+    """The folios that movements fill whose legs are not in the journal yet. Nothing is stored."""
+    lacking = {account: max(0, _enough() - LEGS_MIN * len(new)) for account, new in moved.items()}
+    return _full(connection, _with_enough(connection, lacking), moved)
+
+
+def _enough() -> int:
+    """So many legs may be a folio; fewer are none."""
+    return LEGS_MIN * folios.ENTRIES
+
+
+def _full(
+    connection: sa.Connection, opened: Sequence[_Open], moved: Mapping[Account, Sequence[Movement]]
+) -> Closed:
+    """The folios that an account's loose legs in the journal, and what moved it since, make up."""
     closed: dict[Account, list[Folio]] = {}
-    for found in _with_enough(connection, sorted(accounts)):
+    for found in opened:
         loose = Loose(found.number, found.known_us)
-        made = [loose.add(movement) for movement in _movements(connection, found)]
+        movements = (*_movements(connection, found), *moved.get(found.account, ()))
+        made = [loose.add(movement) for movement in movements]
         full = [folio for folio in made if folio is not None]
         if full:
             closed[found.account] = full
-    store(connection, tables.folios.name, closed)
+    return closed
 
 
 _WITH_ENOUGH: Final = """
@@ -100,7 +120,7 @@ _WITH_ENOUGH: Final = """
     )
     SELECT asked.*, (
         SELECT f.known_at FROM folios f WHERE {same} AND f.level = 0 AND f.number = asked.number
-    ) FROM ended AS asked WHERE {enough} <= (
+    ) FROM ended AS asked WHERE asked.legs <= (
         SELECT count(*) FROM (
             SELECT 1 FROM journal f WHERE {same} AND f.position > coalesce(asked.position, 0) LIMIT {enough}
         ) AS legs
@@ -110,26 +130,26 @@ _SAME: Final = (
     "f.program_id = asked.program_id AND f.partner_id = asked.partner_id AND f.currency = asked.currency"
 )
 _ASKED_POSTGRESQL: Final = (
-    "SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::text[]) AS a(program_id, partner_id, currency)"
+    "SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::bigint[])"
+    " AS a(program_id, partner_id, currency, legs)"
 )
 _ASKED_SQLITE: Final = (
-    "SELECT value ->> 0 AS program_id, value ->> 1 AS partner_id, value ->> 2 AS currency FROM json_each(?)"
+    "SELECT value ->> 0 AS program_id, value ->> 1 AS partner_id, value ->> 2 AS currency,"
+    " value ->> 3 AS legs FROM json_each(?)"
 )
 
 
-def _with_enough(connection: sa.Connection, accounts: Sequence[Account]) -> list[_Open]:
-    """The accounts with so many legs behind their last folio that they may be enough for the next."""
-    if not accounts:
+def _with_enough(connection: sa.Connection, lacking: Mapping[Account, int]) -> list[_Open]:
+    """The accounts that have at least so many legs behind their last folio."""
+    if not lacking:
         return []
-    enough = LEGS_MIN * folios.ENTRIES
+    asked = [(*account, lacking[account]) for account in sorted(lacking)]
     if connection.dialect.name == "postgresql":
-        statement = _WITH_ENOUGH.format(asked=_ASKED_POSTGRESQL, same=_SAME, enough=enough)
-        given: Sequence[Any] = [list(column) for column in zip(*accounts, strict=True)]
+        statement = _WITH_ENOUGH.format(asked=_ASKED_POSTGRESQL, same=_SAME, enough=_enough())
+        given: Sequence[Any] = [list(column) for column in zip(*asked, strict=True)]
     else:
-        statement = _WITH_ENOUGH.format(asked=_ASKED_SQLITE, same=_SAME, enough=enough)
-        given = [
-            json.dumps([(program.hex, partner.hex, currency) for program, partner, currency in accounts])
-        ]
+        statement = _WITH_ENOUGH.format(asked=_ASKED_SQLITE, same=_SAME, enough=_enough())
+        given = [json.dumps([(program.hex, partner.hex, *rest) for program, partner, *rest in asked])]
     return [
         _Open(
             (UUID(str(program)), UUID(str(partner)), currency),
@@ -137,7 +157,7 @@ def _with_enough(connection: sa.Connection, accounts: Sequence[Account]) -> list
             position or 0,
             0 if known is None else to_us(known if isinstance(known, datetime) else text_to_time(known)),
         )
-        for program, partner, currency, number, position, known in driver(connection).execute(
+        for program, partner, currency, _, number, position, known in driver(connection).execute(
             statement, given
         )
     ]
@@ -145,14 +165,22 @@ def _with_enough(connection: sa.Connection, accounts: Sequence[Account]) -> list
 
 def _movements(connection: sa.Connection, found: _Open) -> list[Movement]:
     """What moved an account behind its last folio."""
-    c = tables.journal.c
-    asked = (
-        sa.select(c.position, c.effective_at, c.recorded_at, c.account, c.amount_minor)
-        .where(*of(c, found.account), c.position > found.after)
-        .order_by(c.position, c.leg)
-    )
+    program, partner, currency = found.account
+    raw = driver(connection)
+    if connection.dialect.name == "postgresql":
+        given = (program, partner, currency, found.after)
+        rows = raw.cursor(binary=True).execute(_MOVEMENTS.format(mark="%s"), given).fetchall()
+    else:
+        rows = raw.execute(_MOVEMENTS.format(mark="?"), (program.hex, partner.hex, currency, found.after))
     return [
-        Movement(first.effective_at, first.recorded_at, position, [leg[3:] for leg in legs])
-        for position, group in groupby(connection.execute(asked), itemgetter(0))
-        if (legs := list(group)) and (first := legs[0])
+        Movement(legs[0][1], legs[0][2], position, [leg[3:] for leg in legs])
+        for position, group in groupby(rows, itemgetter(0))
+        if (legs := list(group))
     ]
+
+
+_MOVEMENTS: Final = (
+    "SELECT position, effective_at, recorded_at, account, amount_minor FROM journal"
+    " WHERE program_id = {mark} AND partner_id = {mark} AND currency = {mark} AND position > {mark}"
+    " ORDER BY position, leg"
+)

@@ -1,8 +1,8 @@
-"""The quick way to make the view of conversions anew: from the log's JSON straight to rows.
+"""The quick way to make the view of conversions: from the log's JSON straight to rows.
 
 The facts that nearly all of a log consists of become rows without an object in between; all others, and
-those that change a row of an earlier batch, go the way that keeps the view up to date. Each rebuild compares
-what both made with what the live view wrote, byte for byte.
+those that change a row of an earlier batch, go the way of the view itself. What is made anew is compared
+with what the live view wrote, byte for byte.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,15 +19,12 @@ from ledger.events.base import Fact
 from ledger.events.conversion import ConversionRecorded
 from ledger.events.reward import RewardAccrued, RewardReversed
 from ledger.store.application import Ledger
-from ledger.store.database import driver
 from ledger.store.mapper import topic_of
 from projections import tables
 from projections.conversions import Changes, Conversions, fold_into
 from projections.forms import Form, Memo, form_of, stored_struct
+from projections.log_rows import Row, decoded, stream_id
 from projections.view import Names, View
-
-Row = tuple[Any, int, str, bytes, int]
-"""The stream's id as the form takes it, version, topic, state, position."""
 
 _FEW: Final = ("program_id", "partner_id", "kind", "source", "currency")
 """Columns with few different values: what was made of one is remembered."""
@@ -61,12 +58,12 @@ class Folded(NamedTuple):
 
 
 class ConversionReplay:
-    """Reads and folds the facts of conversions and their rewards, for the view `conversions`."""
+    """Folds the facts of conversions and their rewards, for the view `conversions`."""
 
     def __init__(self, ledger: Ledger, views: Sequence[View], topics: Sequence[str]) -> None:
         self.views = tuple(views)
         self._ledger = ledger
-        self._topics = list(topics)
+        self.topics = tuple(topics)
         self._form = form_of(postgresql=ledger.database.is_postgresql)
         self._quick: dict[str, tuple[Callable[[bytes], Any], Callable[..., None]]] = {}
         fields: list[tuple[type[Fact], Sequence[str], Callable[..., None]]] = [
@@ -88,28 +85,6 @@ class ConversionReplay:
         self._batch = Folded([], [], Changes())
         self._rows: dict[str, list[Any]] = {}
         self._taken: dict[str, int] = {}
-
-    def read(self, connection: sa.Connection, *, after: int, limit: int, stop: int) -> list[Row]:
-        """The facts of conversions behind a position, up to another."""
-        columns = f"{self._form.stream_column}, originator_version, topic, state, notification_id"
-        given: list[Any]
-        if self._ledger.database.is_postgresql:
-            mark, among, given = "%s", "= ANY(%s)", [self._topics]
-            cursor = driver(connection).cursor(binary=True)
-        else:
-            mark, among, given = "?", f"IN ({', '.join('?' * len(self._topics))})", self._topics
-            cursor = driver(connection).cursor()
-        cursor.execute(
-            f"SELECT {columns} FROM stored_events WHERE notification_id > {mark}"
-            f" AND notification_id <= {mark} AND topic {among} ORDER BY notification_id LIMIT {mark}",
-            (after, stop, *given, limit),
-        )
-        found: list[Row] = cursor.fetchall()
-        return found
-
-    def position(self, row: Row) -> int:
-        """The position of a row."""
-        return row[4]
 
     def fold(self, rows: Sequence[Row]) -> Folded:
         """The rows that a batch adds, and the changes it makes."""
@@ -137,13 +112,11 @@ class ConversionReplay:
 
     def alone(self, view: View) -> "ConversionReplay":
         """It has one view only."""
-        return ConversionReplay(self._ledger, [view], self._topics)
+        return ConversionReplay(self._ledger, [view], self.topics)
 
     def _take_slowly(self, row: Row) -> None:
         """As the live view does: facts that are rare, and facts of older versions."""
-        stream = row[0]
-        stream_id = UUID(bytes=stream) if isinstance(stream, bytes) else UUID(stream)
-        fold_into(self._batch.changes, self._ledger.decode((stream_id, *row[1:])))
+        fold_into(self._batch.changes, decoded(self._ledger, row))
 
     def _recorded(self, fact: Any, recorded_at: Any, row: Row) -> None:
         form = self._form
@@ -160,8 +133,7 @@ class ConversionReplay:
             ]
         )
         if row[1] > 1:  # facts about it came first
-            stream = row[0]
-            self._batch.changes.restand.add(UUID(bytes=stream) if isinstance(stream, bytes) else UUID(stream))
+            self._batch.changes.restand.add(stream_id(row))
 
     def _accrued(self, fact: Any, recorded_at: Any, row: Row) -> None:
         form = self._form

@@ -1,7 +1,7 @@
-"""The quick way to make journal and balances anew: from the log's JSON straight to rows.
+"""The quick way to make journal and balances: from the log's JSON straight to rows.
 
 It decodes no more of a fact than its legs need and makes no object per leg. The posting rules are those of
-the ledger, and each rebuild compares what this made with what the live views wrote, byte for byte.
+the ledger. What is made anew is compared with what the live views wrote, byte for byte.
 """
 
 import struct
@@ -16,22 +16,21 @@ from ledger.events.base import Fact
 from ledger.events.payout import TransferConfirmed
 from ledger.postings import MONEY_FACTS, entry_rule, posting_version
 from ledger.store.application import Ledger
-from ledger.store.database import driver
 from ledger.store.mapper import topic_of
 from projections import binding, bulk, tables
 from projections.balances import ACCOUNT_COLUMNS, EARNED, POSITION, Balances, Totals
 from projections.folios import Account, Folio, Loose, Movement
 from projections.forms import Memo, form_of, packed_text, stored_struct
+from projections.log_rows import Row
 from projections.view import Names, View, topics_of
 
-Row = tuple[str, bytes, int, Any]
-"""topic, state, position, and the stream's id where a leg needs it."""
 Holder = tuple[str, str, str]
 """Program, partner, currency, as the log's JSON has them."""
 Entry = Sequence[tuple[str, int]]
 """Accounts and signed amounts."""
 
 _COLUMNS: Final = tuple(column.name for column in tables.journal.columns)
+_TRANSFER: Final = f"{TransferConfirmed.__name__}@"
 _NEEDED: Final = (
     *("program_id", "partner_id", "currency", "effective_at"),
     *("reward_id", "payout_id", "conversion_id"),
@@ -42,10 +41,11 @@ _NEEDED: Final = (
 
 class Folded(NamedTuple):
     """What a batch adds to the journal (COPY's bytes, or SQLite's values) and its folios, and by how much
-    balances move."""
+    balances move. A live journal has `moved` instead of folios: its tables know where they follow on."""
 
     legs: Any
     folios: dict[Account, list[Folio]]
+    moved: dict[Account, list[Movement]]
     totals: Totals
 
 
@@ -54,12 +54,15 @@ def _needed(kind: type[Fact]) -> list[str]:
 
 
 class MoneyReplay:
-    """Reads and folds the facts that move money, for the views `journal` and `balances` or one of them."""
+    """Folds the facts that move money, for the views `journal` and `balances` or one of them."""
 
-    def __init__(self, ledger: Ledger, views: Sequence[View], topics: Sequence[str]) -> None:
+    def __init__(
+        self, ledger: Ledger, views: Sequence[View], topics: Sequence[str], *, live: bool = False
+    ) -> None:
         self.views = tuple(views)
-        self._topics = list(topics)
+        self.topics = tuple(topics)
         self._ledger = ledger
+        self._live = live
         self._postgresql = ledger.database.is_postgresql
         self._form = form_of(postgresql=self._postgresql)
         self._stored = {
@@ -71,42 +74,18 @@ class MoneyReplay:
         self._with_balances = any(view.name == "balances" for view in views)
         self._about = Memo(self._packed_holder if self._postgresql else self._listed_holder)
         self._recorded = Memo(self._form.time)
-        self._loose: dict[Holder, tuple[Account, Loose]] = {}
-
-    def read(self, connection: sa.Connection, *, after: int, limit: int, stop: int) -> list[Row]:
-        """The facts of money behind a position, up to another."""
-        # Only a transfer's leg is about the stream that its fact stands in.
-        columns = f"topic, state, notification_id, CASE WHEN topic LIKE '{TransferConfirmed.__name__}@%'"
-        columns += f" THEN {self._form.stream_column} END"
-        if self._postgresql:
-            cursor = driver(connection).cursor(binary=True)
-            statement = (
-                f"SELECT {columns.replace('%', '%%')} FROM stored_events WHERE notification_id > %s"
-                " AND notification_id <= %s AND topic = ANY(%s) ORDER BY notification_id LIMIT %s"
-            )
-            cursor.execute(statement, (after, stop, self._topics, limit))
-        else:
-            statement = (
-                f"SELECT {columns} FROM stored_events WHERE notification_id > ? AND notification_id <= ?"
-                f" AND topic IN ({', '.join('?' * len(self._topics))}) ORDER BY notification_id LIMIT ?"
-            )
-            cursor = driver(connection).execute(statement, (after, stop, *self._topics, limit))
-        found: list[Row] = cursor.fetchall()
-        return found
-
-    def position(self, row: Row) -> int:
-        """The position of a row."""
-        return row[2]
+        self._accounts = Memo(lambda holder: (UUID(holder[0]), UUID(holder[1]), holder[2]))
+        self._loose: dict[Account, Loose] = {}
 
     def fold(self, rows: Sequence[Row]) -> Folded:
         """The legs of a batch, and what they sum to."""
         sums: dict[Holder, dict[str, int]] = {}
         last: dict[Holder, int] = {}
         legs: list[Any] = []
-        closed: dict[Account, list[Folio]] = {}
+        folded = Folded(legs, {}, {}, {})
         add = self._pack if self._postgresql else self._list
         decoders, rules = self._decode, self._rule
-        for topic, state, position, stream in rows:
+        for stream, _, topic, state, position in rows:
             decode = decoders.get(topic)
             stored = decode(state) if decode is not None else self._older(topic, state, position)
             fact = stored.fact
@@ -117,8 +96,11 @@ class MoneyReplay:
                 continue
             if self._with_journal:
                 about = self._about[*holder, posting_version(fact.provider)]
-                add(legs, position, entry, about, self._tail(stored, stream))
-                self._bind(closed, holder, Movement(fact.effective_at, stored.recorded_at, position, entry))
+                # Only a transfer's legs are about the stream that their fact stands in.
+                payout = stream if topic.startswith(_TRANSFER) else None
+                add(legs, position, entry, about, self._tail(stored, payout))
+                moved = Movement(fact.effective_at, stored.recorded_at, position, entry)
+                self._keep(folded, self._accounts[holder], moved)
             if self._with_balances:
                 total = sums.get(holder)
                 if total is None:
@@ -126,7 +108,8 @@ class MoneyReplay:
                 for account, amount in entry:
                     total[account] = total.get(account, 0) + amount
                 last[holder] = position
-        return Folded(b"".join(legs) if self._postgresql else legs, closed, _totals(sums, last))
+        packed = b"".join(legs) if self._postgresql else legs
+        return folded._replace(legs=packed, totals=_totals(sums, last))
 
     def write(self, connection: sa.Connection, folded: Folded, names: Names) -> None:
         """Add the legs and let the balances grow."""
@@ -134,27 +117,30 @@ class MoneyReplay:
             if view.name == "balances":
                 Balances().write(connection, folded.totals, names)
                 continue
+            closed = binding.filled(connection, folded.moved) if self._live else folded.folios
             if self._postgresql:
                 bulk.copy_packed(connection, names["journal"], _COLUMNS, folded.legs)
             else:
                 bulk.insert_stored(connection, names["journal"], _COLUMNS, folded.legs)
-            binding.store(connection, names["folios"], folded.folios)
+            binding.store(connection, names["folios"], closed)
 
     def alone(self, view: View) -> "MoneyReplay":
         """One of the views, with the movements that are in no folio yet."""
-        other = MoneyReplay(self._ledger, [view], topics_of([view]))
+        other = MoneyReplay(self._ledger, [view], topics_of([view]), live=self._live)
         other._loose = self._loose
         return other
 
-    def _bind(self, closed: dict[Account, list[Folio]], holder: Holder, moved: Movement) -> None:
-        found = self._loose.get(holder)
-        if found is None:
-            program, partner, currency = holder
-            found = self._loose[holder] = (UUID(program), UUID(partner), currency), Loose()
-        account, loose = found
+    def _keep(self, folded: Folded, account: Account, moved: Movement) -> None:
+        """Note a movement for the folios: they are closed here, or when the tables are at hand."""
+        if self._live:
+            folded.moved.setdefault(account, []).append(moved)
+            return
+        loose = self._loose.get(account)
+        if loose is None:
+            loose = self._loose[account] = Loose()
         folio = loose.add(moved)
         if folio is not None:
-            closed.setdefault(account, []).append(folio)
+            folded.folios.setdefault(account, []).append(folio)
 
     def _rule_of_older(self, topic: str) -> Callable[[Any], Entry]:
         """A fact of an older version, once upcast, goes by the rule of today's."""

@@ -15,7 +15,9 @@ import sqlalchemy as sa
 from ledger.store.application import Ledger
 from ledger.store.database import DatabaseUnavailable
 from ledger.unswept import unswept
-from projections import position, shadow
+from projections import log_rows, position, shadow
+from projections.forms import form_of
+from projections.log_rows import Row
 from projections.replay import Replay, replays
 from projections.shadow import Difference, Shadows, shadow_name
 from projections.view import View, position_name
@@ -98,6 +100,7 @@ class _Rebuild:
         self._progress = progress
         self._batch_events = batch_events
         self._replays = replays(ledger, views)
+        self._form = form_of(postgresql=ledger.database.is_postgresql)
         self._shadows = Shadows(
             {table: not view.append_only for view in views for table in view.tables},
             postgresql=ledger.database.is_postgresql,
@@ -217,7 +220,7 @@ class _Rebuild:
             rows = reading.submit(self._read, replay, reached, target).result()
             while reached < target:
                 full = len(rows) == self._batch_events
-                upto = replay.position(rows[-1]) if full else target
+                upto = rows[-1][4] if full else target
                 ahead = reading.submit(self._read, replay, upto, target)
                 with unswept():
                     folded = replay.fold(rows)
@@ -230,11 +233,15 @@ class _Rebuild:
             if written is not None:
                 written.result()
 
-    def _read(self, replay: Replay, after: int, stop: int) -> Sequence[Any]:
+    def _read(self, replay: Replay, after: int, stop: int) -> Sequence[Row]:
         if after >= stop:
             return []
         with self._ledger.database.read() as connection:
-            return replay.read(connection, after=after, limit=self._batch_events, stop=stop)
+            return self._rows(connection, replay, after, stop)
+
+    def _rows(self, connection: sa.Connection, replay: Replay, after: int, stop: int) -> Sequence[Row]:
+        limit, topics = self._batch_events, replay.topics
+        return log_rows.read(connection, self._form, after=after, limit=limit, stop=stop, topics=topics)
 
     def _write(self, replay: Replay, folded: Any, reached: int, upto: int) -> None:
         own = [_own_name(view) for view in replay.views]
@@ -287,10 +294,10 @@ class _Rebuild:
 
     def _replay_rest(self, connection: sa.Connection, replay: Replay, reached: int, live: int) -> None:
         while reached < live:
-            rows = replay.read(connection, after=reached, limit=self._batch_events, stop=live)
+            rows = self._rows(connection, replay, reached, live)
             replay.write(connection, replay.fold(rows), self._names)
             self._events += len(rows)
-            reached = replay.position(rows[-1]) if len(rows) == self._batch_events else live
+            reached = rows[-1][4] if len(rows) == self._batch_events else live
 
     def _compare(
         self, connection: sa.Connection, live: Mapping[str, int]

@@ -1,14 +1,15 @@
-"""How a rebuild reads and folds the log: views share one read and decode; the largest have a quick way."""
+"""How much of the log is folded at once: views share one read and decode; the largest have a quick way."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
 
 from ledger.store.application import Ledger
-from ledger.store.recorder import Row
 from projections.conversion_replay import ConversionReplay
 from projections.conversions import Conversions
+from projections.log_rows import Row, decoded
 from projections.money_replay import MoneyReplay
 from projections.view import Batch, Names, View, topics_of
 
@@ -16,20 +17,18 @@ MONEY: tuple[str, ...] = ("journal", "balances")
 
 
 class Replay(Protocol):
-    """Views that are made anew together."""
+    """Views that are folded together."""
 
     @property
     def views(self) -> tuple[View, ...]:
         """What it makes."""
 
-    def read(self, connection: sa.Connection, *, after: int, limit: int, stop: int) -> Sequence[Any]:
-        """Rows of the log that matter to the views."""
+    @property
+    def topics(self) -> Sequence[str]:
+        """Which rows of the log matter to the views."""
 
-    def position(self, row: Any) -> int:
-        """The position of such a row."""
-
-    def fold(self, rows: Sequence[Any]) -> Any:
-        """What the rows change."""
+    def fold(self, rows: Sequence[Row]) -> Any:
+        """What rows of these topics change."""
 
     def write(self, connection: sa.Connection, folded: Any, names: Names) -> None:
         """Write the changes."""
@@ -44,19 +43,11 @@ class ViewReplay:
     def __init__(self, ledger: Ledger, views: Sequence[View], topics: Sequence[str]) -> None:
         self.views = tuple(views)
         self._ledger = ledger
-        self._topics = topics
-
-    def read(self, connection: sa.Connection, *, after: int, limit: int, stop: int) -> Sequence[Row]:
-        """Raw rows of the log."""
-        return self._ledger.log.read_log(connection, after=after, limit=limit, stop=stop, topics=self._topics)
-
-    def position(self, row: Row) -> int:
-        """The position of a row."""
-        return row[4]
+        self.topics = tuple(topics)
 
     def fold(self, rows: Sequence[Row]) -> list[Any]:
         """The changes of each view."""
-        batch = Batch([self._ledger.decode(row) for row in rows])
+        batch = Batch([decoded(self._ledger, row) for row in rows])
         return [view.fold(batch) for view in self.views]
 
     def write(self, connection: sa.Connection, folded: list[Any], names: Names) -> None:
@@ -73,10 +64,15 @@ Kind = Callable[[Ledger, Sequence[View], Sequence[str]], Replay]
 KINDS: Final[tuple[Kind, ...]] = (MoneyReplay, ConversionReplay, ViewReplay)
 
 
-def replays(ledger: Ledger, views: Sequence[View]) -> list[Replay]:
-    """What makes these views anew, the longest first: views of a kind together."""
+def replays(ledger: Ledger, views: Sequence[View], *, live: bool = False) -> list[Replay]:
+    """What folds these views, the longest first: views of a kind together. They begin with the log's start,
+    or, `live`, with what stands in their tables."""
     groups = [(kind, [view for view in views if _kind(view) is kind]) for kind in KINDS]
-    return [kind(ledger, group, topics_of(group)) for kind, group in groups if group]
+    return [
+        (partial(kind, live=live) if kind is MoneyReplay else kind)(ledger, group, topics_of(group))
+        for kind, group in groups
+        if group
+    ]
 
 
 def _kind(view: View) -> Kind:

@@ -94,12 +94,12 @@ class Model:
             self.world.write_off(min(amount, owed), of=of)
 
 
-def check(url, steps, batch_events):
+def check(url, steps, batch_events, quick_events):
     """Tell the steps, project them in small batches, and hold the views to what they must be."""
     ledger = Ledger(Database(url), clock=Clock())
     try:
         model = Model(World(ledger))
-        runner = Runner(ledger, batch_events=batch_events)
+        runner = Runner(ledger, batch_events=batch_events, quick_events=quick_events)
         for number, (step, of, amount) in enumerate(steps):
             model.tell(step, of, amount)
             if number % 5 == 0:
@@ -126,16 +126,20 @@ def test_the_books_hold_whatever_happens(kind, request):
     """Zero-sum per entry and currency; balances equal the journal, the ledger's rule and a plain model."""
 
     @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    @given(steps=st.lists(STEP, min_size=5, max_size=30), batch_events=st.integers(1, 9))
-    def holds(steps, batch_events):
+    @given(
+        steps=st.lists(STEP, min_size=5, max_size=30),
+        batch_events=st.integers(1, 9),
+        quick_events=st.integers(1, 9),
+    )
+    def holds(steps, batch_events, quick_events):
         if kind == "sqlite":
             with tempfile.TemporaryDirectory() as folder:
                 url = sqlite_copy(request.getfixturevalue("migrated_sqlite"), Path(folder))
-                check(url, steps, batch_events)
+                check(url, steps, batch_events, quick_events)
         else:
             server = request.getfixturevalue("postgres_url")
             template = request.getfixturevalue("migrated_postgresql")
             with postgresql_database(server, template=template) as url:
-                check(url, steps, batch_events)
+                check(url, steps, batch_events, quick_events)
 
     holds()

@@ -1,4 +1,4 @@
-"""The quick ways of a rebuild give the rows that the live views wrote, whatever the facts look like."""
+"""The quick folds give the rows that the views' own give, whatever the facts look like: anew and live."""
 
 from datetime import datetime, timedelta, timezone
 
@@ -8,10 +8,15 @@ from ledger import ids
 from ledger.events.account import MaturedRewardReversed
 from ledger.events.conversion import ConversionCanceled, DisputeLost, DisputeOpened
 from ledger.events.reward import CapApplied, ConversionNotRewarded, RewardAccrued
+from ledger.store.application import Ledger
+from ledger.store.database import Database
 from projections import tables
+from projections.folios import ENTRIES
 from projections.rebuild import rebuild
 from projections.runner import Runner
-from tests.projections.world import PROGRAM, conversion, day, partner, reward
+from tests.projections.conftest import Clock
+from tests.projections.world import PROGRAM, World, conversion, day, partner, reward
+from tests.support.databases import sqlite_copy
 
 SOMEWHERE = timezone(timedelta(hours=5, minutes=30))
 
@@ -69,6 +74,24 @@ def accrue_with_everything(world, number):
 
 @pytest.fixture
 def told(world, runner):
+    """Facts in every order and form that a log can hold them in, in the views by their own folds."""
+    tell(world)
+    runner.catch_up()
+    return world
+
+
+def everything(ledger):
+    """All rows of all views, as they read on either database."""
+    with ledger.database.read() as connection:
+        return {
+            table.name: [
+                row._asdict() for row in connection.execute(table.select().order_by(*table.primary_key))
+            ]
+            for table in tables.METADATA.tables.values()
+        }
+
+
+def tell(world):
     """Facts in every order and form that a log can hold them in."""
     world.sale(1, product="Æther \t\\N", kind="usage", effective_at=datetime(2024, 1, 2, 3, tzinfo=SOMEWHERE))
     world.sale(
@@ -104,15 +127,56 @@ def told(world, runner):
     world.add(conversion(7), DisputeOpened(**about(7), dispute_id="d"))
     world.add(conversion(7), DisputeLost(**about(7), dispute_id="d"))
     world.add(conversion(8), ConversionCanceled(**about(8)))
-    runner.catch_up()
-    return world
+    world.reserve(conversion(9), 900, withheld=100)
+    world.confirm(conversion(9), 900)
+    world.credit_back(conversion(9), 300, withheld=33)
+    for number in range(20, 60):  # enough for folios, some of them in the middle of a batch
+        world.accrue(number, 100 + number, of=number % 3 % 2)
+
+
+@pytest.fixture
+def plain(migrated_sqlite, tmp_path):
+    """What the views' own folds make of the same facts, in another database."""
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    ledger = Ledger(Database(sqlite_copy(migrated_sqlite, folder)), clock=Clock())
+    tell(World(ledger))
+    Runner(ledger, quick_events=1_000_000).catch_up()
+    found = everything(ledger)
+    ledger.close()
+    return found
+
+
+@pytest.mark.parametrize("batch_events", [1, 7, 50, 20_000])
+@pytest.mark.parametrize("quick_events", [1, 7])
+def test_the_live_views_hold_the_same_by_their_quick_folds(world, ledger, plain, batch_events, quick_events):
+    """In batches of any size, also where quick ones and plain ones follow each other."""
+    tell(world)
+    Runner(ledger, batch_events=batch_events, quick_events=quick_events).catch_up()
+
+    assert everything(ledger) == plain
+    assert rebuild(ledger, [], batch_events=11).differences == ()
+
+
+def test_a_quick_batch_goes_on_from_the_folios_that_plain_ones_left(world, ledger):
+    """A folio may begin with legs of one and end with those of the other."""
+    told = 0
+    for number, quick_events in enumerate((1_000, 1, 1_000, 1, 1)):
+        for _ in range(21 + number * 3):
+            told += 1
+            world.accrue(told, 100 + told)
+        Runner(ledger, quick_events=quick_events).catch_up()
+
+    assert len(everything(ledger)["folios"]) == told // ENTRIES
+    assert rebuild(ledger, ["journal"]).differences == ()
 
 
 @pytest.mark.parametrize("batch_events", [1, 2, 5, 20_000])
-def test_every_form_of_a_fact_becomes_the_same_row(told, ledger, rows, batch_events):
+def test_every_form_of_a_fact_becomes_the_same_row(told, ledger, batch_events):
     """In one batch, where a later fact finds the row in memory, and in many, where it finds it written."""
-    before = {table.name: rows(table) for table in tables.METADATA.tables.values()}
-    assert len(before["rewards"]) == 8
+    before = everything(ledger)
+    assert len(before["folios"]) == 1
+    assert len(before["rewards"]) == 48
     assert [row["detail"] for row in before["not_rewarded"]] == ["Nobody referred the customer."]
 
     for _ in range(2):
@@ -121,7 +185,7 @@ def test_every_form_of_a_fact_becomes_the_same_row(told, ledger, rows, batch_eve
             == ()
         )
 
-    assert {table.name: rows(table) for table in tables.METADATA.tables.values()} == before
+    assert everything(ledger) == before
 
 
 def test_rows_that_stand_in_another_place_are_the_same_rows(told, ledger, rows):
