@@ -120,6 +120,7 @@ def _payout_routes(services: Services) -> dict[str, object]:
         f"{_BANK_FILES}/{{number:int}}/pain.001": bank_files.BankFileText(services),
         "/v1/payouts": payouts.Payouts(services),
         "/v1/payouts/{payout_id:uuid}": payouts.Payout(services),
+        "/v1/payouts/{payout_id:uuid}/cancel": payouts.PayoutCancellation(services),
         "/v1/payouts/{payout_id:uuid}/resolve": payouts.PayoutResolution(services),
         "/v1/payouts/{payout_id:uuid}/bank-outcome": bank_statements.PayoutBankOutcome(services),
         "/v1/bank-statements": bank_statements.BankStatements(services),

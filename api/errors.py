@@ -35,6 +35,7 @@ TABLE: Final[dict[type[Exception], str]] = {
     refusals.DisputeNotOpen: "dispute-not-open",
     refusals.PartnerNotApproved: "partner-not-approved",
     refusals.IllegalTransition: "illegal-transition",
+    refusals.PayoutUnderWay: "payout-under-way",
     refusals.SameMakerAndChecker: "same-maker-and-checker",
     refusals.SecondCheckerNeeded: "second-checker-needed",
     refusals.ContentChanged: "content-changed",

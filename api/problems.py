@@ -91,6 +91,11 @@ TYPES: Final[dict[str, ProblemType]] = {
         409, "The partner is not approved", "Approve or reinstate the partner first."
     ),
     "illegal-transition": _type(409, "This step does not lead on from here", "Look at the thing's status."),
+    "payout-under-way": _type(
+        409,
+        "It is too late to cancel: it may be on its way",
+        "`detail` names each. Wait for its outcome; what was not sent can be canceled payout by payout.",
+    ),
     "same-maker-and-checker": _type(403, "Whoever drafted can't approve", "Somebody else has to."),
     "second-checker-needed": _type(
         403,

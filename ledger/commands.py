@@ -342,9 +342,16 @@ class ApprovePayouts(Command, frozen=True, kw_only=True):
 
 
 class CancelPayouts(Command, frozen=True, kw_only=True):
-    """Give a batch up before its approval."""
+    """Give a batch up before anything of it is sent."""
 
     batch_id: UUID
+    reason: str
+
+
+class CancelPayout(Command, frozen=True, kw_only=True):
+    """Give up one payout of an approved batch before it is sent; the others go on."""
+
+    payout_id: UUID
     reason: str
 
 

@@ -34,17 +34,16 @@ BatchStatus = Literal["none", "draft", "approved", "canceled", "passed"]
 
 
 class BatchState(msgspec.Struct, frozen=True):
-    """One batch: what was drafted, who approved it, in their order, and why no more of it is sent."""
+    """One batch: what was drafted, who approved it, in their order, and why no more of it is sent.
+
+    `approved_by` is whose approval let it go.
+    """
 
     status: BatchStatus = "none"
     draft: PayoutBatchDrafted | None = None
     approvals: tuple[Author, ...] = ()
+    approved_by: str | None = None
     paused: PayoutBatchPaused | None = None
-
-    @property
-    def approved_by(self) -> str | None:
-        """Whose approval let it go."""
-        return self.approvals[-1].by if self.status == "approved" else None
 
 
 NO_BATCH: Final = BatchState()
@@ -63,9 +62,10 @@ def evolve(state: BatchState, fact: Fact) -> BatchState:
             return _replace(state, approvals=(*state.approvals, checker))
         case PayoutBatchApproved():
             checker = Author(fact.approved_by, fact.approved_by_person)
-            return _replace(state, status="approved", approvals=(*state.approvals, checker))
+            approvals = (*state.approvals, checker)
+            return _replace(state, status="approved", approvals=approvals, approved_by=fact.approved_by)
         case PayoutBatchCanceled():
-            return _replace(state, status="canceled")
+            return _replace(state, status="canceled", paused=None)
         case PayoutBatchPaused():
             return _replace(state, paused=fact)
         case PayoutBatchResumed():
@@ -139,6 +139,8 @@ def decide_batch(
 ) -> list[Fact]:
     """Approve a batch as it stands in `payouts`, or give it up; nothing new when it was done before.
 
+    Whether its payouts can be given up with it is theirs to say (ledger.payout_cancel).
+
     `second_approval_over_minor` is the program's limit of today. Where two checkers are needed, the first
     one's approval leaves it a draft.
     """
@@ -151,7 +153,7 @@ def decide_batch(
         case CancelPayouts():
             if state.status == "canceled":
                 return []
-            expect(state.status, {"draft"}, "a batch can be canceled")
+            expect(state.status, {"draft", "approved"}, "a batch can be canceled")
             return [PayoutBatchCanceled(canceled_by=author.by, reason=command.reason)]
         case _:
             assert_never(command)

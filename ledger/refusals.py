@@ -73,6 +73,10 @@ class IllegalTransition(Refusal):
     """The thing is not in a state from which this step leads on."""
 
 
+class PayoutUnderWay(IllegalTransition):
+    """The payout's intent is recorded: it may be on its way, or has gone, and can't be canceled."""
+
+
 class UnknownTermsVersion(Refusal):
     """The program has published no such version of its terms for this partner."""
 

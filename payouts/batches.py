@@ -1,16 +1,17 @@
 """Batches of payouts: drafted from what accounts hold, approved by somebody else, or given up."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from ledger import payout, payout_batch, payout_lines, program
+from ledger import payout, payout_batch, payout_cancel, payout_lines, program
 from ledger.access import Author
-from ledger.commands import ApprovePayouts, CancelPayouts, DraftPayouts
+from ledger.commands import ApprovePayouts, CancelPayout, CancelPayouts, DraftPayouts
 from ledger.desk import PROGRAM
+from ledger.events.base import Fact
 from ledger.events.payout import PayoutBatchApproved, PayoutDrafted
 from ledger.payout import PayoutState, PayoutStatus
 from ledger.payout_batch import BatchState, BatchStatus
@@ -219,8 +220,25 @@ def approve(ledger: Ledger, command: ApprovePayouts, *, by: str, person: str | N
 
 
 def cancel(ledger: Ledger, command: CancelPayouts, *, by: str) -> Batch:
-    """Give up a batch and its payouts before approval. Refuses with NotFound, IllegalTransition."""
+    """Give up a batch and all of its payouts before any of them is sent.
+
+    It races the worker: whichever append comes first, the intent or this, stands. Refuses with NotFound,
+    PayoutUnderWay (names the payouts).
+    """
     return _decide(ledger, command, Author(by))
+
+
+def cancel_payout(ledger: Ledger, command: CancelPayout, *, by: str) -> Payout:
+    """Give up one payout of an approved batch before it is sent; what it would have paid stays payable.
+
+    Refuses with NotFound, PayoutUnderWay, IllegalTransition (its batch is a draft), InvalidField.
+    """
+
+    def decide(state: PayoutState) -> list[Fact]:
+        return payout_cancel.cancel_one(command, state)
+
+    loaded, _ = ledger.execute(command.payout_id, PAYOUT, decide, by=by)
+    return _payout(command.payout_id, loaded.state)
 
 
 def _decide(ledger: Ledger, command: ApprovePayouts | CancelPayouts, author: Author) -> Batch:
@@ -237,15 +255,24 @@ def _decide(ledger: Ledger, command: ApprovePayouts | CancelPayouts, author: Aut
         if not facts:
             return load(ledger, command.batch_id)
         changes = [Change(command.batch_id, version, facts)]
-        approved = any(isinstance(fact, PayoutBatchApproved) for fact in facts)
-        for payout_id, at in payouts.items():
-            if isinstance(command, CancelPayouts):
-                step = payout.cancel(at.state, reason=f"its batch was canceled: {command.reason}")
-                changes.append(Change(payout_id, at.version, step))
-            elif approved:
-                changes.append(
-                    Change(payout_id, at.version, payout.approve(payout_id, at.state, by=author.by))
-                )
+        states = {payout_id: at.state for payout_id, at in payouts.items()}
+        for payout_id, step in _steps(command, facts, states, author).items():
+            if step:
+                changes.append(Change(payout_id, payouts[payout_id].version, step))
         if ledger.append(changes, by=author.by) is not None:
             return msgspec.structs.replace(load(ledger, command.batch_id), new=True)
     raise LostRace(f"batch {command.batch_id} was changed by others {ATTEMPTS_MAX} times in a row")
+
+
+def _steps(
+    command: ApprovePayouts | CancelPayouts,
+    decided: Sequence[Fact],
+    states: Mapping[UUID, PayoutState],
+    author: Author,
+) -> dict[UUID, list[Fact]]:
+    """What a batch's payouts do with it: none is approved by the first of two approvals."""
+    if isinstance(command, CancelPayouts):
+        return payout_cancel.cancel_all(states, reason=f"its batch was canceled: {command.reason}")
+    if not any(isinstance(fact, PayoutBatchApproved) for fact in decided):
+        return {}
+    return {payout_id: payout.approve(payout_id, state, by=author.by) for payout_id, state in states.items()}

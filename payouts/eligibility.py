@@ -1,6 +1,6 @@
 """Why a partner can't be paid now, and which holds its account asks for. Pure: drafts and worker ask."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, Literal
 
@@ -104,3 +104,16 @@ def missing_tax_form(state: PartnerState, *, now: datetime, us_source: bool) -> 
     wanted = "W-9" if us else "W-8"
     expired = any(tax_forms.RULES[form].for_us_persons == us for form in state.tax_forms)
     return f"its {wanted} has expired" if expired else f"there is no {wanted} on file"
+
+
+def missing_for(state: PartnerState, programs: Sequence[str], *, now: datetime) -> tuple[Obstacle, ...]:
+    """The form that payouts of these programs alone need, since they pay out income from the US.
+
+    Nothing where none is missing, or where it is missing for every program.
+    """
+    if not programs or missing_tax_form(state, now=now, us_source=False) is not None:
+        return ()
+    missing = missing_tax_form(state, now=now, us_source=True)
+    if missing is None:
+        return ()
+    return (Obstacle("tax_form_missing", f"{missing}, and payouts of {', '.join(programs)} need it"),)

@@ -109,7 +109,7 @@ def _batch(changes: Changes, event: Recorded) -> None:
         case facts.PayoutBatchApproved(approved_by=approved_by, approved_by_person=person):
             changes.batch(event, state="approved", approved_by=approved_by, approved_by_person=person)
         case facts.PayoutBatchCanceled(canceled_by=canceled_by, reason=reason):
-            changes.batch(event, state="canceled", canceled_by=canceled_by, reason=reason)
+            changes.batch(event, state="canceled", canceled_by=canceled_by, reason=reason, paused_reason=None)
         case facts.PayoutBatchPaused(reason=reason):
             changes.batch(event, paused_reason=reason)
         case facts.PayoutBatchResumed():

@@ -8,6 +8,7 @@ import typer
 import urllib3
 
 from api.cli.parts import LIVE_PREFIXES, first_line
+from api.cli.stripe_words import why
 from api.cli.terminal import EXIT_FAILED, out
 from api.cli.terminal import table as new_table
 from api.settings import InvalidSettings, Settings, read_settings
@@ -188,18 +189,18 @@ def _api(of: Settings) -> Finding:
     )
 
 
-def _said(error: Exception) -> str:
-    if isinstance(error, GatewayError):
-        return str(getattr(error.outcome, "reason", None) or type(error.outcome).__name__)
-    return str(error)
-
-
 def _stripe(of: Settings) -> Finding:
     name = "stand-in" if of.uses_standin else "Stripe"
     try:
         # Reading a balance moves no money, so a live key is fine here.
         health = StripeGateway(of.stripe_api_key, of.stripe_base, live=True).ping()
     except (GatewayError, LiveKeyRefused) as error:
+        said = why(error)[0] if isinstance(error, GatewayError) else str(error)
         advice = "revshare up (or simulator)" if of.uses_standin else "check STRIPE_API_KEY and the network"
-        return Finding(name, False, f"{of.stripe_base or 'Stripe'}: {_said(error)}", advice)
+        return Finding(
+            name,
+            False,
+            f"{of.stripe_base or 'Stripe'}: {said}",
+            advice,
+        )
     return Finding(name, True, f"{health.address} answers")

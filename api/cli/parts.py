@@ -244,6 +244,7 @@ def work(live: Live = False) -> None:
 
 def send_once(*, live: bool) -> int:
     """One turn of a payout worker: how many payouts got on. Ends the command where the gate is closed."""
+    from api.cli.stripe_words import fail_unasked
     from payouts.gate import Gate
     from payouts.outcomes import GatewayError
 
@@ -251,7 +252,7 @@ def send_once(*, live: bool) -> int:
         try:
             refusal = Gate(ledger, gateway, worker).closed()
         except GatewayError as error:
-            fail(f"Stripe could not be asked what it holds, so nothing was sent: {error.outcome}")
+            fail_unasked(error, so="so nothing was sent")
         if refusal is not None:
             fail(f"{type(refusal).__name__}: {refusal}", hint="docs/operations.md, Restoring")
         return worker.step()

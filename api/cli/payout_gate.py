@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from api.cli.parts import open_ledger, settings
+from api.cli.stripe_words import fail_unasked
 from api.cli.terminal import fail, say
 from ledger.refusals import Refusal
 
@@ -53,7 +54,7 @@ def take_in(
         try:
             taken = take(ledger, gateway, transfer, reason, by=BY)
         except GatewayError as error:
-            fail(f"Stripe could not be asked: {error.outcome}")
+            fail_unasked(error)
         except Refusal as refusal:
             fail(refusal.message)
     say(f"payout {taken.payout_id} is {taken.status}, by {taken.transfer_id}")

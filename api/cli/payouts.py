@@ -65,6 +65,27 @@ def approve(batch_id: str, url: Url = None, key: Key = "") -> None:
 
 
 @payouts.command()
+def cancel(
+    batch_id: Annotated[str | None, typer.Argument(help="The batch, whole.")] = None,
+    payout: Annotated[str | None, typer.Option(help="Only this payout, of an approved batch.")] = None,
+    reason: Annotated[str, typer.Option(help="Why; it is recorded with your key.")] = "",
+    url: Url = None,
+    key: Key = "",
+) -> None:
+    """Give up a batch, or one payout, before it is sent; what it would have paid stays payable."""
+    if (batch_id is None) == (payout is None):
+        fail("say which: revshare payouts cancel BATCH, or --payout PAYOUT", code=EXIT_USAGE)
+    if not reason:
+        fail("say why: --reason", code=EXIT_USAGE)
+    client, word = client_of(url, key), {"reason": reason}
+    if batch_id is not None:
+        _show(asked(lambda: client.want("POST", f"{BATCHES}/{batch_id}/cancel", word)))
+        return
+    done = asked(lambda: client.want("POST", f"/v1/payouts/{payout}/cancel", word))
+    out.print(f"payout {done['payout_id']}: {done['status']}, {done['reason']}")
+
+
+@payouts.command()
 def status(batch_id: str, url: Url = None, key: Key = "") -> None:
     """Show a batch and each of its payouts."""
     client = client_of(url, key)

@@ -8,7 +8,8 @@ from typing import Annotated, Final
 import typer
 
 from api.cli.parts import open_ledger, settings
-from api.cli.terminal import EXIT_FAILED, EXIT_REJECTED, EXIT_USAGE, fail, out, say
+from api.cli.stripe_words import fail_unasked
+from api.cli.terminal import EXIT_REJECTED, EXIT_USAGE, fail, out, say
 from api.cli.terminal import table as new_table
 from ledger.money import Money
 from ledger.refusals import Refusal
@@ -42,7 +43,7 @@ def run(
     ] = int(IN_TIME.total_seconds()),
     format_: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.table,
 ) -> None:
-    """Compare, store and show. Ends with 0 when clean, 3 with differences, 1 when Stripe can't be asked."""
+    """Compare, store and show. Ends with 0 when clean, 3 with differences, 4 when Stripe can't be asked."""
     if context.invoked_subcommand is not None:
         return
     of = settings()
@@ -62,7 +63,7 @@ def run(
                 by=BY,
             )
         except GatewayError as error:
-            fail(f"Stripe could not be asked: {error.outcome}", code=EXIT_FAILED)
+            fail_unasked(error)
         except Refusal as refusal:
             fail(refusal.message, code=EXIT_USAGE)
         show(ledger, found, format_)

@@ -1,6 +1,5 @@
 """Partners' payout accounts: made, linked, looked at; their tax forms, and what is reported of a year."""
 
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -24,9 +23,11 @@ from api.schemas.partners import (
 from api.services import Resource
 from ledger import partner
 from ledger.commands import FileTaxForm
+from ledger.store.application import Ledger
 from payouts.connected import AccountLink
-from payouts.eligibility import STRIPE, obstacles
+from payouts.eligibility import STRIPE, missing_for, obstacles
 from payouts.tax_thresholds import NoThreshold, threshold
+from payouts.us_income import programs_with_us_income
 from projections.queries.tax import list_paid_in_year
 
 STATE: Final = PayoutAccountStateSchema()
@@ -36,12 +37,15 @@ _PROBLEMS: Final = ("unknown-partner", "provider-refused", "provider-unavailable
 
 
 def show_state(
-    partner_id: UUID, state: partner.PartnerState, now: datetime, link: AccountLink | None = None
+    ledger: Ledger, partner_id: UUID, state: partner.PartnerState, link: AccountLink | None = None
 ) -> Row:
-    """A partner's account as it is answered."""
-    provider = state.provider
+    """A partner's account as it is answered, with what stands in the way in any of its programs."""
+    provider, now = state.provider, ledger.clock()
     seen = state.account_seen(provider) if provider else None
-    found = obstacles(state, provider or STRIPE, now=now)
+    found = (
+        *obstacles(state, provider or STRIPE, now=now),
+        *missing_for(state, programs_with_us_income(ledger, partner_id), now=now),
+    )
     forms = ("form", "reference", "effective_at", "expires_at")
     return {
         "partner_id": partner_id,
@@ -84,7 +88,7 @@ class PartnerPayoutAccount(Resource):
             state = onboarding.begin(partner_id, by=by)
             pages = self.services.pages(body)
             link = onboarding.fresh_link(partner_id, **pages)
-        shown = show_state(partner_id, state, self.ledger.clock(), link)
+        shown = show_state(self.ledger, partner_id, state, link)
         req.context.kept_media = {**shown, "onboarding_link": None}
         resp.set_header("Cache-Control", "no-store")
         send(resp, shown)
@@ -99,7 +103,7 @@ class PartnerPayoutAccount(Resource):
     def on_get(self, _req: falcon.Request, resp: falcon.Response, partner_id: UUID) -> None:
         """As it was last looked at, what the provider wants from its owner, and what stands in the way."""
         state = partner.known(self.desk.partner(partner_id))
-        send(resp, show_state(partner_id, state, self.ledger.clock()))
+        send(resp, show_state(self.ledger, partner_id, state))
 
 
 class PartnerOnboardingLink(Resource):
@@ -137,7 +141,7 @@ class PartnerTaxForms(Resource):
     def on_post(self, req: falcon.Request, resp: falcon.Response, partner_id: UUID, body: Row) -> None:
         """That it is on file, where, and since when: the form itself is kept elsewhere. The newest counts."""
         done = self.desk.execute(FileTaxForm(partner_id=partner_id, **body), by=req.context.caller.by)
-        send(resp, show_state(partner_id, done.state, self.ledger.clock()))
+        send(resp, show_state(self.ledger, partner_id, done.state))
 
 
 class TaxReport1099(Resource):

@@ -28,7 +28,7 @@ from api.schemas.payouts import (
 )
 from api.services import Resource
 from ledger import ids
-from ledger.commands import ApprovePayouts, CancelPayouts, DraftPayouts, ResolvePayout
+from ledger.commands import ApprovePayouts, CancelPayout, CancelPayouts, DraftPayouts, ResolvePayout
 from ledger.refusals import NotFound
 from payouts import batches, outlook, resolving
 from projections import queries
@@ -138,18 +138,21 @@ class PayoutBatchApproval(Resource):
 
 
 class PayoutBatchCancellation(Resource):
-    """The end of a batch before its approval."""
+    """The end of a batch before anything of it is sent."""
 
     @operation(
         "Cancel a payout batch",
         scopes=("finance:approve",),
         body=ReasonSchema(),
         answer=BATCH,
-        problems=("not-found", "illegal-transition"),
+        problems=("not-found", "payout-under-way"),
         example={"reason": "Drafted too early."},
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response, batch_id: UUID, body: Row) -> None:
-        """What it would have paid stays available."""
+        """A draft, or an approved one of which nothing is on its way; its money stays available.
+
+        All of it or nothing: from a payout's recorded intent on it is refused, and names that payout.
+        """
         command = CancelPayouts(batch_id=batch_id, **body)
         send(resp, show_batch(batches.cancel(self.ledger, command, by=req.context.caller.by)))
 
@@ -189,6 +192,26 @@ class Payout(Resource):
         lines = batches.lines(self.ledger, payout_id)
         shown = show_payout(payout, whole=req.context.caller.may(READ))
         send(resp, shown | {"lines": [_show_line(msgspec.structs.asdict(line)) for line in lines]})
+
+
+class PayoutCancellation(Resource):
+    """The end of one payout before it is sent."""
+
+    @operation(
+        "Cancel a payout",
+        scopes=("finance:approve",),
+        body=ReasonSchema(),
+        answer=PAYOUT,
+        problems=("not-found", "payout-under-way", "illegal-transition"),
+        example={"reason": "The partner asked us to wait."},
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response, payout_id: UUID, body: Row) -> None:
+        """Of an approved batch, whose others go on; also after a definite no. Its money stays available.
+
+        Refused from the recorded intent on: the request may be on its way.
+        """
+        command = CancelPayout(payout_id=payout_id, **body)
+        send(resp, show_payout(batches.cancel_payout(self.ledger, command, by=req.context.caller.by)))
 
 
 class PayoutResolution(Resource):

@@ -58,7 +58,7 @@ class PayoutBatchApproved(Fact, frozen=True, kw_only=True):
 
 
 class PayoutBatchCanceled(Fact, frozen=True, kw_only=True):
-    """The batch was given up before its approval."""
+    """The batch was given up before anything of it was sent."""
 
     canceled_by: str
     reason: str

@@ -131,6 +131,35 @@ def test_a_tax_form_on_file_takes_the_obstacle_away(place):
     assert problem(unknown) == (422, "invalid-field")
 
 
+def test_a_program_with_income_from_the_us_needs_a_w8_of_everybody_else(place):
+    """Shown with the program that needs it until a W-8 is on file; other programs need none."""
+    house, partner_id = place.house, place.partner(country="DE")
+    us, other = (house.program(reference=name) for name in ("us-shop", "eu-shop"))
+    for program_id in (us, other):
+        agreed = {
+            "program_id": program_id,
+            "partner_id": str(partner_id),
+            "terms_version": 1,
+            "accepted_by": "x",
+        }
+        assert house.post("/v1/agreements", agreed).status_code == 201
+    house.catch_up()
+    before = place.account(partner_id)["obstacles"]
+    settings = {"us_source": True}
+    assert house.post(f"/v1/programs/{us}/payout-settings", settings).status_code == 200
+    shown = place.account(partner_id)["obstacles"]
+    form = {"form": "w-8ben-e", "reference": "vault/2", "effective_at": "2026-01-15T00:00:00Z"}
+    filed = house.post(f"/v1/partners/{partner_id}/tax-forms", form).json["obstacles"]
+
+    assert [one["code"] for one in before] == [one["code"] for one in filed] == ["no_account"]
+    assert [one for one in shown if one["code"] == "tax_form_missing"] == [
+        {
+            "code": "tax_form_missing",
+            "detail": "there is no W-8 on file, and payouts of us-shop need it",
+        }
+    ]
+
+
 def pay(house: House, partner_id: str, amount_minor: int, at: datetime, withheld_minor: int = 0) -> None:
     """Facts of a payment in USD, as the worker leaves them."""
     program_id, payout_id = uuid4(), uuid4()

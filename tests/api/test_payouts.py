@@ -55,7 +55,8 @@ def test_a_batch_is_drafted_looked_at_and_approved_by_another(house, due):
     listed = house.get("/v1/payouts", params={"batch_id": batch["batch_id"]}).json["items"]
     assert [(p["status"], p["amount_minor"]) for p in listed] == [("approved", 2_000)]
     assert house.get("/v1/payout-batches").json["items"][0]["status"] == "approved"
-    assert problem(house.post(f"{path}/cancel", {"reason": "late"})) == (409, "illegal-transition")
+    PayoutWorker(house.ledger, house.gateway).step()
+    assert problem(house.post(f"{path}/cancel", {"reason": "late"})) == (409, "payout-under-way")
 
 
 def test_a_batch_can_be_given_up_and_an_empty_one_is_none(house, due):

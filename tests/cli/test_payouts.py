@@ -173,6 +173,24 @@ def test_a_batch_from_draft_to_transfer_by_command(office, stripe_address):
     assert as_csv.splitlines()[1:] == ["brightside,GBP,2000,0,0,0,1700,0"]
 
 
+def test_what_was_approved_is_given_up_by_command(office, stripe_address):
+    """One payout, then the rest of its batch; both say why, and nothing is left to send."""
+    due(office, stripe_address)
+    office.says("maker", "draft", "--program", "acme")
+    office.house.catch_up()
+    [batch] = office.house.get("/v1/payout-batches").json["items"]
+    [payout] = office.house.get("/v1/payouts").json["items"]
+    office.says("first", "approve", batch["batch_id"])
+
+    one = office.says("maker", "cancel", "--payout", payout["payout_id"], "--reason", "They asked us to.")
+    whole = office.says("maker", "cancel", batch["batch_id"], "--reason", "Wrong month.")
+    office.house.catch_up()
+
+    assert f"payout {payout['payout_id']}: canceled, They asked us to." in one
+    assert "canceled, 20.00 GBP" in whole
+    assert office.says("second", "send") == "0 payouts got on"
+
+
 def test_after_a_restore_nothing_is_sent_until_the_reconciliation_is_clean(office, stripe_address, tmp_path):
     """The copy knows the approval and not the transfer: it is named, taken in, and paid once."""
 
@@ -208,7 +226,13 @@ def test_after_a_restore_nothing_is_sent_until_the_reconciliation_is_clean(offic
 
 def test_what_makes_no_sense_is_refused(office):
     """With a sentence."""
-    for arguments in (("send", "--dry-run"), ("send", "x"), ("withhold", "p", "--reason", "r")):
+    for arguments in (
+        ("send", "--dry-run"),
+        ("withhold", "p", "--reason", "r"),
+        ("cancel", "--reason", "r"),
+        ("cancel", "x", "--payout", "y", "--reason", "r"),
+        ("cancel", "x"),
+    ):
         assert office.says("maker", *arguments, code=2).startswith("error: ")
     office.keys["nobody"] = ""
     assert "no API key" in office.says("nobody", "settings", "acme", code=2)

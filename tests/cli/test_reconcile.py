@@ -7,7 +7,9 @@ from uuid import uuid4
 
 import pytest
 
+from api.cli.stripe_words import EXIT_AWAY, why
 from payouts.gateway import Confirmed, StripeGateway
+from payouts.outcomes import GatewayError, NotSent, Rejected, RetryLater, Unknown
 from tests.support.commands import invoke
 from tests.support.stripe_process import running_stripe
 from tests.support.transfers import intent
@@ -22,7 +24,7 @@ def address(tmp_path_factory):
         yield address
 
 
-def test_it_ends_with_0_3_or_1(sqlite_database_url, address):
+def test_it_ends_with_0_3_or_4(sqlite_database_url, address):
     """Clean; with differences, until a reason ends them; and when nobody answers."""
     env = {"DATABASE_URL": sqlite_database_url, "STRIPE_API_KEY": KEY, "STRIPE_API_BASE": address}
     gateway = StripeGateway(KEY, address)
@@ -38,12 +40,14 @@ def test_it_ends_with_0_3_or_1(sqlite_database_url, address):
     done = invoke(env, "reconcile", "resolve", transfer.transfer_id, "--reason", "Sent by hand.")
     after = invoke(env, "reconcile", "--format", "csv", *late)
     deaf = invoke({**env, "STRIPE_API_BASE": "http://127.0.0.1:9"}, "reconcile")
+    said = " ".join(deaf.stderr.split())
 
     assert (clean.exit_code, young.exit_code, found.exit_code) == (0, 0, 3)
     assert "clean" in clean.stdout
     document = json.loads(found.stdout)
     assert (document["differences"], document["counts"]["theirs_only"]) == (1, 4)
-    assert (unknown.exit_code, done.exit_code, after.exit_code, deaf.exit_code) == (1, 0, 0, 1)
+    assert (unknown.exit_code, done.exit_code, after.exit_code, deaf.exit_code) == (1, 0, 0, EXIT_AWAY)
+    assert "Stripe could not be asked: no connection to it, or none that lasted; nothing was stored" in said
     rows = list(csv.DictReader(io.StringIO(after.stdout)))
     assert [r["resolution"] for r in rows if r["kind"] == "transfer"] == ["Sent by hand."]
     assert invoke(env, "reconcile", "--from", "yesterday").exit_code == 2
@@ -69,3 +73,25 @@ def test_the_brake_and_what_doctor_says_of_it(sqlite_database_url, address):
     assert "restored" in lost
     assert refused.exit_code == 1
     assert "draft its batch again" in " ".join(refused.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        (RetryLater(7), "it was too busy"),
+        (
+            NotSent("AuthenticationError", "No such key"),
+            "it does not take our key or our request (AuthenticationError)",
+        ),
+        (Rejected("parameter_invalid", "No."), "it refused the question (parameter_invalid): No."),
+        (Rejected("parameter_invalid", ""), "it refused the question (parameter_invalid)"),
+        (Unknown("server_error", "500"), "it answered with an error of its own"),
+        (Unknown("unreadable", "<html>"), "its answer could not be used (unreadable)"),
+    ],
+)
+def test_why_there_was_no_answer_is_said_in_words(outcome, said):
+    """For each sort of silence, with advice."""
+    words, advice = why(GatewayError(outcome))
+
+    assert words == said
+    assert advice

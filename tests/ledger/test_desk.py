@@ -139,6 +139,7 @@ def test_every_wish_but_those_of_other_rooms_is_on_the_contents_page():
         commands.DraftPayouts,
         commands.ApprovePayouts,
         commands.CancelPayouts,
+        commands.CancelPayout,
         commands.ResolvePayout,
         bank_commands.TellBankOutcome,
         Share,
