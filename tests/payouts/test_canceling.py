@@ -95,7 +95,7 @@ def test_of_the_worker_and_whoever_cancels_one_is_first(finance, step):
     """Both decide on the payout's own stream: canceled before the intent it never leaves, later it does."""
     finance.partner(available_minor=30_00)
     batch = finance.approved()
-    refused = []
+    refused: list[str] = []
 
     def race(reached):
         if reached == step and not refused:
