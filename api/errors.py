@@ -52,6 +52,10 @@ TABLE: Final[dict[type[Exception], str]] = {
     refusals.DatabaseOlderThanProvider: "database-older-than-provider",
     refusals.UnreadableStatement: "unreadable-statement",
     refusals.BankAccountNotConfigured: "bank-account-not-configured",
+    refusals.PeriodNotOver: "period-not-over",
+    refusals.EarlierPeriodOpen: "earlier-period-open",
+    refusals.ViewsBehind: "views-behind",
+    refusals.NothingToCorrect: "nothing-to-correct",
     refusals.ProviderUnavailable: "provider-unavailable",
     refusals.ProviderRefused: "provider-refused",
     GatewayError: "provider-unavailable",
@@ -100,6 +104,7 @@ def again(name: str) -> dict[str, str]:
     """The header of a refusal that the same request need not meet again."""
     return {
         LOST_RACE: {"Retry-After": "1"},
+        TABLE[refusals.ViewsBehind]: {"Retry-After": "1"},
         TABLE[refusals.ProviderUnavailable]: {"Retry-After": "5"},
     }.get(name, {})
 

@@ -107,6 +107,14 @@ TYPES: Final[dict[str, ProblemType]] = {
     "nothing-to-pay": _type(
         409, "Nobody is due a payout", "`detail` and `skipped` say who was left out and why."
     ),
+    "period-not-over": _type(409, "The month is not over", "Close it when it has ended in its time zone."),
+    "earlier-period-open": _type(409, "An earlier month is open", "`detail` names it. Close it first."),
+    "views-behind": _type(
+        503, "The views or the engine have not come so far", "Send it again after `Retry-After`."
+    ),
+    "nothing-to-correct": _type(
+        409, "The statement would say what it says", "Late facts stand in the statement of a later month."
+    ),
     "payout-destination-missing": _type(409, "The partner has no payout account", "Link one first."),
     "unknown-transfer": _type(422, "There is no such transfer", "Copy its id (tr_…) from the provider."),
     "transfer-taken": _type(

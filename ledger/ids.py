@@ -132,3 +132,18 @@ def transfer_claim_id(provider: str, transfer: str) -> UUID:
 def payout_gate_id() -> UUID:
     """The one stream that says whether payouts may be sent at all."""
     return _derive(ROOT, "payout_gate")
+
+
+def periods_id(program: UUID) -> UUID:
+    """The stream of a program's closed months."""
+    return _derive(program, "periods")
+
+
+def statements_id(program: UUID) -> UUID:
+    """The stream of a program's statements, whose versions number them."""
+    return _derive(program, "statements")
+
+
+def statement_id(program: UUID, count: int) -> UUID:
+    """The `count`th statement (from 1) of a program."""
+    return _derive(program, "statement", str(count))

@@ -149,6 +149,22 @@ class ProviderUnavailable(Refusal):
     """The payment provider gave no answer, or none that could be used."""
 
 
+class PeriodNotOver(Refusal):
+    """A month can be closed only when it is over in its program's time zone."""
+
+
+class EarlierPeriodOpen(Refusal):
+    """Months are closed in order, and an earlier one is open."""
+
+
+class ViewsBehind(Refusal):
+    """The views or the engine have not come so far in the log: it can be tried again at once."""
+
+
+class NothingToCorrect(Refusal):
+    """The statement would say what it says."""
+
+
 class LostRace(Refusal):
     """Somebody else changed the same thing at the same time, more often than we retry."""
 

@@ -1,4 +1,4 @@
-"""Checkpoints of the audit log: signed at an interval, and at once when a payout batch is approved.
+"""Checkpoints of the audit log: signed at an interval, and at once when money or a month is decided about.
 
 A checkpoint is signed only if the tree still begins with every tree that was signed before
 (c2sp.org/tlog-checkpoint): a log that was cut or changed gets no new one.
@@ -16,6 +16,7 @@ from ledger.audit import merkle
 from ledger.audit.merkle import TreeTooSmall
 from ledger.audit.notes import BadNote, Checkpoint, Signer, Verifier, open_note, split
 from ledger.events.payout import PayoutBatchApproved
+from ledger.events.period import PeriodClosed, StatementIssued
 from ledger.refusals import BadCosignature, NotFound
 from ledger.store.application import Ledger
 from ledger.store.database import DatabaseUnavailable
@@ -27,7 +28,11 @@ from projections.queries.paging import LIMIT, Cursor, Page, Row, page
 INTERVAL: Final = timedelta(minutes=1)
 IDLE_S: Final = 0.5
 RETRY_S: Final = 1.0
-DEMANDING: Final = {topic_of(PayoutBatchApproved): "payout_approved"}
+DEMANDING: Final = {
+    topic_of(PayoutBatchApproved): "payout_approved",
+    topic_of(PeriodClosed): "period_closed",
+    topic_of(StatementIssued): "statement_issued",
+}
 """The facts that ask for a checkpoint at once, and what it says of its cause."""
 
 log = structlog.get_logger(__name__)

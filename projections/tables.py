@@ -15,8 +15,9 @@ from projections.columns import time as _time
 from projections.columns import uuid as _uuid
 from projections.columns import whole as _int
 from projections.money_tables import balances, folios, journal
+from projections.period_tables import periods, statements
 
-__all__ = ["METADATA", "balances", "folios", "journal"]
+__all__ = ["METADATA", "balances", "folios", "journal", "periods", "statements"]
 
 # Conversions and what they earned
 

@@ -8,9 +8,10 @@ from projections.conversions import Conversions
 from projections.directory import Directory
 from projections.journal import Journal
 from projections.payouts import Payouts
+from projections.periods import Periods
 from projections.view import View
 
-VIEWS: Final[tuple[View, ...]] = (Directory(), Conversions(), Journal(), Balances(), Payouts())
+VIEWS: Final[tuple[View, ...]] = (Directory(), Conversions(), Journal(), Balances(), Payouts(), Periods())
 
 
 class UnknownView(LookupError):

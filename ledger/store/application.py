@@ -1,6 +1,6 @@
 """The ledger: the library's application over our mapper and recorder. Loads, decides, appends."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
 from uuid import UUID
@@ -28,6 +28,7 @@ from ledger.store.upcasts import UPCASTS
 
 S = TypeVar("S")
 ATTEMPTS_MAX: Final = 5
+NEWEST_CHUNK: Final = 20
 
 
 def utc_now() -> datetime:
@@ -163,6 +164,13 @@ class Ledger(Application[UUID]):
     def first(self, stream_id: UUID) -> Recorded | None:
         """The first recorded fact of a stream; the rest is not read."""
         return next((cast(Recorded, event) for event in self.events.get(stream_id, limit=1)), None)
+
+    def newest_first(self, stream_id: UUID) -> Iterator[Recorded]:
+        """The recorded facts of one stream from its end on, read as far as they are asked for."""
+        before: int | None = None
+        while found := list(self.events.get(stream_id, lte=before, desc=True, limit=NEWEST_CHUNK)):
+            yield from (cast(Recorded, event) for event in found)
+            before = cast(Recorded, found[-1]).originator_version - 1
 
     def decode(self, row: Row) -> Recorded:
         """The recorded fact of a raw row of the log."""

@@ -197,6 +197,19 @@ class EventRecorder(ApplicationRecorder):
         statement = sa.text("SELECT coalesce(max(notification_id), 0) FROM stored_events")
         return int(connection.execute(statement).scalar_one())
 
+    def read_at(self, connection: sa.Connection, positions: Sequence[int]) -> list[Row]:
+        """Raw rows of the log at these positions, in order; a few hundred at a time."""
+        asked = sa.bindparam("positions", list(positions), sa.BigInteger, expanding=True)
+        statement = sa.text(
+            f"SELECT {COLUMNS} FROM stored_events WHERE notification_id IN :positions"
+            " ORDER BY notification_id"
+        )
+        found = connection.execute(statement.bindparams(asked))
+        return [
+            (stream if isinstance(stream, UUID) else UUID(stream), version, topic, bytes(state), position)
+            for stream, version, topic, state, position in found
+        ]
+
     def subscribe(
         self, gt: int | None = None, topics: Sequence[str] = ()
     ) -> Subscription[ApplicationRecorder]:

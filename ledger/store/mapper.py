@@ -16,6 +16,7 @@ from ledger.events import (
     conversion,
     partner,
     payout,
+    period,
     program,
     reconciliation,
     referral,
@@ -30,6 +31,8 @@ Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 
 NESTED: Final = (
     bank.StatementLine,
+    period.PeriodTotal,
+    period.StatementAmounts,
     program.CountryWithholding,
     program.PayoutSchedule,
     referral.AttributionShare,
@@ -50,7 +53,19 @@ class _State(msgspec.Struct, Generic[F], frozen=True, forbid_unknown_fields=True
 
 def fact_types() -> list[type[Fact]]:
     """Every fact that can stand in a stream, by name."""
-    modules = (access, account, bank, conversion, partner, payout, program, reconciliation, referral, reward)
+    modules = (
+        access,
+        account,
+        bank,
+        conversion,
+        partner,
+        payout,
+        period,
+        program,
+        reconciliation,
+        referral,
+        reward,
+    )
     found = {
         value
         for module in modules

@@ -22,11 +22,14 @@ from ledger.commands import (
     PausePartnerPayouts,
     SeePayoutAccount,
 )
+from ledger.period import ClosePeriod
 from ledger.store.database import Database
 from payouts.outcomes import Confirmed
 from projections import tables
 from projections.audit_log import Sequencer, checkpoints
 from projections.checkpoints import CheckpointMaker
+from projections.statements.closing import close_period
+from projections.statements.issuing import issue
 from projections.verification import Kept
 from tests.support.databases import postgresql_database, sqlite_url
 from tests.support.finance import Finance, Script
@@ -91,6 +94,11 @@ def live(url: str) -> list[Kept]:
     finance.settle()
     finance.approved()
     finance.pay()
+    for month, then in (("2024-01", 40), ("2024-02", 70)):
+        world.now = day(then)
+        finance.settle()
+        close_period(world.ledger, ClosePeriod(program_id=program, period=month), by="key:finance")
+        issue(world.ledger, program, by="key:finance", pause=lambda _s: finance.settle())
     seal()
     finance.close()
     return kept

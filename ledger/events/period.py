@@ -1,0 +1,72 @@
+"""Facts of periods: months that finance closed, and the statements that were issued for them."""
+
+from uuid import UUID
+
+from ledger.events.base import AwareTime, Fact
+
+
+class PeriodTotal(Fact, frozen=True, kw_only=True):
+    """What an account of the chart held over all partners when the month began, and by how much it moved."""
+
+    account: str
+    currency: str
+    opening_minor: int
+    moved_minor: int
+
+
+class PeriodClosed(Fact, frozen=True, kw_only=True):
+    """Finance closed a month (`2026-10`), from `begins_at` on and before `ends_at`, in `time_zone`.
+
+    Its legs are those of the log up to `through_position` that were true before `ends_at` and are in no
+    earlier month; what is learned later is of the first month that is open then. They begin behind
+    `after_position`, those of later months behind `later_after_position`. No such fact stands between
+    `through_position` and this one.
+    """
+
+    program_id: UUID
+    period: str
+    begins_at: AwareTime
+    ends_at: AwareTime
+    time_zone: str
+    through_position: int
+    after_position: int
+    later_after_position: int
+    totals: tuple[PeriodTotal, ...]
+    closed_by: str
+    reason: str | None = None
+
+
+class StatementAmounts(Fact, frozen=True, kw_only=True):
+    """The columns of a partner's balance."""
+
+    pending_minor: int
+    available_minor: int
+    in_transit_minor: int
+    paid_minor: int
+    clawback_minor: int
+    withheld_minor: int
+    earned_minor: int
+
+
+class StatementIssued(Fact, frozen=True, kw_only=True):
+    """A partner's statement of a closed month was issued. The stream's version is `count`: there is no gap.
+
+    `content_sha256` covers all that it says (docs/statements.md); names and payouts are told as they were at
+    `details_position` of the log. From `statement_version` 2 on it is a correction of the statement
+    `corrects`, for `reason`.
+    """
+
+    program_id: UUID
+    partner_id: UUID
+    period: str
+    currency: str
+    number: str
+    count: int
+    statement_version: int
+    details_position: int
+    opening: StatementAmounts
+    closing: StatementAmounts
+    lines: int
+    content_sha256: str
+    corrects: UUID | None = None
+    reason: str | None = None

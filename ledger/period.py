@@ -1,0 +1,182 @@
+"""Periods: a program's months, closed one after the other and never opened again. Pure.
+
+A month begins where the one before ended; the time zone that the program's payout schedule names when it is
+closed tells where it ends (without a schedule: UTC). What is learned of a closed month belongs to the first
+month that is open in the order of the log.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from ledger import checks
+from ledger.commands import Command
+from ledger.events.base import Fact
+from ledger.events.period import PeriodClosed, PeriodTotal
+from ledger.program import ProgramState
+from ledger.refusals import EarlierPeriodOpen, InvalidField, PeriodNotOver
+
+_MONTH: Final = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])")
+DEFAULT_ZONE: Final = "UTC"
+EVER: Final = checks.EARLIEST
+"""No fact is older."""
+
+
+class ClosePeriod(Command, frozen=True, kw_only=True):
+    """Close a month of a program, as `2026-10`."""
+
+    program_id: UUID
+    period: str
+    reason: str | None = None
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A month: from `begins_at` on, before `ends_at`."""
+
+    period: str
+    begins_at: datetime
+    ends_at: datetime
+    time_zone: str
+
+
+class PeriodsState(msgspec.Struct, frozen=True):
+    """The first month that was closed, and the last one with what it came to."""
+
+    first: str | None = None
+    last: PeriodClosed | None = None
+
+    @property
+    def through_position(self) -> int:
+        """The last position of the log that closed months look at."""
+        return 0 if self.last is None else self.last.through_position
+
+    @property
+    def after_position(self) -> int:
+        """Behind which position the legs of open months stand."""
+        return 0 if self.last is None else self.last.later_after_position
+
+
+INITIAL: Final = PeriodsState()
+
+
+class Books(msgspec.Struct, frozen=True):
+    """What the journal says of a month up to a position of the log: by how much each account (and currency)
+    moved, and behind which position the legs of later months stand."""
+
+    through_position: int
+    later_after_position: int
+    moved: Mapping[tuple[str, str], int]
+
+
+def evolve(state: PeriodsState, fact: Fact) -> PeriodsState:
+    """The periods after a fact."""
+    if isinstance(fact, PeriodClosed):
+        return PeriodsState(state.first or fact.period, fact)
+    return state
+
+
+def zone_of(program: ProgramState) -> str:
+    """The time zone of a program's months."""
+    schedule = program.payouts.schedule
+    return DEFAULT_ZONE if schedule is None else schedule.time_zone
+
+
+def month(period: str, pointer: str = "/period") -> str:
+    """A month as it is written: `2026-10`. Refuses with InvalidField."""
+    if not _MONTH.fullmatch(period) or period < "1970-01":
+        raise InvalidField("must be a month such as 2026-10", pointer=pointer)
+    return period
+
+
+def month_of(at: datetime, time_zone: str) -> str:
+    """The month of a moment there."""
+    return at.astimezone(ZoneInfo(time_zone)).strftime("%Y-%m")
+
+
+def following(period: str) -> str:
+    """The month after."""
+    year, number = int(period[:4]), int(period[5:])
+    return f"{year + number // 12:04}-{number % 12 + 1:02}"
+
+
+def begin_of(period: str, time_zone: str) -> datetime:
+    """The first moment of a month there, in UTC."""
+    return datetime(int(period[:4]), int(period[5:]), 1, tzinfo=ZoneInfo(time_zone)).astimezone(UTC)
+
+
+def span(state: PeriodsState, period: str, time_zone: str) -> Span:
+    """An open month: the first begins where the last closed one ended."""
+    ends_at = begin_of(following(period), time_zone)
+    if state.last is not None and period == following(state.last.period):
+        return Span(period, state.last.ends_at, ends_at, time_zone)
+    return Span(period, begin_of(period, time_zone), ends_at, time_zone)
+
+
+def is_closed(state: PeriodsState, period: str) -> bool:
+    """Whether a month is closed."""
+    return state.first is not None and state.last is not None and state.first <= period <= state.last.period
+
+
+def to_close(
+    command: ClosePeriod, state: PeriodsState, *, time_zone: str, earliest: datetime | None, now: datetime
+) -> Span | None:
+    """The month that a wish closes; None: it is closed.
+
+    `earliest` is when the program's first money moved. Refuses with InvalidField, EarlierPeriodOpen and
+    PeriodNotOver.
+    """
+    period = month(command.period)
+    if command.reason is not None:
+        checks.note(command.reason, "/reason")
+    if is_closed(state, period):
+        return None
+    if state.first is not None and period < state.first:
+        raise InvalidField(f"the program's first closed month is {state.first}", pointer="/period")
+    expected = period
+    if state.last is not None:
+        expected = following(state.last.period)
+    elif earliest is not None:
+        expected = min(period, month_of(earliest, time_zone))
+    if expected != period:
+        raise EarlierPeriodOpen(f"{expected} is open: it is closed first", pointer="/period")
+    found = span(state, period, time_zone)
+    if found.ends_at > now:
+        raise PeriodNotOver(f"{period} ends at {found.ends_at.isoformat()}", pointer="/period")
+    return found
+
+
+def close(command: ClosePeriod, state: PeriodsState, found: Span, books: Books, *, by: str) -> list[Fact]:
+    """The month is closed with what the books say of it."""
+    return [
+        PeriodClosed(
+            program_id=command.program_id,
+            period=found.period,
+            begins_at=found.begins_at,
+            ends_at=found.ends_at,
+            time_zone=found.time_zone,
+            through_position=books.through_position,
+            after_position=state.after_position,
+            later_after_position=books.later_after_position,
+            totals=_totals(() if state.last is None else state.last.totals, books.moved),
+            closed_by=by,
+            reason=command.reason,
+        )
+    ]
+
+
+def _totals(before: Sequence[PeriodTotal], moved: Mapping[tuple[str, str], int]) -> tuple[PeriodTotal, ...]:
+    opening = {(each.account, each.currency): each.opening_minor + each.moved_minor for each in before}
+    return tuple(
+        PeriodTotal(
+            account=account,
+            currency=currency,
+            opening_minor=opening.get((account, currency), 0),
+            moved_minor=moved.get((account, currency), 0),
+        )
+        for account, currency in sorted({*opening, *moved})
+    )

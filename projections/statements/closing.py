@@ -1,0 +1,165 @@
+"""Closing a month: its totals are of one exact position of the log, or it is not closed."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+
+from ledger import ids, program
+from ledger import period as rules
+from ledger.desk import PROGRAM
+from ledger.engine.readiness import is_settled
+from ledger.events.base import Fact
+from ledger.events.period import PeriodClosed
+from ledger.period import Books, ClosePeriod, PeriodsState, Span
+from ledger.refusals import LostRace, ViewsBehind
+from ledger.store.application import Change, Decider, Ledger
+from projections import position
+from projections.journal import Journal
+from projections.tables import journal
+from projections.view import position_name
+
+PERIODS: Final = Decider(rules.INITIAL, rules.evolve)
+ENGINE: Final = "engine"
+JOURNAL: Final = position_name(Journal())
+WAIT_S: Final = 5.0
+"""How long the views and the engine are waited for."""
+PAUSE_S: Final = 0.05
+UNSEEN_MAX: Final = 2_000
+"""So many facts are looked at under the log's lock, whether they are of the month."""
+
+
+class Closed(msgspec.Struct, frozen=True):
+    """A closed month; `new`: it was closed just now."""
+
+    fact: PeriodClosed
+    new: bool
+
+
+class _Unseen(Exception):
+    """Something of the month is in the log that the views or the engine have not seen."""
+
+
+def periods_of(ledger: Ledger, program_id: UUID) -> PeriodsState:
+    """The closed months of a program."""
+    return ledger.load(ids.periods_id(program_id), PERIODS).state
+
+
+def close_period(
+    ledger: Ledger,
+    command: ClosePeriod,
+    *,
+    by: str,
+    wait_s: float = WAIT_S,
+    pause: Callable[[float], None] = time.sleep,
+) -> Closed:
+    """Close a month. Closed once, it is answered as it was closed.
+
+    Refuses with UnknownProgram, InvalidField, EarlierPeriodOpen, PeriodNotOver, and with ViewsBehind if what
+    is known of the month is not worked out within `wait_s`.
+    """
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            return _close(ledger, command, by)
+        except _Unseen as error:
+            if time.monotonic() >= deadline:
+                raise ViewsBehind(str(error)) from None
+            pause(PAUSE_S)
+        except LostRace:
+            pause(0)  # somebody else closed it, or another one: that is looked at
+
+
+def _close(ledger: Ledger, command: ClosePeriod, by: str) -> Closed:
+    stream = ids.periods_id(command.program_id)
+    of = program.known(ledger.load(command.program_id, PROGRAM).state)
+    state, version = ledger.load(stream, PERIODS)
+    with ledger.database.read() as connection:
+        reached = position.read(connection, [JOURNAL, ENGINE])
+        earliest = None if state.last else _earliest(connection, command.program_id)
+        found = rules.to_close(
+            command, state, time_zone=rules.zone_of(of), earliest=earliest, now=ledger.clock()
+        )
+        if found is None:
+            return Closed(_as_closed(ledger, stream, command.period), new=False)
+        books = _books(connection, command.program_id, state, found, reached[JOURNAL])
+    facts = rules.close(command, state, found, books, by=by)
+
+    def nothing_unseen(writing: sa.Connection) -> None:
+        seen = min(reached.values())
+        _refuse_unseen(ledger, writing, command.program_id, found, seen)
+
+    if ledger.append([Change(stream, version, facts)], by=by, within=nothing_unseen) is None:
+        raise LostRace(f"the periods of program {command.program_id} were changed by somebody else")
+    closed = rules.evolve(state, facts[0]).last
+    assert closed is not None
+    return Closed(closed, new=True)
+
+
+def _as_closed(ledger: Ledger, stream: UUID, period: str) -> PeriodClosed:
+    return next(
+        each.fact
+        for each in ledger.history(stream)
+        if isinstance(each.fact, PeriodClosed) and each.fact.period == period
+    )
+
+
+def _earliest(connection: sa.Connection, program_id: UUID) -> Any:
+    c = journal.c
+    return connection.execute(
+        sa.select(sa.func.min(c.effective_at)).where(c.program_id == program_id)
+    ).scalar()
+
+
+def _books(
+    connection: sa.Connection, program_id: UUID, state: PeriodsState, found: Span, through: int
+) -> Books:
+    c = journal.c
+    open_legs = [c.program_id == program_id, c.position > state.after_position, c.position <= through]
+    later = sa.select(sa.func.min(c.position)).where(*open_legs, c.effective_at >= found.ends_at)
+    sums = (
+        sa.select(c.account, c.currency, sa.func.sum(c.amount_minor))
+        .where(*open_legs, *legs_of(c, state.through_position, found.begins_at, found.ends_at))
+        .group_by(c.account, c.currency)
+    )
+    first_later = connection.execute(later).scalar()
+    return Books(
+        through_position=through,
+        later_after_position=through if first_later is None else first_later - 1,
+        moved={(account, currency): int(amount) for account, currency, amount in connection.execute(sums)},
+    )
+
+
+def legs_of(c: Any, closed_through: int, begins_at: Any, ends_at: Any) -> list[sa.ColumnElement[bool]]:
+    """The conditions by which a leg is of a month: true in it, or before and told after the last closing."""
+    return [c.effective_at < ends_at, sa.or_(c.effective_at >= begins_at, c.position > closed_through)]
+
+
+def _refuse_unseen(
+    ledger: Ledger, connection: sa.Connection, program_id: UUID, found: Span, seen: int
+) -> None:
+    """Refuse if the log has something of the month behind what was seen, or something matures in it yet."""
+    rows = ledger.log.read_log(connection, after=seen, limit=UNSEEN_MAX)
+    if len(rows) == UNSEEN_MAX:
+        raise _Unseen(f"the views or the engine are {UNSEEN_MAX} facts behind the log or more")
+    for row in rows:
+        if _concerns(ledger.decode(row).fact, program_id, found):
+            raise _Unseen(f"the fact at position {row[4]} is of {found.period} and not worked out yet")
+    if not is_settled(connection, position=seen, until=found.ends_at - timedelta(microseconds=1)):
+        raise _Unseen(f"the engine has not worked out all of {found.period} yet")
+
+
+def _concerns(fact: Fact, program_id: UUID, found: Span) -> bool:
+    if isinstance(fact, PeriodClosed):
+        return False
+    of: Any = fact
+    effective_at = getattr(of, "effective_at", None)
+    return (
+        effective_at is not None
+        and effective_at < found.ends_at
+        and getattr(of, "program_id", program_id) == program_id
+    )

@@ -1,0 +1,343 @@
+"""A statement from the ledger: lines from the journal and its facts, names and payouts as they were.
+
+What is closed never changes, and neither does what is derived of it: the same bytes on any machine, after any
+rebuild. What is told of a partner and of payouts is read from their streams up to a position of the log.
+"""
+
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+
+from ledger import ids, partner, payout, program
+from ledger import period as rules
+from ledger.events import account, reward
+from ledger.events.base import Fact, Recorded
+from ledger.events.payout import PayoutIntentRecorded, PayoutPaid, TransferConfirmed
+from ledger.events.period import PeriodClosed
+from ledger.period import Span
+from ledger.store.application import Ledger
+from projections.balances import ACCOUNT_COLUMNS, EARNED
+from projections.folios import Account
+from projections.statement import (
+    Amounts,
+    Difference,
+    LineKind,
+    Statement,
+    StatementLine,
+    StatementPartner,
+    StatementPayout,
+    StatementPeriod,
+    StatementProgram,
+)
+from projections.statements.closing import legs_of
+from projections.tables import conversions, journal, statements
+
+KINDS: Final[dict[type[Fact], LineKind]] = {
+    reward.RewardAccrued: "reward_accrued",
+    reward.RewardReversed: "reward_reversed",
+    account.RewardMatured: "reward_matured",
+    account.MaturedRewardReversed: "matured_reward_reversed",
+    account.ClawbackOffset: "clawback_offset",
+    account.ClawbackWrittenOff: "clawback_written_off",
+    account.PayoutReserved: "payout_reserved",
+    account.PayoutReleased: "payout_released",
+    TransferConfirmed: "transfer_confirmed",
+    account.TransferReversalCredited: "transfer_reversed",
+}
+READ_CHUNK: Final = 500
+SEALING: Final = ("issued_at", "issued_by", "issued_position", "content_sha256", "checkpoint")
+"""The fields that say how a statement was issued: they stand around what its hash covers."""
+
+
+class Part(NamedTuple):
+    """Which legs of an account are a statement's: of a month, from a part of the log."""
+
+    account: Account
+    span: Span
+    after_position: int
+    through_position: int
+    closed_through: int
+    """The position that the closing before looked at: what was true earlier is late from there on."""
+
+
+class Identity(NamedTuple):
+    """What a statement is called, and what is not told by its legs."""
+
+    number: str
+    version: int
+    details_position: int
+    corrects: str | None = None
+    reason: str | None = None
+
+
+def closings(ledger: Ledger, program_id: UUID) -> list[Recorded]:
+    """The closings of a program's months, in order."""
+    return ledger.history(ids.periods_id(program_id))
+
+
+def part_of(of: Account, fact: PeriodClosed, before: PeriodClosed | None) -> Part:
+    """An account's part of a closed month; `before` is the closing of the month before it."""
+    closed_through = 0 if before is None else before.through_position
+    span = Span(fact.period, fact.begins_at, fact.ends_at, fact.time_zone)
+    return Part(of, span, fact.after_position, fact.through_position, closed_through)
+
+
+def derive(
+    ledger: Ledger,
+    connection: sa.Connection,
+    part: Part,
+    identity: Identity,
+    opening: Amounts,
+    *,
+    closed: Sequence[Recorded],
+) -> Statement:
+    """The statement of a part. `closed`: the closings of the program, its own among them if it is closed."""
+    program_id, partner_id, currency = part.account
+    lines = tuple(_lines(ledger, connection, part, closed))
+    details = _details(ledger, connection, part, lines, identity.details_position)
+    closing = total([opening, *(line.moved for line in lines)])
+    closed_at = next((each.recorded_at for each in closed if _period(each) == part.span.period), None)
+    return Statement(
+        number=identity.number,
+        version=identity.version,
+        program=_program(details[program_id], program_id, part.span.time_zone),
+        partner=_partner(details[partner_id], partner_id),
+        period=StatementPeriod(part.span.period, part.span.begins_at, part.span.ends_at, closed_at),
+        currency=currency,
+        opening=opening,
+        closing=closing,
+        lines=lines,
+        payouts=tuple(_payout(details[each], each) for each in _payouts_of(lines)),
+        tax_withheld_minor=closing.withheld_minor - opening.withheld_minor,
+        corrects=identity.corrects,
+        reason=identity.reason,
+    )
+
+
+def total(amounts: Iterable[Amounts]) -> Amounts:
+    """The sum, in each column."""
+    columns = zip(*(msgspec.structs.astuple(each) for each in amounts), strict=True)
+    return Amounts(*map(sum, columns))
+
+
+def content(statement: Statement) -> bytes:
+    """The bytes that `content_sha256` covers: all but how it was issued (docs/statements.md)."""
+    told = msgspec.to_builtins(statement)
+    return msgspec.json.encode({name: value for name, value in told.items() if name not in SEALING})
+
+
+def content_sha256(statement: Statement) -> str:
+    """The hash of its content."""
+    return sha256(content(statement)).hexdigest()
+
+
+def last_closing(connection: sa.Connection, of: Account, before: str) -> Amounts:
+    """What an account held at the end of the last month before this one that it has a statement of."""
+    c = statements.c
+    program_id, partner_id, currency = of
+    query = sa.select(c.closing).where(
+        c.program_id == program_id,
+        c.partner_id == partner_id,
+        c.currency == currency,
+        c.period < before,
+        c.version == 1,
+    )
+    found = connection.execute(query.order_by(c.period.desc()).limit(1)).scalar()
+    return Amounts() if found is None else msgspec.json.decode(found, type=Amounts)
+
+
+def differences(was: Statement, now: Statement) -> tuple[Difference, ...]:
+    """What two versions say otherwise of program, partner and payouts; their lines are the same."""
+    before, after = (_flat(each) for each in (was, now))
+    return tuple(
+        Difference(pointer, before.get(pointer), after.get(pointer))
+        for pointer in sorted({*before, *after})
+        if before.get(pointer) != after.get(pointer)
+    )
+
+
+def _flat(statement: Statement) -> dict[str, str | None]:
+    told = msgspec.to_builtins(statement)
+    found: dict[str, str | None] = {}
+
+    def walk(pointer: str, value: Any) -> None:
+        if isinstance(value, dict | list | tuple):
+            named = value.items() if isinstance(value, dict) else enumerate(value)
+            for name, inner in named:
+                walk(f"{pointer}/{name}", inner)
+        else:
+            found[pointer] = None if value is None else str(value)
+
+    for name in ("program", "partner", "payouts"):
+        walk(f"/{name}", told[name])
+    return found
+
+
+# Lines
+
+
+def moved_accounts(connection: sa.Connection, part: Part) -> list[tuple[UUID, str]]:
+    """The accounts of the program (partner, currency) that a month moved; the part's own is not looked at."""
+    c = journal.c
+    query = sa.select(c.partner_id, c.currency).where(*_conditions(part, whole=True)).distinct()
+    return [(partner_id, currency) for partner_id, currency in connection.execute(query)]
+
+
+def _conditions(part: Part, *, whole: bool = False) -> list[sa.ColumnElement[bool]]:
+    c = journal.c
+    program_id, partner_id, currency = part.account
+    of = [c.program_id == program_id]
+    if not whole:
+        of += [c.partner_id == partner_id, c.currency == currency]
+    return [
+        *of,
+        c.position > part.after_position,
+        c.position <= part.through_position,
+        *legs_of(c, part.closed_through, part.span.begins_at, part.span.ends_at),
+    ]
+
+
+def _lines(
+    ledger: Ledger, connection: sa.Connection, part: Part, closed: Sequence[Recorded]
+) -> Iterable[StatementLine]:
+    c = journal.c
+    query = sa.select(
+        c.position,
+        c.account,
+        c.amount_minor,
+        c.effective_at,
+        c.recorded_at,
+        c.reward_id,
+        c.payout_id,
+        c.conversion_id,
+    )
+    legs = connection.execute(query.where(*_conditions(part)).order_by(c.position, c.leg)).all()
+    entries: dict[int, list[Any]] = {}
+    for leg in legs:
+        entries.setdefault(leg.position, []).append(leg)
+    facts = {each.position: each.fact for each in _facts(ledger, connection, list(entries))}
+    names = _names(connection, {leg.conversion_id for leg in legs if leg.conversion_id})
+    for place, entry in entries.items():
+        first = entry[0]
+        source, external_id = names.get(first.conversion_id, (None, None))
+        late = first.effective_at < part.span.begins_at
+        yield StatementLine(
+            position=place,
+            effective_at=first.effective_at,
+            recorded_at=first.recorded_at,
+            kind=KINDS[type(facts[place])],
+            moved=moved(entry),
+            conversion_id=first.conversion_id,
+            source=source,
+            external_id=external_id,
+            reward_id=first.reward_id,
+            payout_id=first.payout_id,
+            reason=getattr(facts[place], "reason", None),
+            belongs_to=_month_of(first.effective_at, part, closed) if late else None,
+        )
+
+
+def _facts(ledger: Ledger, connection: sa.Connection, places: Sequence[int]) -> Iterable[Recorded]:
+    for start in range(0, len(places), READ_CHUNK):
+        for row in ledger.log.read_at(connection, places[start : start + READ_CHUNK]):
+            yield ledger.decode(row)
+
+
+def _names(connection: sa.Connection, wanted: set[UUID]) -> dict[UUID, tuple[str, str]]:
+    c = conversions.c
+    found: dict[UUID, tuple[str, str]] = {}
+    listed = sorted(wanted)
+    for start in range(0, len(listed), READ_CHUNK):
+        query = sa.select(c.conversion_id, c.source, c.external_id).where(
+            c.conversion_id.in_(listed[start : start + READ_CHUNK])
+        )
+        found |= {row[0]: (row[1], row[2]) for row in connection.execute(query)}
+    return found
+
+
+def moved(entry: Iterable[Any]) -> Amounts:
+    """What legs move in the columns of a balance."""
+    sums = [0] * (EARNED + 1)
+    for leg in entry:
+        found = ACCOUNT_COLUMNS.get(leg.account)
+        if found is not None:
+            column, sign, earned = found
+            sums[column] += sign * leg.amount_minor
+            sums[EARNED] += earned * leg.amount_minor
+    return Amounts(*sums)
+
+
+def _month_of(effective_at: Any, part: Part, closed: Sequence[Recorded]) -> str:
+    """The earlier month in which something was true, as it was closed; before the first: there, as now."""
+    for each in closed:
+        fact = each.fact
+        if isinstance(fact, PeriodClosed) and fact.begins_at <= effective_at < fact.ends_at:
+            return fact.period
+    return rules.month_of(effective_at, part.span.time_zone)
+
+
+def _period(recorded: Recorded) -> str | None:
+    return recorded.fact.period if isinstance(recorded.fact, PeriodClosed) else None
+
+
+# Names and payouts
+
+
+def _payouts_of(lines: Iterable[StatementLine]) -> list[UUID]:
+    return list(dict.fromkeys(line.payout_id for line in lines if line.payout_id is not None))
+
+
+def _details(
+    ledger: Ledger, connection: sa.Connection, part: Part, lines: Iterable[StatementLine], until: int
+) -> dict[UUID, list[Recorded]]:
+    program_id, partner_id, _ = part.account
+    return ledger.streams(connection, [program_id, partner_id, *_payouts_of(lines)], until=until)
+
+
+def _program(history: Sequence[Recorded], program_id: UUID, time_zone: str) -> StatementProgram:
+    state = program.INITIAL
+    for each in history:
+        state = program.evolve(state, each.fact)
+    known = program.known(state)
+    return StatementProgram(program_id, known.reference, known.name, time_zone)
+
+
+def _partner(history: Sequence[Recorded], partner_id: UUID) -> StatementPartner:
+    state = partner.INITIAL
+    for each in history:
+        state = partner.evolve(state, each.fact)
+    known = partner.known(state)
+    return StatementPartner(partner_id, known.reference, known.name, known.email, known.country)
+
+
+def _payout(history: Sequence[Recorded], payout_id: UUID) -> StatementPayout:
+    state = payout.PayoutState()
+    intent = confirmed = paid = None
+    reference = None
+    for each in history:
+        state = payout.evolve(state, each.fact)
+        match each.fact:
+            case PayoutIntentRecorded() as fact:
+                intent = fact.effective_at
+            case TransferConfirmed() as fact:
+                confirmed = fact.effective_at
+            case PayoutPaid() as fact:
+                paid, reference = fact.effective_at, fact.reference
+    draft = state.draft
+    assert draft is not None
+    return StatementPayout(
+        payout_id=payout_id,
+        state=state.status,
+        provider=draft.provider,
+        amount_minor=draft.amount_minor,
+        withheld_minor=draft.withheld_minor,
+        net_minor=draft.net_minor,
+        reference=state.transfer_id or reference,
+        intent_at=intent,
+        confirmed_at=confirmed,
+        paid_at=paid,
+    )

@@ -1,0 +1,300 @@
+"""Issuing statements of closed months: in order, numbered by their stream, each exactly once.
+
+The last statement of the stream tells where it stopped: accounts follow each other by partner and currency,
+months by time. So it goes on from there, whoever calls it, and two at once only cost each other a race.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+
+from ledger import checks, ids, program
+from ledger.commands import Command
+from ledger.desk import PROGRAM
+from ledger.events.base import Recorded
+from ledger.events.period import PeriodClosed, StatementAmounts, StatementIssued
+from ledger.refusals import LostRace, NotFound, NothingToCorrect, ViewsBehind
+from ledger.store.application import ATTEMPTS_MAX, Change, Ledger
+from projections import position
+from projections.conversions import Conversions
+from projections.periods import Periods
+from projections.statement import Amounts, Statement
+from projections.statements.closing import JOURNAL, PAUSE_S, WAIT_S
+from projections.statements.deriving import (
+    Identity,
+    closings,
+    content_sha256,
+    derive,
+    differences,
+    last_closing,
+    moved_accounts,
+    part_of,
+)
+from projections.tables import statements as table
+from projections.view import position_name
+
+BATCH: Final = 50
+"""Statements that are issued by one append."""
+CONVERSIONS: Final = position_name(Conversions())
+PERIODS: Final = position_name(Periods())
+
+Key = tuple[UUID, str]
+"""Partner and currency."""
+
+
+class CorrectStatement(Command, frozen=True, kw_only=True):
+    """Say a statement again, with names and payouts as they are known now."""
+
+    statement_id: UUID
+    reason: str
+
+
+class Issued(msgspec.Struct, frozen=True):
+    """How many statements were issued, and whether any closed month still misses some."""
+
+    count: int
+    is_complete: bool
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """Where issuing stopped: after which statement, which version of the stream."""
+
+    version: int
+    position: int
+    last: StatementIssued | None
+
+    def is_done(self, period: str, key: Key) -> bool:
+        """Whether an account's statement of a month was issued."""
+        return self.last is not None and (period, *_order(key)) <= (
+            self.last.period,
+            *_order((self.last.partner_id, self.last.currency)),
+        )
+
+
+def number_of(reference: str, count: int) -> str:
+    """How a program's statement is called."""
+    return f"{reference}-{count:06}"
+
+
+def issue(
+    ledger: Ledger,
+    program_id: UUID,
+    *,
+    by: str,
+    wait_s: float = WAIT_S,
+    seconds_max: float | None = None,
+    pause: Callable[[float], None] = time.sleep,
+    progress: Callable[[int], None] = lambda _count: None,
+) -> Issued:
+    """Issue what closed months of a program miss; with `seconds_max` it ends soon after that many seconds.
+
+    Refuses with UnknownProgram, and with ViewsBehind if the views do not come so far within `wait_s`.
+    """
+    reference = program.known(ledger.load(program_id, PROGRAM).state).reference
+    end = None if seconds_max is None else time.monotonic() + seconds_max
+    closed = closings(ledger, program_id)
+    count, number = 0, _first_open(closed, _place(ledger, program_id))
+    while number < len(closed):
+        if end is not None and time.monotonic() >= end:
+            return Issued(count, is_complete=False)
+        place = _place(ledger, program_id)
+        _wait_for(ledger, closed[number], place, wait_s, pause)
+        done = _issue_some(ledger, reference, closed, number, place, by)
+        if done is None:
+            number += 1
+        count += done or 0
+        progress(count)
+    return Issued(count, is_complete=True)
+
+
+def correct(ledger: Ledger, command: CorrectStatement, *, by: str) -> UUID:
+    """Issue a new version of a statement; its id. A version that was corrected before is corrected anew.
+
+    Refuses with NotFound, InvalidField, and NothingToCorrect if the new one would say the same.
+    """
+    reason = checks.note(command.reason, "/reason")
+    for _ in range(ATTEMPTS_MAX):
+        with ledger.database.read() as connection:
+            first = statement_row(connection, command.statement_id)
+            row = _newest_version(connection, first)
+            place = _place(ledger, first.program_id)
+            if place.position > position.read(connection, [PERIODS])[PERIODS]:
+                raise ViewsBehind("the view of statements has not seen the last one yet")
+            was = restate(ledger, connection, row)
+            identity = Identity(
+                number=number_of(was.program.reference, place.version + 1),
+                version=row.version + 1,
+                details_position=ledger.log.head(connection),
+                corrects=row.number,
+                reason=reason,
+            )
+            now = _said_again(ledger, connection, row, identity, was)
+        fact = _fact(now, identity, place.version + 1, corrects=row.statement_id)
+        change = Change(ids.statements_id(row.program_id), place.version, [fact])
+        if ledger.append([change], by=by) is not None:
+            return ids.statement_id(row.program_id, fact.count)
+    raise LostRace("other statements were issued at the same time, again and again")
+
+
+def statement_row(connection: sa.Connection, statement_id: UUID) -> Any:
+    """The row of a statement. Refuses with NotFound."""
+    row = connection.execute(sa.select(table).where(table.c.statement_id == statement_id)).first()
+    if row is None:
+        raise NotFound("no statement has this id, or the views do not show it yet")
+    return row
+
+
+def restate(ledger: Ledger, connection: sa.Connection, row: Any) -> Statement:
+    """A statement as it was issued, derived from the ledger anew."""
+    identity = Identity(row.number, row.version, row.details_position)
+    if row.corrects is None:
+        return _derived(ledger, connection, row, identity)
+    before = statement_row(connection, row.corrects)
+    corrected = identity._replace(corrects=before.number, reason=row.reason)
+    return _said_again(ledger, connection, row, corrected, restate(ledger, connection, before))
+
+
+def _derived(ledger: Ledger, connection: sa.Connection, row: Any, identity: Identity) -> Statement:
+    closed = closings(ledger, row.program_id)
+    number = [_closed(each).period for each in closed].index(row.period)
+    account = (row.program_id, row.partner_id, row.currency)
+    part = part_of(account, _closed(closed[number]), _closed(closed[number - 1]) if number else None)
+    opening = msgspec.json.decode(row.opening, type=Amounts)
+    return derive(ledger, connection, part, identity, opening, closed=closed)
+
+
+def _said_again(
+    ledger: Ledger, connection: sa.Connection, row: Any, identity: Identity, was: Statement
+) -> Statement:
+    now = _derived(ledger, connection, row, identity)
+    found = differences(was, now)
+    if not found:
+        raise NothingToCorrect(f"statement {was.number} would say what it says", pointer="/statement_id")
+    return msgspec.structs.replace(now, differs=found)
+
+
+def _newest_version(connection: sa.Connection, row: Any) -> Any:
+    c = table.c
+    query = sa.select(table).where(
+        c.program_id == row.program_id,
+        c.partner_id == row.partner_id,
+        c.currency == row.currency,
+        c.period == row.period,
+    )
+    return connection.execute(query.order_by(c.version.desc()).limit(1)).one()
+
+
+# One batch
+
+
+def _issue_some(
+    ledger: Ledger, reference: str, closed: Sequence[Recorded], number: int, place: _Place, by: str
+) -> int | None:
+    """Issue the next statements of a month; how many, None where it misses none."""
+    fact, before = _closed(closed[number]), _closed(closed[number - 1]) if number else None
+    with ledger.database.read() as connection:
+        held = _held(connection, before)
+        part = part_of((fact.program_id, fact.program_id, ""), fact, before)
+        accounts = {*moved_accounts(connection, part), *(key for key in held if _is_open(held[key]))}
+        wanted = [key for key in sorted(accounts, key=_order) if not place.is_done(fact.period, key)][:BATCH]
+        facts = []
+        for count, key in enumerate(wanted, start=place.version + 1):
+            mine = part._replace(account=(fact.program_id, *key))
+            opening = held.get(key) or last_closing(connection, mine.account, fact.period)
+            identity = Identity(number_of(reference, count), 1, fact.through_position)
+            made = derive(ledger, connection, mine, identity, opening, closed=closed)
+            facts.append(_fact(made, identity, count))
+    if not facts:
+        return None
+    change = Change(ids.statements_id(fact.program_id), place.version, facts)
+    return 0 if ledger.append([change], by=by) is None else len(facts)
+
+
+def _held(connection: sa.Connection, before: PeriodClosed | None) -> dict[Key, Amounts]:
+    """What the accounts held at the end of the month before, by its statements."""
+    if before is None:
+        return {}
+    c = table.c
+    query = sa.select(c.partner_id, c.currency, c.closing).where(
+        c.program_id == before.program_id, c.period == before.period, c.version == 1
+    )
+    return {
+        (partner_id, currency): msgspec.json.decode(closing, type=Amounts)
+        for partner_id, currency, closing in connection.execute(query)
+    }
+
+
+def _is_open(amounts: Amounts) -> bool:
+    """Whether an account holds something: what it was ever paid is no reason for a statement."""
+    held = (amounts.pending_minor, amounts.available_minor, amounts.in_transit_minor, amounts.clawback_minor)
+    return any(held)
+
+
+def _fact(
+    made: Statement, identity: Identity, count: int, *, corrects: UUID | None = None
+) -> StatementIssued:
+    return StatementIssued(
+        program_id=made.program.program_id,
+        partner_id=made.partner.partner_id,
+        period=made.period.period,
+        currency=made.currency,
+        number=made.number,
+        count=count,
+        statement_version=made.version,
+        details_position=identity.details_position,
+        opening=StatementAmounts(**msgspec.structs.asdict(made.opening)),
+        closing=StatementAmounts(**msgspec.structs.asdict(made.closing)),
+        lines=len(made.lines),
+        content_sha256=content_sha256(made),
+        corrects=corrects,
+        reason=made.reason,
+    )
+
+
+# Where it stopped
+
+
+def _place(ledger: Ledger, program_id: UUID) -> _Place:
+    version = position_ = 0
+    for recorded in ledger.newest_first(ids.statements_id(program_id)):
+        version, position_ = version or recorded.originator_version, position_ or recorded.position
+        fact = recorded.fact
+        if isinstance(fact, StatementIssued) and fact.statement_version == 1:
+            return _Place(version, position_, fact)
+    return _Place(version, position_, None)
+
+
+def _first_open(closed: Sequence[Recorded], place: _Place) -> int:
+    """The first closed month that may miss statements."""
+    if place.last is None:
+        return 0
+    return [_closed(each).period for each in closed].index(place.last.period)
+
+
+def _wait_for(
+    ledger: Ledger, closing: Recorded, place: _Place, wait_s: float, pause: Callable[[float], None]
+) -> None:
+    deadline = time.monotonic() + wait_s
+    wanted = {JOURNAL: _closed(closing).through_position, PERIODS: place.position}
+    wanted[CONVERSIONS] = wanted[JOURNAL]
+    while True:
+        with ledger.database.read() as connection:
+            reached = position.read(connection, list(wanted))
+        if all(reached[name] >= wanted[name] for name in wanted):
+            return
+        if time.monotonic() >= deadline:
+            raise ViewsBehind(f"the views have not come to position {max(wanted.values())} of the log yet")
+        pause(PAUSE_S)
+
+
+def _order(key: Key) -> tuple[str, str]:
+    return str(key[0]), key[1]
+
+
+def _closed(recorded: Recorded) -> PeriodClosed:
+    assert isinstance(recorded.fact, PeriodClosed)
+    return recorded.fact

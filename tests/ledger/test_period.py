@@ -1,0 +1,112 @@
+"""Months of a program: closed in order, when they are over, where its time zone says."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger import period as rules
+from ledger.events.period import PeriodClosed, PeriodTotal
+from ledger.period import Books, ClosePeriod
+from ledger.refusals import EarlierPeriodOpen, InvalidField, PeriodNotOver
+
+PROGRAM = UUID(int=1)
+NOW = datetime(2026, 6, 15, tzinfo=UTC)
+MOVED = {("commission_expense", "GBP"): 500, ("commission_accrued", "GBP"): -500}
+
+
+def closed(period, *, zone="UTC", state=rules.INITIAL, earliest=None, now=NOW, moved=MOVED):
+    """The fact by which a month is closed; None: it was."""
+    command = ClosePeriod(program_id=PROGRAM, period=period)
+    found = rules.to_close(command, state, time_zone=zone, earliest=earliest, now=now)
+    if found is None:
+        return None
+    books = Books(through_position=100, later_after_position=90, moved=moved)
+    (fact,) = rules.close(command, state, found, books, by="key:finance")
+    return fact
+
+
+def after(*periods, zone="UTC"):
+    """The periods after these months were closed."""
+    state = rules.INITIAL
+    for period in periods:
+        state = rules.evolve(state, closed(period, zone=zone, state=state))
+    return state
+
+
+def test_a_month_is_closed_with_its_totals_carried_on():
+    """What an account held stands beside by how much it moved."""
+    fact = closed("2026-02", state=after("2026-01"))
+
+    assert isinstance(fact, PeriodClosed)
+    assert (fact.begins_at, fact.ends_at) == (
+        datetime(2026, 2, 1, tzinfo=UTC),
+        datetime(2026, 3, 1, tzinfo=UTC),
+    )
+    assert (fact.through_position, fact.after_position, fact.later_after_position) == (100, 90, 90)
+    assert fact.totals == (
+        PeriodTotal(account="commission_accrued", currency="GBP", opening_minor=-500, moved_minor=-500),
+        PeriodTotal(account="commission_expense", currency="GBP", opening_minor=500, moved_minor=500),
+    )
+
+
+def test_a_closed_month_is_closed_once():
+    """And never opened: there is no wish for that."""
+    assert closed("2026-01", state=after("2026-01", "2026-02")) is None
+
+
+@pytest.mark.parametrize(
+    ("period", "state", "earliest", "refusal", "says"),
+    [
+        ("2026-13", (), None, InvalidField, "such as 2026-10"),
+        ("2026-1", (), None, InvalidField, "such as 2026-10"),
+        ("1969-12", (), None, InvalidField, "such as 2026-10"),
+        ("2026-06", (), None, PeriodNotOver, "2026-06 ends at 2026-07-01T00:00:00"),
+        ("2026-04", ("2026-01",), None, EarlierPeriodOpen, "2026-02 is open"),
+        ("2026-04", (), datetime(2026, 2, 3, tzinfo=UTC), EarlierPeriodOpen, "2026-02 is open"),
+        ("2025-12", ("2026-01",), None, InvalidField, "first closed month is 2026-01"),
+    ],
+)
+def test_a_month_is_not_closed_before_its_turn(period, state, earliest, refusal, says):
+    """Each refusal has its name and says what is the matter."""
+    with pytest.raises(refusal, match=says):
+        closed(period, state=after(*state), earliest=earliest)
+
+
+def test_a_month_before_any_money_moved_can_be_closed():
+    """The books may begin where finance says."""
+    assert closed("2025-11", earliest=datetime(2026, 2, 3, tzinfo=UTC)).period == "2025-11"
+
+
+def test_a_month_ends_where_the_clocks_of_the_time_zone_say():
+    """Berlin is an hour ahead in January, two in summer."""
+    fact = closed("2026-03", zone="Europe/Berlin")
+
+    assert fact.begins_at == datetime(2026, 2, 28, 23, tzinfo=UTC)
+    assert fact.ends_at == datetime(2026, 3, 31, 22, tzinfo=UTC)
+
+
+def test_another_time_zone_leaves_no_gap():
+    """The month begins where the last closed one ended."""
+    fact = closed("2026-02", zone="America/New_York", state=after("2026-01"))
+
+    assert fact.begins_at == datetime(2026, 2, 1, tzinfo=UTC)
+    assert fact.ends_at == datetime(2026, 3, 1, 5, tzinfo=UTC)
+
+
+@given(
+    at=st.integers(0, 7_000_000_000).map(lambda second: datetime.fromtimestamp(second + 31_536_000, UTC)),
+    zone=st.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns", "Pacific/Apia", "Asia/Kathmandu"]),
+)
+def test_a_moment_is_in_its_month(at, zone):
+    """Months cut time without gap or overlap."""
+    month = rules.month_of(at, zone)
+    found = rules.span(rules.INITIAL, month, zone)
+
+    assert found.begins_at <= at < found.ends_at
+    assert rules.begin_of(rules.following(month), zone) == found.ends_at
+    assert at.astimezone(ZoneInfo(zone)).month == int(month[5:])
+    assert rules.month_of(found.ends_at - timedelta(microseconds=1), zone) == month

@@ -1,0 +1,205 @@
+"""Closing a month on both databases: of one position of the log, and what comes late is the next month's."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from ledger import period as rules
+from ledger.events.period import PeriodTotal
+from ledger.events.program import PayoutSchedule
+from ledger.payout_commands import ChangePayoutSettings
+from ledger.period import ClosePeriod
+from ledger.refusals import EarlierPeriodOpen, PeriodNotOver, UnknownProgram, ViewsBehind
+from projections import tables
+from projections.audit_log import Sequencer
+from projections.checkpoints import CheckpointMaker, latest
+from projections.rebuild import rebuild
+from projections.runner import Runner
+from projections.statements.closing import close_period
+from tests.proof.stage import SIGNER
+from tests.support.world import World, day, terms
+
+JANUARY, FEBRUARY = "2024-01", "2024-02"
+
+
+@pytest.fixture
+def world(database_url):
+    """A program with one partner, who brought one customer."""
+    world = World(database_url)
+    world.program(terms(holding_days=0))
+    world.touch("customer", world.partner("acme"), day(-1))
+    yield world
+    world.close()
+
+
+def settle(world):
+    """Let the engine and the views catch up."""
+    while world.engine.step():
+        pass
+    Runner(world.ledger).catch_up()
+
+
+def close(world, period, **options):
+    """Close a month now."""
+    wish = ClosePeriod(program_id=world.program_id, period=period)
+    return close_period(world.ledger, wish, by="key:finance", **({"wait_s": 0} | options))
+
+
+def moved(fact):
+    """By how much each account moved, without the zeros."""
+    return {each.account: each.moved_minor for each in fact.totals if each.moved_minor}
+
+
+def test_what_is_learned_late_is_the_next_month_s(world):
+    """A sale of January that comes in February, after the closing, moves nothing of January."""
+    world.now = day(40)
+    world.send(world.sale("one", "customer", 100_00, day(3)))
+    world.send(world.sale("two", "customer", 50_00, day(35)))
+    settle(world)
+    first = close(world, JANUARY)
+    world.now = day(45)
+    world.send(world.sale("late", "customer", 10_00, day(20)), world.refund("one", "r", 100_00, day(30)))
+    settle(world)
+    world.now = day(70)
+
+    again, second = close(world, JANUARY), close(world, FEBRUARY)
+
+    assert moved(first.fact) == {"commission_expense": 20_00, "commission_payable": -20_00}
+    assert (again.fact, again.new, first.new) == (first.fact, False, True)
+    # 10.00 of the second sale, 2.00 of the late one, less the 20.00 that the late refund took back.
+    assert moved(second.fact) == {"commission_expense": -8_00, "commission_payable": 8_00}
+    held = {each.account: each.opening_minor for each in second.fact.totals}
+    assert held["commission_payable"] == -20_00
+    # February is looked for from its own first leg on, which stood in the log before January was closed.
+    assert second.fact.after_position < first.fact.through_position
+
+
+def test_a_month_waits_for_what_is_known_of_it(world):
+    """A sale that the engine has not seen yet, or the views: refused by name; nothing is told."""
+    world.now = day(40)
+    settle(world)
+    world.send(world.sale("one", "customer", 100_00, day(3)))
+
+    with pytest.raises(ViewsBehind, match="is of 2024-01 and not worked out yet"):
+        close(world, JANUARY)
+    while world.engine.step():
+        pass
+    with pytest.raises(ViewsBehind):
+        close(world, JANUARY)
+    settle(world)
+
+    assert moved(close(world, JANUARY).fact)["commission_expense"] == 20_00
+
+
+def test_a_closing_that_waits_goes_on_when_the_views_have_come(world):
+    """What the pause lets happen is counted."""
+    world.now = day(40)
+    world.send(world.sale("one", "customer", 100_00, day(3)))
+
+    done = close(world, JANUARY, wait_s=60, pause=lambda _s: settle(world))
+
+    assert moved(done.fact)["commission_expense"] == 20_00
+
+
+def test_what_is_new_of_later_months_does_not_hold_it_up(world):
+    """The log goes on while a month is closed."""
+    world.now = day(40)
+    settle(world)
+    world.send(world.sale("two", "customer", 50_00, day(35)))
+
+    assert close(world, JANUARY).new
+
+
+def test_a_reward_that_matures_in_the_month_is_waited_for(world):
+    """The engine matures by the clock; a clock that has passed it is not enough."""
+    world.publish(terms(holding_days=10), effective_at=day(0))
+    world.agree(world.partner("bolt"), day(0), 2)
+    world.touch("another", world.partner("bolt", agreed=day(0), version=2), day(0))
+    world.now = day(4)
+    world.send(world.sale("held", "another", 100_00, day(3)))
+    settle(world)
+    world.now = day(40)
+
+    with pytest.raises(ViewsBehind, match="has not worked out all of 2024-01"):
+        close(world, JANUARY)
+    settle(world)
+
+    assert moved(close(world, JANUARY).fact) == {"commission_expense": 20_00, "commission_payable": -20_00}
+
+
+def test_refusals(world):
+    """The program, the order, the end of the month."""
+    world.now = day(40)
+    world.send(world.sale("one", "customer", 100_00, day(3)))
+    settle(world)
+
+    close(world, JANUARY)
+    with pytest.raises(PeriodNotOver):
+        close(world, FEBRUARY)
+    world.now = day(200)
+    with pytest.raises(EarlierPeriodOpen, match="2024-02 is open"):
+        close(world, "2024-03")
+    world.program_id = UUID(int=9)
+    with pytest.raises(UnknownProgram):
+        close(world, JANUARY)
+
+
+def test_the_month_is_the_time_zone_s(world):
+    """A sale at 23:30 UTC of 31 January is February's in Berlin."""
+    schedule = PayoutSchedule(every="month", day=5, time_zone="Europe/Berlin", hour=6)
+    wish = ChangePayoutSettings(program_id=world.program_id, schedule=schedule)
+    world.desk.execute(wish, by="test")
+    at = datetime(2024, 1, 31, 23, 30, tzinfo=UTC)
+    world.now = day(70)
+    world.send(world.sale("one", "customer", 100_00, day(3)), world.sale("two", "customer", 50_00, at))
+    settle(world)
+
+    first, second = close(world, JANUARY).fact, close(world, FEBRUARY).fact
+
+    assert (moved(first)["commission_expense"], moved(second)["commission_expense"]) == (20_00, 10_00)
+    assert first.ends_at == datetime(2024, 1, 31, 23, tzinfo=UTC) == second.begins_at
+
+
+def test_the_view_has_the_month_and_a_rebuild_gives_it_again(world):
+    """Byte for byte."""
+    world.now = day(40)
+    world.send(world.sale("one", "customer", 100_00, day(3)))
+    settle(world)
+    fact = close(world, JANUARY).fact
+    settle(world)
+
+    with world.database.read() as connection:
+        row = connection.execute(sa.select(tables.periods)).one()
+    assert (row.period, row.closed_by, row.statements) == (JANUARY, "key:finance", 0)
+    assert msgspec.json.decode(row.totals, type=tuple[PeriodTotal, ...]) == fact.totals
+    assert rebuild(world.ledger, []).differences == ()
+
+
+def test_a_closing_is_sealed_at_once(world):
+    """The interval of checkpoints is not waited for."""
+    world.now = day(40)
+    settle(world)
+    sequencer, maker = (
+        Sequencer(world.ledger),
+        CheckpointMaker(world.ledger, SIGNER, interval=timedelta(days=9)),
+    )
+    sequencer.catch_up()
+    maker.step()
+    close(world, JANUARY)
+    sequencer.catch_up()
+
+    assert maker.step() is not None
+    with world.database.read() as connection:
+        assert latest(connection).cause == "period_closed"
+
+
+def test_months_without_anything_are_closed_too(world):
+    """They hold nothing, and the next one goes on from them."""
+    world.now = day(100)
+    settle(world)
+
+    assert [close(world, each).fact.totals for each in (JANUARY, FEBRUARY)] == [(), ()]
+    assert rules.following(FEBRUARY) == "2024-03"
