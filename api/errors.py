@@ -29,6 +29,7 @@ TABLE: Final[dict[type[Exception], str]] = {
     refusals.AlreadyExists: "already-exists",
     refusals.ContentConflict: "content-conflict",
     refusals.LostRace: "lost-race",
+    refusals.StatementTooLong: "statement-too-long",
     refusals.WrongCurrency: "wrong-currency",
     refusals.RefundExceedsConversion: "refund-exceeds-conversion",
     refusals.EffectiveTimeInFuture: "effective-time-in-future",

@@ -81,6 +81,9 @@ TYPES: Final[dict[str, ProblemType]] = {
     "invalid-terms": _type(
         422, "The terms have mistakes", "`errors` lists each with its path in the document."
     ),
+    "statement-too-long": _type(
+        422, "The statement is too long for a file of this kind", "Ask for csv or json: they have no limit."
+    ),
     "wrong-currency": _type(422, "The amount is in the wrong currency", "A program has one currency."),
     "refund-exceeds-conversion": _type(
         422, "The refunds would exceed the conversion", "Refund what is left of it, at the most."

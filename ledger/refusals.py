@@ -49,6 +49,10 @@ class ContentConflict(Refusal):
     """The same id was recorded before with other content; nothing changed."""
 
 
+class StatementTooLong(Refusal):
+    """The statement has more lines than a file of that kind holds."""
+
+
 class WrongCurrency(Refusal):
     """The amount is in a currency other than the one that it must have."""
 
