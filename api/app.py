@@ -27,6 +27,7 @@ from api.resources import (
     programs,
     reconciliations,
     referrals,
+    reports,
     rewards,
     status,
     webhooks,
@@ -88,6 +89,7 @@ def routes(services: Services) -> dict[str, object]:
         "/v1/rewards": rewards.Rewards(services),
         "/v1/rewards/{reward_id:uuid}": rewards.Reward(services),
         "/v1/journal": balances.Journal(services),
+        **_report_routes(services),
         **_payout_routes(services),
         **_audit_routes(services),
         "/v1/keys": keys.Keys(services),
@@ -104,6 +106,15 @@ def routes(services: Services) -> dict[str, object]:
             f"/static/{address}": documentation.StaticFile(name)
             for address, name in documentation.FILES.items()
         },
+    }
+
+
+def _report_routes(services: Services) -> dict[str, object]:
+    """The doors to what finance reports."""
+    return {
+        "/v1/reports/trial-balance": reports.TrialBalance(services),
+        "/v1/reports/roll-forward": reports.RollForward(services),
+        "/v1/reports/ageing": reports.Ageing(services),
     }
 
 

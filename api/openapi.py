@@ -33,6 +33,7 @@ TAGS: Final = {
     "conversions": "What customers did, and what became of it.",
     "rewards": "What conversions earned.",
     "balances": "Money, double entry.",
+    "reports": "What finance reports from the journal, and the journal for other tools.",
     "payouts": "What finance approves and Stripe pays.",
     "webhooks": "What Stripe tells us, and what became of it.",
     "reconciliations": "Stripe's books against ours.",

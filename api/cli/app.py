@@ -18,6 +18,7 @@ from api.cli.partners import partners
 from api.cli.payouts import payouts
 from api.cli.rebuild import rebuild
 from api.cli.reconcile import reconcile
+from api.cli.reports import reports
 from api.cli.terminal import fail, out, say
 from api.cli.up import up
 from api.cli.verify import verify
@@ -72,6 +73,7 @@ app.add_typer(partners, name="partners")
 app.add_typer(payouts, name="payouts")
 app.add_typer(reconcile, name="reconcile")
 app.add_typer(audit, name="audit")
+app.add_typer(reports, name="reports")
 app.command()(rebuild)
 app.command()(verify)
 app.command()(why)

@@ -54,7 +54,7 @@ def balances(
     format_: Annotated[Format, typer.Option("--format", help="How to write them.")] = Format.table,
 ) -> None:
     """Show every partner's balance, in minor units, sorted by partner."""
-    times = Times(_time("--effective-as-of", effective_as_of), _time("--recorded-as-of", recorded_as_of))
+    times = Times(time_of("--effective-as-of", effective_as_of), time_of("--recorded-as-of", recorded_as_of))
     program_id = program_id_of(program)
     with open_ledger(settings()) as ledger, ledger.database.read() as connection:
         if not _exists(connection, program_id):
@@ -148,7 +148,8 @@ def as_table(rows: list[dict[str, Any]], title: str | None = None) -> Table:
     return table
 
 
-def _time(option: str, text: str | None) -> datetime | None:
+def time_of(option: str, text: str | None) -> datetime | None:
+    """The time that an option gives, in UTC; a wrong one ends the command and is named."""
     if text is None:
         return None
     try:

@@ -18,7 +18,8 @@ _WHOLE: Final = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 _Messages = dict[str, str | list[Any] | dict[Any, Any]]
 
 
-def _invalid(says: str) -> _Messages:
+def invalid(says: str) -> _Messages:
+    """What a field says of a value that it can't read."""
     return {"invalid": says}
 
 
@@ -35,7 +36,7 @@ class Strict(Schema):
 class Time(fields.Field[datetime]):
     """A time of RFC 3339 with its zone; out in UTC with Z."""
 
-    default_error_messages = _invalid("must be a time of RFC 3339 with its zone, as 2026-05-04T12:30:00Z")
+    default_error_messages = invalid("must be a time of RFC 3339 with its zone, as 2026-05-04T12:30:00Z")
 
     def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> datetime:
         if not isinstance(value, str):
@@ -53,7 +54,7 @@ class Time(fields.Field[datetime]):
 class Id(fields.Field[UUID]):
     """An id: a UUID as text."""
 
-    default_error_messages = _invalid("must be a UUID")
+    default_error_messages = invalid("must be a UUID")
 
     def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> UUID:
         if not isinstance(value, str):
@@ -67,7 +68,7 @@ class Id(fields.Field[UUID]):
 class Whole(fields.Integer):
     """A whole number. 5.0, "5" and true are none."""
 
-    default_error_messages = _invalid("must be a whole number")
+    default_error_messages = invalid("must be a whole number")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(strict=True, **kwargs)
@@ -81,7 +82,7 @@ class Whole(fields.Integer):
 class QueryWhole(fields.Integer):
     """A whole number in a query, where everything is text."""
 
-    default_error_messages = _invalid("must be a whole number")
+    default_error_messages = invalid("must be a whole number")
 
     def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> int:
         if not isinstance(value, str) or not _WHOLE.fullmatch(value):
@@ -101,7 +102,7 @@ class QueryTime(Time):
 class Text(fields.String):
     """Text that is text already."""
 
-    default_error_messages = _invalid("must be text")
+    default_error_messages = invalid("must be text")
 
 
 def text(most: int = 1_000, **kwargs: Any) -> Text:

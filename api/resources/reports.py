@@ -1,0 +1,88 @@
+"""Finance's reports over the journal: each whole, as JSON or CSV."""
+
+from typing import Any, Final
+
+import falcon
+
+from api.operations import operation
+from api.reports import CSV, send_report
+from api.schemas.reports import (
+    AGEING,
+    ROLL_FORWARD,
+    TRIAL_BALANCE,
+    AgeingQuery,
+    RollForwardQuery,
+    TrialBalanceQuery,
+)
+from api.services import Resource
+from projections.months import zones_of
+from projections.reports import ageing, roll_forward, trial_balance
+from projections.reports.scope import Scope
+
+Query = dict[str, Any]
+READ: Final = ("finance:read", "finance:approve")
+
+
+class TrialBalance(Resource):
+    """The trial balance."""
+
+    @operation(
+        "Get the trial balance",
+        scopes=READ,
+        query=TrialBalanceQuery(),
+        answer=TRIAL_BALANCE,
+        also_produces=(CSV,),
+    )
+    def on_get(self, req: falcon.Request, resp: falcon.Response, query: Query) -> None:
+        """Debits, credits and balance of every account that moved, now or as it was; `Accept: text/csv` too.
+
+        The balances of each currency sum to zero.
+        """
+        with self.database.read() as connection:
+            rows = trial_balance.trial_balance(connection, scope_of(query), query["by"])
+            send_report(req, resp, rows, trial_balance.COLUMNS)
+
+
+class RollForward(Resource):
+    """The roll-forward."""
+
+    @operation(
+        "Get the roll-forward",
+        scopes=READ,
+        query=RollForwardQuery(),
+        answer=ROLL_FORWARD,
+        also_produces=(CSV,),
+    )
+    def on_get(self, req: falcon.Request, resp: falcon.Response, query: Query) -> None:
+        """What was owed when each month began, every kind of movement, what was owed at its end, by partner.
+
+        Opening and movements come to closing; a closing is the next month's opening. `Accept: text/csv` too.
+        """
+        zones = zones_of(self.ledger, query["program_id"])
+        wanted = [query["balance"]] if query["balance"] else list(roll_forward.BALANCES)
+        with self.database.read() as connection:
+            rows = roll_forward.roll_forward(
+                connection, scope_of(query), query["first"], query["last"], zones, balances=wanted
+            )
+            send_report(req, resp, rows, roll_forward.COLUMNS)
+
+
+class Ageing(Resource):
+    """Ageing of payables and clawbacks."""
+
+    @operation("Get the ageing", scopes=READ, query=AgeingQuery(), answer=AGEING, also_produces=(CSV,))
+    def on_get(self, req: falcon.Request, resp: falcon.Response, query: Query) -> None:
+        """What is payable to each partner, and what each owes us, by age in days; as of now, or of a time.
+
+        What was paid or set off consumed the oldest first. `Accept: text/csv` too.
+        """
+        zones = zones_of(self.ledger, query["program_id"])
+        wanted = [query["balance"]] if query["balance"] else ageing.USUAL
+        with self.database.read() as connection:
+            rows = ageing.ageing(connection, scope_of(query), zones, self.ledger.clock(), wanted)
+            send_report(req, resp, rows, ageing.COLUMNS)
+
+
+def scope_of(query: Query) -> Scope:
+    """What the query asks for."""
+    return Scope(**{name: query[name] for name in Scope.__struct_fields__})
