@@ -3,10 +3,13 @@
 from collections import Counter
 from datetime import date, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ledger import ids
+from ledger.events import account
 from ledger.postings import MONEY_FACTS
 from ledger.store.application import Ledger
 from projections import queries
@@ -276,3 +279,38 @@ def test_open_parts_sum_to_the_balance_and_are_the_youngest(credits_: list[int],
     for place, part in enumerate(parts):
         assert 0 <= abs(part) <= sides[place]
         assert not part or all(abs(parts[younger]) == sides[younger] for younger in range(place))
+
+
+def test_a_reward_taken_back_consumes_itself_and_a_payout_that_came_back_nothing(ledger: Ledger) -> None:
+    """Rewards of days 0 and 50; the younger is taken back by half; 30 are paid, 25 reserved and released."""
+    story = Story(ledger)
+    payout_id, held = uuid4(), uuid4()
+    owner = ids.account_id(story.program, story.partner(1), "GBP")
+    common = {"program_id": story.program, "partner_id": story.partner(1), "currency": "GBP"}
+    of = [{"reward_id": uuid4(), "conversion_id": uuid4(), **common} for _ in range(2)]
+    on = [BEGIN + timedelta(days=day) for day in (0, 50, 55, 56, 57, 58)]
+    paid = {"attempt": 1, "withheld_minor": 0, **common}
+    for fact in (
+        account.RewardMatured(amount_minor=100, effective_at=on[0], **of[0]),
+        account.RewardMatured(amount_minor=80, effective_at=on[1], **of[1]),
+        account.MaturedRewardReversed(
+            payable_minor=40, clawback_minor=7, reason="refund", cause_position=1, effective_at=on[2], **of[1]
+        ),
+        account.PayoutReserved(payout_id=payout_id, net_minor=30, effective_at=on[3], **paid),
+        account.PayoutReserved(payout_id=held, net_minor=25, effective_at=on[4], **paid),
+        account.PayoutReleased(payout_id=held, net_minor=25, reason="rejected", effective_at=on[5], **paid),
+    ):
+        story.world.add(owner, fact)
+    Runner(ledger).catch_up()
+
+    def aged(days: int) -> dict[str, list[int]]:
+        scope = Scope(program_id=story.program, effective_as_of=BEGIN + timedelta(days=days))
+        with ledger.database.read() as connection:
+            rows = list(ageing(connection, scope, Zones({}), BEGIN))
+        return {row["balance"]: [row[name] for name in BUCKETS] for row in rows}
+
+    assert aged(50) == {"payable": [80, 100, 0, 0]}
+    assert aged(55) == {"payable": [40, 100, 0, 0], "clawback": [7, 0, 0, 0]}
+    assert aged(57) == {"payable": [40, 45, 0, 0], "clawback": [7, 0, 0, 0]}
+    assert aged(58) == {"payable": [40, 70, 0, 0], "clawback": [7, 0, 0, 0]}
+    assert aged(100) == {"payable": [0, 40, 0, 70], "clawback": [0, 7, 0, 0]}
