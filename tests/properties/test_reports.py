@@ -20,9 +20,21 @@ from projections.reports.scope import Scope
 from projections.reports.trial_balance import trial_balance
 from projections.runner import Runner
 from tests.projections.world import BEGIN
-from tests.properties.test_as_of import FACTS, TIMES, Story, everything, ledger, replay, told
+from tests.properties.test_as_of import HOURS, NAMES, TIMES, Story, everything, ledger, replay, told
 
 __all__ = ["ledger"]
+FACTS = st.lists(
+    st.tuples(
+        st.sampled_from(NAMES),
+        st.sampled_from([1, 1, 1, 2]),
+        st.integers(1, 10_000),
+        HOURS,
+        st.integers(-2, 5),
+    ),
+    min_size=25,
+    max_size=60,
+)
+"""So many that most stories have most kinds of facts."""
 STORIES = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 
 
