@@ -14,7 +14,7 @@ from ledger.postings import MONEY_FACTS
 from ledger.store.application import Ledger
 from projections import queries
 from projections.months import Month, Zones, months
-from projections.reports.ageing import AGED, BUCKETS, ageing, open_parts
+from projections.reports.ageing import AGED, BUCKETS, Aged, ageing, open_parts
 from projections.reports.roll_forward import MOVEMENTS, roll_forward
 from projections.reports.scope import Scope
 from projections.reports.trial_balance import trial_balance
@@ -250,7 +250,7 @@ def test_ageing_consumes_the_oldest_first_and_sums_to_the_balance(ledger: Ledger
 
     @STORIES
     @given(steps=FACTS, stretch=st.integers(1, 60), days=st.integers(0, 200), aged=st.sampled_from(AGED))
-    def holds(steps: list[Any], stretch: int, days: int, aged: str) -> None:
+    def holds(steps: list[Any], stretch: int, days: int, aged: Aged) -> None:
         story = story_of(ledger, [(*step[:3], step[3] * stretch, step[4] * stretch) for step in steps])
         until = BEGIN + timedelta(days=days)
         with ledger.database.read() as connection:
@@ -298,10 +298,10 @@ def test_a_reward_taken_back_consumes_itself_and_a_payout_that_came_back_nothing
     story = Story(ledger)
     payout_id, held = uuid4(), uuid4()
     owner = ids.account_id(story.program, story.partner(1), "GBP")
-    common = {"program_id": story.program, "partner_id": story.partner(1), "currency": "GBP"}
-    of = [{"reward_id": uuid4(), "conversion_id": uuid4(), **common} for _ in range(2)]
+    common: dict[str, Any] = {"program_id": story.program, "partner_id": story.partner(1), "currency": "GBP"}
+    of: list[dict[str, Any]] = [{"reward_id": uuid4(), "conversion_id": uuid4(), **common} for _ in range(2)]
     on = [BEGIN + timedelta(days=day) for day in (0, 50, 55, 56, 57, 58)]
-    paid = {"attempt": 1, "withheld_minor": 0, **common}
+    paid: dict[str, Any] = {"attempt": 1, "withheld_minor": 0, **common}
     for fact in (
         account.RewardMatured(amount_minor=100, effective_at=on[0], **of[0]),
         account.RewardMatured(amount_minor=80, effective_at=on[1], **of[1]),
