@@ -125,6 +125,7 @@ def _payout_routes(services: Services) -> dict[str, object]:
         "/v1/payout-batches/{batch_id:uuid}": payouts.PayoutBatch(services),
         "/v1/payout-batches/{batch_id:uuid}/approve": payouts.PayoutBatchApproval(services),
         "/v1/payout-batches/{batch_id:uuid}/cancel": payouts.PayoutBatchCancellation(services),
+        "/v1/payout-batches/{batch_id:uuid}/send": payouts.PayoutBatchSending(services),
         "/v1/payout-batches/{batch_id:uuid}/outlook": payouts.PayoutBatchOutlook(services),
         _BANK_FILES: bank_files.BankFiles(services),
         f"{_BANK_FILES}/{{number:int}}": bank_files.BankFile(services),

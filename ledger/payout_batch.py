@@ -1,7 +1,7 @@
 """Batches of payouts: what finance drafts, approves and gives up. Pure."""
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final, Literal, assert_never
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from ledger.events.payout import (
     PayoutBatchDrafted,
     PayoutBatchPaused,
     PayoutBatchResumed,
+    PayoutBatchSendAsked,
     PayoutDatePassed,
     PayoutDrafted,
 )
@@ -36,17 +37,20 @@ BatchStatus = Literal["none", "draft", "approved", "canceled", "passed"]
 class BatchState(msgspec.Struct, frozen=True):
     """One batch: what was drafted, who approved it, in their order, and why no more of it is sent.
 
-    `approved_by` is whose approval let it go.
+    `approved_by` is whose approval let it go, `send_asked_at` when somebody last asked that it be sent now.
     """
 
     status: BatchStatus = "none"
     draft: PayoutBatchDrafted | None = None
     approvals: tuple[Author, ...] = ()
     approved_by: str | None = None
+    send_asked_at: datetime | None = None
     paused: PayoutBatchPaused | None = None
 
 
 NO_BATCH: Final = BatchState()
+ASK_AGAIN_AFTER: Final = timedelta(seconds=10)
+"""How long an ask that a batch be sent now is the same one: whoever repeats a request asks nothing new."""
 _replace = msgspec.structs.replace
 
 
@@ -66,6 +70,8 @@ def evolve(state: BatchState, fact: Fact) -> BatchState:
             return _replace(state, status="approved", approvals=approvals, approved_by=fact.approved_by)
         case PayoutBatchCanceled():
             return _replace(state, status="canceled", paused=None)
+        case PayoutBatchSendAsked():
+            return _replace(state, send_asked_at=fact.effective_at)
         case PayoutBatchPaused():
             return _replace(state, paused=fact)
         case PayoutBatchResumed():
@@ -193,6 +199,19 @@ def _approve_batch(
 
 
 # While it is sent
+
+
+def ask_to_send(state: BatchState, *, by: str, now: datetime) -> list[Fact]:
+    """Ask that an approved batch be sent without waiting; nothing new within ASK_AGAIN_AFTER of the last ask.
+
+    Refuses with NotFound, IllegalTransition.
+    """
+    if state.draft is None:
+        raise NotFound("there is no such payout batch", pointer="/batch_id")
+    expect(state.status, {"approved"}, "a batch can be sent")
+    if state.send_asked_at is not None and now - state.send_asked_at < ASK_AGAIN_AFTER:
+        return []
+    return [PayoutBatchSendAsked(asked_by=by, effective_at=now)]
 
 
 def pause(state: BatchState, *, reason: str, now: datetime) -> list[Fact]:

@@ -1,7 +1,7 @@
 """Batches of payouts: drafted from what accounts hold, approved by somebody else, or given up."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
@@ -64,6 +64,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     made_by: str
     made_by_person: str | None
     approved_by: str | None
+    send_asked_at: datetime | None
     paused_reason: str | None
     approvals: tuple[Author, ...]
     approvals_needed: int
@@ -150,6 +151,7 @@ def _batch(
         made_by=state.draft.made_by,
         made_by_person=state.draft.made_by_person,
         approved_by=state.approved_by,
+        send_asked_at=state.send_asked_at,
         paused_reason=state.paused.reason if state.paused else None,
         approvals=state.approvals,
         approvals_needed=max(needed, len(state.approvals)),

@@ -1,7 +1,7 @@
 """What held payouts up is looked at from time to time; where it has cleared, they go on by themselves."""
 
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from datetime import timedelta
 from typing import Final, NamedTuple, Protocol, TypeVar
 from uuid import UUID
@@ -83,6 +83,12 @@ class Clearing:
             [partner_id for partner_id in partners if self._is_due(partner_id)],
         )
         return due if due.batches or due.partners else None
+
+    def hurry(self, keys: Iterable[Hashable]) -> None:
+        """Ask about these batches and partners at the next look, if anything holds them up."""
+        self._looks.forget("views")
+        for key in keys:
+            self._asks.wait_until(key, self._ledger.clock())
 
     def clear(self, due: Due, turn: Turn) -> int:
         """Ask the provider about all of it: how much goes on."""

@@ -63,6 +63,18 @@ def refuse_when_frozen(ledger: Ledger) -> None:
         raise PayoutsAreFrozen(f"payouts are frozen: {state.frozen}")
 
 
+def refuse_when_closed(ledger: Ledger) -> None:
+    """Refuses with PayoutsAreFrozen, or DatabaseOlderThanProvider while lost transfers are not explained.
+
+    As far as the ledger knows: the provider is not asked.
+    """
+    refuse_when_frozen(ledger)
+    if gate(ledger).suspect_from is not None:
+        raise DatabaseOlderThanProvider(
+            "the database was restored: nothing is sent until what the provider holds is explained"
+        )
+
+
 def refuse_after_restore(ledger: Ledger, provider: Transfers, *, by: str = BY) -> None:
     """Look at the provider's newest transfers, record what is found. Refuses with DatabaseOlderThanProvider.
 

@@ -23,7 +23,8 @@ from ledger.refusals import LostRace
 from ledger.store.application import Ledger
 from ledger.store.database import DatabaseUnavailable
 from payouts import candidates, worklist
-from payouts.clearing import Asked, Clearing
+from payouts.clearing import Asked as AskedOfProvider
+from payouts.clearing import Clearing
 from payouts.eligibility import STRIPE
 from payouts.gateway import GatewayError
 from payouts.leases import LEASE_FOR, SHARDS, LeaseLost, Leases, shard_of
@@ -34,6 +35,7 @@ from payouts.pacing import Buckets, Portion, Waits
 from payouts.recording import Recording
 from payouts.searching import MARGIN, Lists, Searching
 from payouts.sending import Sending, Transfers
+from payouts.sending_now import Asked, Asks
 from payouts.steps import Reached, nothing
 from payouts.turn import Around, At, Turn, load, load_around
 
@@ -48,7 +50,7 @@ PORTION_MAX: Final = 128
 _CLEARING: Final = "clearing"
 
 
-class Gateway(Transfers, Lists, Asked, Protocol):
+class Gateway(Transfers, Lists, AskedOfProvider, Protocol):
     """What the worker asks of the provider."""
 
 
@@ -103,6 +105,7 @@ class PayoutWorker:
             ledger, gateway, self._recording, self._waits, self.counts, reached, margin=of.search_margin
         )
         self._clearing = Clearing(ledger, gateway, self._buckets, self.counts, reached)
+        self._asks = Asks()
 
     # Turns
 
@@ -130,6 +133,7 @@ class PayoutWorker:
         due = self._clearing.due()
         done = self._under_lease(_CLEARING, partial(self._clearing.clear, due)) if due else 0
         with self._ledger.database.read() as connection:
+            self._hurry(self._asks.new(connection))
             found = worklist.payouts_to_work_on(connection, STRIPE, limit=LOOK_AT_ONCE)
             self.held_for_human = set(candidates.payouts_in(connection, {"held"}, limit=LOOK_AT_ONCE))
         self._forget_settled(found)
@@ -138,6 +142,13 @@ class PayoutWorker:
                 break
             done += self._under_lease(shard, partial(self._work, payouts, stop))
         return done
+
+    def _hurry(self, asked: Asked | None) -> None:
+        """Wait no longer for what somebody asked to be sent now."""
+        if asked is not None:
+            for payout_id in asked.payouts:
+                self._waits.forget(payout_id)
+            self._clearing.hurry([*asked.batches, *asked.partners])
 
     def _may_go_on(self, stop: threading.Event | None) -> bool:
         return not (stop is not None and stop.is_set()) and not self._sending.is_held_off()

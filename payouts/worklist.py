@@ -3,9 +3,10 @@
 A worker asks twice a second for ever: each statement is built once.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from functools import cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -14,6 +15,9 @@ from ledger.payout import ASKED
 from payouts.causes import BALANCE_INSUFFICIENT, PASSING_CODES
 from payouts.eligibility import STRIPE
 from projections.tables import payout_attempts, payout_batches, payout_holds, payouts
+
+_ASKS: Final = 100
+"""The last asks that a worker looks at: one that sleeps through more of them waits as long as before."""
 
 
 class PausedBatch(NamedTuple):
@@ -101,4 +105,38 @@ def _held_partners(causes: tuple[str, ...], limit: int) -> sa.Select[UUID]:
         .group_by(c.partner_id)
         .order_by(sa.func.min(c.position))
         .limit(limit)
+    )
+
+
+class Left(NamedTuple):
+    """A payout that a worker can still do something for."""
+
+    payout_id: UUID
+    partner_id: UUID
+
+
+def batches_asked_for(connection: sa.Connection) -> dict[UUID, datetime]:
+    """The batches that somebody asked to be sent now, the last asks alone, with their times."""
+    return dict(connection.execute(_asked_for()).all())
+
+
+@cache
+def _asked_for() -> sa.Select[UUID, datetime]:
+    c = payout_batches.c
+    asked = sa.select(c.batch_id, c.send_asked_at).where(c.send_asked_at.is_not(None))
+    return asked.order_by(c.send_asked_at.desc(), c.batch_id).limit(_ASKS)
+
+
+def left_of(connection: sa.Connection, batches: Sequence[UUID]) -> list[Left]:
+    """The payouts of these batches that have neither a transfer nor an end."""
+    return [Left(*row) for row in connection.execute(_left_of(), {"batches": list(batches)})]
+
+
+@cache
+def _left_of() -> sa.Select[UUID, UUID]:
+    c = payouts.c
+    return sa.select(c.payout_id, c.partner_id).where(
+        c.batch_id.in_(sa.bindparam("batches", expanding=True)),
+        c.state.in_((*sorted(ASKED), "approved", "absent", "rejected")),
+        c.provider == STRIPE,
     )

@@ -47,6 +47,7 @@ class Payouts:
         facts.PayoutBatchDrafted,
         facts.PayoutBatchChecked,
         facts.PayoutBatchApproved,
+        facts.PayoutBatchSendAsked,
         facts.PayoutBatchCanceled,
         facts.PayoutBatchPaused,
         facts.PayoutBatchResumed,
@@ -110,6 +111,8 @@ def _batch(changes: Changes, event: Recorded) -> None:
             changes.batch(event, state="approved", approved_by=approved_by, approved_by_person=person)
         case facts.PayoutBatchCanceled(canceled_by=canceled_by, reason=reason):
             changes.batch(event, state="canceled", canceled_by=canceled_by, reason=reason, paused_reason=None)
+        case facts.PayoutBatchSendAsked(effective_at=asked_at):
+            changes.batch(event, send_asked_at=asked_at)
         case facts.PayoutBatchPaused(reason=reason):
             changes.batch(event, paused_reason=reason)
         case facts.PayoutBatchResumed():

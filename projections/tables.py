@@ -295,7 +295,9 @@ payout_batches: Final = sa.Table(
     _text("checked_by_person", null=True),
     _text("approved_by_person", null=True),
     _text("due_on", null=True),
+    _time("send_asked_at", null=True),
     sa.Index(None, "program_id", "recorded_at"),
+    sa.Index(None, "send_asked_at"),
 )
 
 payouts: Final = sa.Table(

@@ -127,15 +127,18 @@ def resolve(
 
 @payouts.command()
 def send(
-    batch_id: Annotated[str | None, typer.Argument(help="With --dry-run: the batch to look at.")] = None,
+    batch_id: Annotated[
+        str | None, typer.Argument(help="The batch; without it: all that is approved.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent.")] = False,
     live: Live = False,
     url: Url = None,
     key: Key = "",
 ) -> None:
-    """Send what was approved, in one turn of the worker on this machine; or say what would be sent.
+    """Send now what was approved. With a batch, the API asks the payout worker to take it up at once;
+    without, this machine takes one turn of a worker itself, with its own Stripe key.
 
-    Where `revshare up` or `payouts work` runs, that does it anyway: several workers share the payouts.
+    Where `revshare up` or `payouts work` runs, what is approved is sent anyway: this ends the waiting.
     """
     if dry_run:
         if batch_id is None:
@@ -144,11 +147,10 @@ def send(
         _show_outlook(asked(lambda: client.want("GET", f"{BATCHES}/{batch_id}/outlook")))
         return
     if batch_id is not None:
-        fail(
-            "a turn takes all that is approved, not one batch",
-            code=EXIT_USAGE,
-            hint="leave it out, or --dry-run",
-        )
+        client = client_of(url, key)
+        _show_outlook(asked(lambda: client.want("POST", f"{BATCHES}/{batch_id}/send")))
+        say(f"the payout worker was asked; what came of it: revshare payouts status {batch_id}")
+        return
     done = send_once(live=live)
     out.print(f"{done} payouts got on")
 

@@ -30,7 +30,7 @@ from api.services import Resource
 from ledger import ids
 from ledger.commands import ApprovePayouts, CancelPayout, CancelPayouts, DraftPayouts, ResolvePayout
 from ledger.refusals import NotFound
-from payouts import batches, outlook, resolving
+from payouts import batches, outlook, resolving, sending_now
 from projections import queries
 
 BATCH = BatchSchema()
@@ -164,6 +164,27 @@ class PayoutBatchOutlook(Resource):
     def on_get(self, _req: falcon.Request, resp: falcon.Response, batch_id: UUID) -> None:
         """By the payout worker, without being asked: the API itself never moves money."""
         send(resp, outlook.of_batch(self.ledger, batch_id))
+
+
+class PayoutBatchSending(Resource):
+    """The wish that a batch be sent now."""
+
+    @operation(
+        "Send what is left of a payout batch now",
+        scopes=("finance:approve",),
+        answer=BatchOutlookSchema(),
+        statuses=(202,),
+        problems=("not-found", "illegal-transition", "payouts-frozen", "database-older-than-provider"),
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response, batch_id: UUID) -> None:
+        """The payout worker takes it up at once where it would have waited: after trouble, for the balance,
+        for an account. Approved batches are sent without it, and the API itself moves no money.
+
+        The answer, and later what is at `Location`, tells what is sent, and what waits for what.
+        """
+        found = sending_now.ask(self.ledger, batch_id, by=req.context.caller.by)
+        resp.location = f"/v1/payout-batches/{batch_id}/outlook"
+        send(resp, found, 202)
 
 
 class Payouts(Resource):

@@ -83,6 +83,11 @@ class BatchSchema(Strict):
         metadata={"description": "The date for which the program's schedule drafted it."},
     )
     approved_by = Text(required=True, allow_none=True)
+    send_asked_at = Time(
+        required=True,
+        allow_none=True,
+        metadata={"description": "When somebody last asked that it be sent now."},
+    )
     paused_reason = Text(
         required=True,
         allow_none=True,

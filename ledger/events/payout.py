@@ -57,6 +57,13 @@ class PayoutBatchApproved(Fact, frozen=True, kw_only=True):
     approved_by_person: str | None = None
 
 
+class PayoutBatchSendAsked(Fact, frozen=True, kw_only=True):
+    """Somebody asked that what is left of the approved batch be sent now, without waiting any longer."""
+
+    asked_by: str
+    effective_at: AwareTime
+
+
 class PayoutBatchCanceled(Fact, frozen=True, kw_only=True):
     """The batch was given up before anything of it was sent."""
 

@@ -18,7 +18,6 @@ from ledger.payout import PayoutState
 from ledger.refusals import (
     BankAccountNotConfigured,
     ContentChanged,
-    DatabaseOlderThanProvider,
     IllegalTransition,
     InsufficientBalance,
     InvalidField,
@@ -113,11 +112,7 @@ def _exportable(ledger: Ledger, wish: Wish) -> Batch:
         before = ledger.load(ids.bank_file_id(wish.batch_id, wish.number - 1), FILE).state.exported
         if before is None:
             raise InvalidField(f"file {wish.number - 1} comes first", pointer="/number")
-    restore_check.refuse_when_frozen(ledger)
-    if restore_check.gate(ledger).suspect_from is not None:
-        raise DatabaseOlderThanProvider(
-            "the database was restored: nothing is exported until what the provider holds is explained"
-        )
+    restore_check.refuse_when_closed(ledger)
     return batch
 
 

@@ -59,6 +59,37 @@ def test_a_batch_is_drafted_looked_at_and_approved_by_another(house, due):
     assert problem(house.post(f"{path}/cancel", {"reason": "late"})) == (409, "payout-under-way")
 
 
+def test_a_batch_is_sent_now_by_the_worker_and_the_door_says_where_to_look(house, due):
+    """202 and the outlook, the same for a repetition; refused for a draft, and while payouts are frozen."""
+    maker, checker = house.key("finance:approve"), house.key("finance:approve")
+    batch = house.post("/v1/payout-batches", {"program_id": due}, maker).json
+    path = f"/v1/payout-batches/{batch['batch_id']}"
+    early = house.post(f"{path}/send", None, maker)
+    house.post(f"{path}/approve", {"content_hash": batch["content_hash"]}, checker)
+    house.post("/v1/payout-gate/freeze", {"reason": "Odd traffic."}, checker)
+    frozen = house.post(f"{path}/send", None, maker)
+    house.post("/v1/payout-gate/thaw", {"reason": "All is well."}, checker)
+
+    asked = house.post(f"{path}/send", None, maker)
+    again = house.post(f"{path}/send", None, maker)
+
+    assert problem(early) == (409, "illegal-transition")
+    assert problem(frozen) == (409, "payouts-frozen")
+    assert (asked.status_code, again.status_code) == (202, 202)
+    assert asked.headers["location"] == f"{path}/outlook"
+    assert asked.json == again.json == house.get(asked.headers["location"]).json
+    assert (asked.json["to_send"], asked.json["to_send_minor"]) == (1, 2_000)
+    house.catch_up()
+    shown = house.get(path).json["send_asked_at"]
+    assert house.get("/v1/payout-batches").json["items"][0]["send_asked_at"] == shown is not None
+    PayoutWorker(house.ledger, house.gateway).step()
+    assert house.get(f"{path}/outlook").json["payouts"][0]["next"] == "done"
+    assert problem(house.post("/v1/payout-batches/00000000-0000-0000-0000-000000000001/send")) == (
+        404,
+        "not-found",
+    )
+
+
 def test_a_batch_can_be_given_up_and_an_empty_one_is_none(house, due):
     """Canceled before approval; where nobody is due, the refusal says who was left out and why."""
     made = house.post("/v1/payout-batches", {"program_id": due})

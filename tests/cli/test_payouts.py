@@ -147,6 +147,7 @@ def test_a_batch_from_draft_to_transfer_by_command(office, stripe_address):
     still = office.says("second", "send", batch["batch_id"], "--dry-run")
     second = office.says("second", "approve", batch["batch_id"])
     ready = office.says("second", "send", batch["batch_id"], "--dry-run")
+    asked = office.says("second", "send", batch["batch_id"])
     office.house.catch_up()
     sent = office.says("second", "send")
     office.house.catch_up()
@@ -165,6 +166,7 @@ def test_a_batch_from_draft_to_transfer_by_command(office, stripe_address):
     assert "approval: 1 of 2 given" in still
     assert "approved by bob approved by carol" in second
     assert "1 payouts, 17.00 GBP, would be sent" in ready
+    assert "1 payouts, 17.00 GBP, would be sent" in asked
     assert sent == "1 payouts got on"
     assert "confirmed" in status
     assert "17.00 GBP" in status
