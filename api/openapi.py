@@ -202,7 +202,12 @@ def _responses(method: str, promised: Operation, in_path: bool) -> dict[str, Any
     return found
 
 
-_SAYS: Final = {200: "Done.", 201: "Made.", 302: "The way on is in `Location`."}
+_SAYS: Final = {
+    200: "Done.",
+    201: "Made.",
+    202: "Asked for: what came of it is at `Location`.",
+    302: "The way on is in `Location`.",
+}
 
 
 def _problems(method: str, promised: Operation, in_path: bool) -> dict[int, list[str]]:
