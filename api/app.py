@@ -135,6 +135,7 @@ def _payout_routes(services: Services) -> dict[str, object]:
         "/v1/payouts/{payout_id:uuid}/cancel": payouts.PayoutCancellation(services),
         "/v1/payouts/{payout_id:uuid}/resolve": payouts.PayoutResolution(services),
         "/v1/payouts/{payout_id:uuid}/bank-outcome": bank_statements.PayoutBankOutcome(services),
+        "/v1/payouts/{payout_id:uuid}/bank-outcome/withdraw": bank_statements.PayoutBankRejection(services),
         "/v1/bank-statements": bank_statements.BankStatements(services),
         "/v1/bank-statements/{bank_statement_id:uuid}": bank_statements.BankStatement(services),
         "/v1/webhook-events": webhooks.WebhookEvents(services),

@@ -41,6 +41,7 @@ TABLE: Final[dict[type[Exception], str]] = {
     refusals.SecondCheckerNeeded: "second-checker-needed",
     refusals.ContentChanged: "content-changed",
     refusals.InsufficientBalance: "insufficient-balance",
+    refusals.PaidAgain: "paid-again",
     refusals.NothingToPay: "nothing-to-pay",
     refusals.PayoutDestinationMissing: "payout-destination-missing",
     refusals.UnknownTransfer: "unknown-transfer",

@@ -107,6 +107,11 @@ TYPES: Final[dict[str, ProblemType]] = {
     ),
     "content-changed": _type(409, "It is not what was looked at", "Look again, then approve its new hash."),
     "insufficient-balance": _type(409, "The account holds less than that", "Ask for less."),
+    "paid-again": _type(
+        409,
+        "What it gave back was paid again",
+        "`detail` names the other payout. Hold the partner, and get one of the two payments back.",
+    ),
     "nothing-to-pay": _type(
         409, "Nobody is due a payout", "`detail` and `skipped` say who was left out and why."
     ),

@@ -16,6 +16,13 @@ class LinkBankAccount(Command, frozen=True, kw_only=True):
     bic: str | None = None
 
 
+class WithdrawBankRejection(Command, frozen=True, kw_only=True):
+    """Take back the word that a payout by our bank never left our account, and say how one knows."""
+
+    payout_id: UUID
+    reason: str
+
+
 class TellBankOutcome(Command, frozen=True, kw_only=True):
     """Say what became of a payout by our bank: under which reference of the bank, and how one knows."""
 

@@ -8,9 +8,9 @@ import msgspec
 
 from ledger import checks, payout
 from ledger.bank_account import PROVIDER
-from ledger.bank_commands import TellBankOutcome
+from ledger.bank_commands import TellBankOutcome, WithdrawBankRejection
 from ledger.bank_file import BankTransfer
-from ledger.events.bank import BankOutcome, BankOutcomeTold, Verdict
+from ledger.events.bank import BankOutcome, BankOutcomeTold, BankRejectionWithdrawn, Verdict
 from ledger.events.base import Fact
 from ledger.payout import PayoutState
 from ledger.refusals import IllegalTransition
@@ -145,9 +145,7 @@ def tell(command: TellBankOutcome, state: PayoutState, *, person: str | None, no
     """
     reason = checks.note(command.reason, "/reason")
     reference = checks.reference(command.reference, "/reference")
-    draft = payout.drafted(state)
-    if draft.provider != PROVIDER:
-        raise IllegalTransition(f"it is paid through {draft.provider}, which says itself what became of it")
+    _check_is_by_bank(state)
     said = (command.outcome, reference, reason, command.reason_code)
     if any(
         fact.source == "finance" and said == (fact.outcome, fact.reference, fact.reason, fact.reason_code)
@@ -169,6 +167,32 @@ def tell(command: TellBankOutcome, state: PayoutState, *, person: str | None, no
     )
     follows = {"paid": pay, "returned": give_back, "rejected": reject}[command.outcome]
     return [told, *follows(state, told)]
+
+
+def withdraw_rejection(
+    command: WithdrawBankRejection, state: PayoutState, *, person: str | None, now: datetime
+) -> list[Fact]:
+    """rejected → intent: it did leave our account, or may have; the same word again is nothing new.
+
+    Its money has to be reserved again in the same append. Refuses with IllegalTransition, InvalidField.
+    """
+    reason = checks.note(command.reason, "/reason")
+    _check_is_by_bank(state)
+    before = state.withdrawn
+    if (
+        state.status == "intent"
+        and before is not None
+        and (state.attempt, reason) == (before.attempt, before.reason)
+    ):
+        return []
+    payout.expect(state.status, {"rejected"}, "a rejection can be withdrawn")
+    return [BankRejectionWithdrawn(attempt=state.attempt, reason=reason, person=person, effective_at=now)]
+
+
+def _check_is_by_bank(state: PayoutState) -> None:
+    provider = payout.drafted(state).provider
+    if provider != PROVIDER:
+        raise IllegalTransition(f"it is paid through {provider}, which says itself what became of it")
 
 
 def pay(state: PayoutState, told: BankOutcomeTold) -> list[Fact]:

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from ledger.account import Holder
-from ledger.events.bank import BankOutcomeTold
+from ledger.events.bank import BankOutcomeTold, BankRejectionWithdrawn
 from ledger.events.base import Fact
 from ledger.events.payout import (
     PayoutApproved,
@@ -72,8 +72,8 @@ class PayoutState(msgspec.Struct, frozen=True):
     """One payout. `intent` is that of the last attempt, `reversals` what came back, by reference.
 
     Of the last attempt, too: `rejection`, and `search`, after which nobody sends it again. `resolved` is what
-    somebody said of an attempt, `told` what statements and finance said of a payout by our bank, `reason` why
-    the payout stands where it does.
+    somebody said of an attempt, `told` what statements and finance said of a payout by our bank, `withdrawn`
+    the last word that finance took back of it, `reason` why the payout stands where it does.
     """
 
     status: PayoutStatus = "none"
@@ -86,6 +86,7 @@ class PayoutState(msgspec.Struct, frozen=True):
     resolved: PayoutResolved | None = None
     approved_hash: str | None = None
     told: tuple[BankOutcomeTold, ...] = ()
+    withdrawn: BankRejectionWithdrawn | None = None
     reason: str | None = None
 
     @property
@@ -121,6 +122,11 @@ def evolve(state: PayoutState, fact: Fact) -> PayoutState:
     if isinstance(fact, PayoutResolved):
         status: PayoutStatus = "absent" if fact.outcome == "absent" else state.status
         return msgspec.structs.replace(state, status=status, resolved=fact, reason=fact.reason)
+    if isinstance(fact, BankRejectionWithdrawn):
+        still = tuple(told for told in state.told if told.outcome != "rejected")
+        return msgspec.structs.replace(
+            state, status="intent", rejection=None, told=still, withdrawn=fact, reason=fact.reason
+        )
     status_after = _STATUS_AFTER.get(type(fact))
     if status_after is None:
         return state

@@ -101,6 +101,10 @@ class InsufficientBalance(Refusal):
     """The account holds less than is asked of it."""
 
 
+class PaidAgain(Refusal):
+    """The money that a rejected payout gave back went out with another payout since."""
+
+
 class NothingToPay(Refusal):
     """No account is due a payout."""
 

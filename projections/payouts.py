@@ -6,6 +6,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from ledger.events import payout as facts
+from ledger.events.bank import BankRejectionWithdrawn
 from ledger.events.base import Fact, Recorded
 from ledger.payout import told
 from ledger.payout_batch import approvals_needed
@@ -66,6 +67,7 @@ class Payouts:
         facts.PayoutPaid,
         facts.PayoutReturned,
         facts.PayoutReversed,
+        BankRejectionWithdrawn,
     )
 
     def fold(self, batch: Batch) -> Changes:
@@ -212,6 +214,9 @@ def _search(changes: Changes, event: Recorded) -> None:
             _attempt_is(changes, event, attempt, "held")
         case facts.PayoutResolved(attempt=attempt, outcome="absent"):
             _attempt_is(changes, event, attempt, "absent")
+        case BankRejectionWithdrawn(attempt=attempt, reason=reason):
+            changes.payout(event, state="intent", reason=reason)
+            changes.attempt(event, attempt, state="intent", code=None, message=reason)
         case facts.PayoutResolved(attempt=attempt, reason=reason):
             changes.attempt(event, attempt, message=reason)
         case _:

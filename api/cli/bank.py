@@ -102,6 +102,18 @@ def bank_outcome(
     out.print(f"payout {payout['payout_id']}: {payout['status']}")
 
 
+def withdraw_rejection(
+    payout_id: str,
+    reason: Annotated[str, typer.Option(help="How you know; it is recorded with your key.")],
+    url: Url = None,
+    key: Key = "",
+) -> None:
+    """Take back that a payout never left our account: its money is in transit again."""
+    path = f"/v1/payouts/{payout_id}/bank-outcome/withdraw"
+    payout = asked(lambda: client_of(url, key).want("POST", path, {"reason": reason}))
+    out.print(f"payout {payout['payout_id']}: {payout['status']}, {payout['reason']}")
+
+
 def import_statement(
     file: Annotated[Path, typer.Argument(help="camt.053 (.xml) or CSV (.csv).", exists=True, dir_okay=False)],
     url: Url = None,

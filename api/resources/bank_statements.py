@@ -18,8 +18,9 @@ from api.schemas.bank import (
     StatementLineSchema,
     StatementReportSchema,
 )
+from api.schemas.partners import ReasonSchema
 from api.services import Resource
-from ledger.bank_commands import TellBankOutcome
+from ledger.bank_commands import TellBankOutcome, WithdrawBankRejection
 from ledger.iban import masked
 from payouts.bank import importing, settling
 from payouts.bank.importing import Form, Imported
@@ -120,4 +121,26 @@ class PayoutBankOutcome(Resource):
         """
         command, caller = TellBankOutcome(payout_id=payout_id, **body), req.context.caller
         done = settling.tell(self.ledger, command, by=caller.by, person=caller.person)
+        send(resp, show_payout(done))
+
+
+class PayoutBankRejection(Resource):
+    """The word that a payout never left our account, taken back."""
+
+    @operation(
+        "Withdraw a mistaken rejection by our bank",
+        tag="payouts",
+        scopes=("finance:approve",),
+        body=ReasonSchema(),
+        answer=PAYOUT,
+        problems=("not-found", "illegal-transition", "paid-again", "insufficient-balance"),
+        example={"reason": "The statement of 4 June shows that the bank paid it."},
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response, payout_id: UUID, body: Row) -> None:
+        """Rejected → intent: its money is in transit again until a statement, or somebody's word, says more.
+
+        Refused where that money went out with another payout since, or was taken back.
+        """
+        command, caller = WithdrawBankRejection(payout_id=payout_id, **body), req.context.caller
+        done = settling.withdraw_rejection(self.ledger, command, by=caller.by, person=caller.person)
         send(resp, show_payout(done))

@@ -73,6 +73,18 @@ class BankOutcomeTold(Fact, frozen=True, kw_only=True):
     person: str | None = None
 
 
+class BankRejectionWithdrawn(Fact, frozen=True, kw_only=True):
+    """Somebody of finance (`person`) said of the attempt that it never left our account, and was mistaken.
+
+    It is in transit again. Its account's PayoutReserved stands in the same append.
+    """
+
+    attempt: int
+    reason: str
+    effective_at: AwareTime
+    person: str | None = None
+
+
 class StatementLine(Fact, frozen=True, kw_only=True):
     """What one entry of a statement is; of those that are not ours, no more than that."""
 

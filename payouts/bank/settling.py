@@ -4,15 +4,17 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from ledger import account, bank_payout, payout
+from ledger import account, bank_payout, payout, payout_lines
+from ledger.account import AccountState
 from ledger.bank_account import PROVIDER
-from ledger.bank_commands import TellBankOutcome
+from ledger.bank_commands import TellBankOutcome, WithdrawBankRejection
 from ledger.bank_payout import Entry, Judged
 from ledger.desk import ACCOUNT
+from ledger.events.bank import BankRejectionWithdrawn
 from ledger.events.base import Fact
 from ledger.events.payout import PayoutDrafted, PayoutReversed, TransferRejected
 from ledger.payout import PayoutState
-from ledger.refusals import LostRace, NotFound
+from ledger.refusals import ContentChanged, LostRace, NotFound, PaidAgain
 from ledger.store.application import ATTEMPTS_MAX, Change, Ledger
 from payouts.batches import PAYOUT, Payout, load_payout
 from payouts.withheld import withheld_back
@@ -44,6 +46,24 @@ def tell(ledger: Ledger, command: TellBankOutcome, *, by: str, person: str | Non
         if state.draft is None:
             raise NotFound(f"there is no payout {command.payout_id}", pointer="/payout_id")
         return bank_payout.tell(command, state, person=person, now=ledger.clock())
+
+    _record(ledger, command.payout_id, decide, by)
+    return load_payout(ledger, command.payout_id)
+
+
+def withdraw_rejection(
+    ledger: Ledger, command: WithdrawBankRejection, *, by: str, person: str | None = None
+) -> Payout:
+    """Take back somebody's word that a payout never left: its money is in transit again, in the same append.
+
+    Refuses with NotFound, IllegalTransition, InvalidField; with PaidAgain where its money went out with
+    another payout since, with InsufficientBalance where it was taken back since.
+    """
+
+    def decide(state: PayoutState) -> Sequence[Fact]:
+        if state.draft is None:
+            raise NotFound(f"there is no payout {command.payout_id}", pointer="/payout_id")
+        return bank_payout.withdraw_rejection(command, state, person=person, now=ledger.clock())
 
     _record(ledger, command.payout_id, decide, by)
     return load_payout(ledger, command.payout_id)
@@ -93,6 +113,28 @@ def _money(
                     reason=f"{fact.code}: {fact.message}",
                     effective_at=fact.effective_at,
                 )
+            case BankRejectionWithdrawn():
+                found += _reserved_again(ledger, payout_id, draft, money, fact)
             case _:
                 pass
     return [Change(draft.account_id, version, found)] if found else []
+
+
+def _reserved_again(
+    ledger: Ledger, payout_id: UUID, draft: PayoutDrafted, money: AccountState, fact: BankRejectionWithdrawn
+) -> list[Fact]:
+    """The money of the payout's own lines, unless another payout took them since."""
+    history = ledger.history(draft.account_id, after=draft.account_from_version)
+    try:
+        payout_lines.check_lines(history, payout_id, draft)
+    except ContentChanged as changed:
+        raise PaidAgain(f"what it gave back was paid again: {changed.message}") from changed
+    return account.reserve(
+        money,
+        payout.holder(draft),
+        payout_id=payout_id,
+        attempt=fact.attempt,
+        net_minor=draft.net_minor,
+        withheld_minor=draft.withheld_minor,
+        effective_at=fact.effective_at,
+    )

@@ -237,6 +237,7 @@ WRITERS = {
     "/v1/bank-statements": "finance:approve",
     "/v1/payouts/{payout_id:uuid}/resolve": "finance:approve",
     "/v1/payouts/{payout_id:uuid}/cancel": "finance:approve",
+    "/v1/payouts/{payout_id:uuid}/bank-outcome/withdraw": "finance:approve",
     "/v1/payout-batches/{batch_id:uuid}/send": "finance:approve",
     "/v1/webhook-events/{event_id}/retry": "finance:approve",
     "/v1/webhook-events/{event_id}/dismiss": "finance:approve",

@@ -94,6 +94,33 @@ def test_finance_says_what_became_of_a_payout(bank_house):
     assert problem(bank_house.post(path, paid, bank_house.key("finance:read"))) == (403, "forbidden")
 
 
+def test_a_mistaken_rejection_is_withdrawn_with_a_reason(bank_house):
+    """In transit again, once; refused by name where the money went out with another payout since."""
+    payout_id = exported(bank_house)
+    path = f"/v1/payouts/{payout_id}/bank-outcome"
+    word = {"outcome": "rejected", "reference": "file", "reason": "never uploaded"}
+    why = {"reason": "The statement shows it."}
+    early = bank_house.post(f"{path}/withdraw", why)
+    bank_house.post(path, word)
+    done = [bank_house.post(f"{path}/withdraw", why) for _ in range(2)]
+    bank_house.post(path, word)
+    bank_house.catch_up()
+    program = {"program_id": done[0].json["program_id"]}
+    made = bank_house.post("/v1/payout-batches", program, bank_house.key("finance:approve")).json
+    batch = f"/v1/payout-batches/{made['batch_id']}"
+    assert bank_house.post(f"{batch}/approve", {"content_hash": made["content_hash"]}).status_code == 200
+    assert bank_house.post(f"{batch}/bank-files", {}).status_code == 201
+    late = bank_house.post(f"{path}/withdraw", {"reason": "Really."})
+
+    assert problem(early) == (409, "illegal-transition")
+    assert [(d.status_code, d.json["status"], d.json["reason"]) for d in done] == [
+        (200, "intent", "The statement shows it.")
+    ] * 2
+    assert problem(late) == (409, "paid-again")
+    assert made["payouts"][0]["payout_id"] in late.json["detail"]
+    assert problem(bank_house.post(f"/v1/payouts/{uuid4()}/bank-outcome/withdraw", why)) == (404, "not-found")
+
+
 def test_what_never_left_is_payable_again(bank_house):
     """The next batch pays it."""
     payout_id = exported(bank_house)

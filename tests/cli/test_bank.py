@@ -85,6 +85,7 @@ def test_a_statement_is_imported_and_a_word_is_recorded(house, tmp_path):
         }
         again = invoke(environment, "payouts", "import-statement", str(tmp_path / "good.xml"))
         says = ("--as", "returned", "--reference", "R-2", "--reason", "closed account", "--code", "AC04")
+        early = invoke(environment, "payouts", "withdraw-rejection", payout_id, "--reason", "no")
         word = invoke(environment, "payouts", "bank-outcome", payout_id, *says)
 
     assert [each.exit_code for each in done.values()] == [3, 0, 2, 1]
@@ -93,3 +94,4 @@ def test_a_statement_is_imported_and_a_word_is_recorded(house, tmp_path):
     assert "statement S-1: 1 paid" in done["good.xml"].stdout
     assert "0 new, 0 to look at" in again.stdout
     assert f"payout {payout_id}: returned" in word.stdout
+    assert (early.exit_code, "a rejection can be withdrawn from rejected" in early.stderr) == (1, True)

@@ -142,6 +142,7 @@ def test_every_wish_but_those_of_other_rooms_is_on_the_contents_page():
         commands.CancelPayout,
         commands.ResolvePayout,
         bank_commands.TellBankOutcome,
+        bank_commands.WithdrawBankRejection,
         Share,
     }
     wishes = {
