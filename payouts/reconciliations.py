@@ -16,7 +16,7 @@ from ledger.refusals import NotFound
 from ledger.store.application import Change, Decider, Ledger
 from payouts import tables
 from payouts.reconciliation import TRANSFER, Item, Total
-from projections.queries.paging import LIMIT, Cursor, Page, Row, by_key, filtered, one, page, rows
+from projections.queries.paging import LIMIT, Cursor, Page, Row, besides, by_key, filtered, one, page, rows
 
 PROVIDER: Final = "stripe"
 DIFFERENCE: Final = Decider(reconciliation.UNRESOLVED, reconciliation.evolve_difference)
@@ -139,8 +139,9 @@ def list_items(
     limit: int = LIMIT,
 ) -> Page:
     """The items of a run, in their order."""
-    statement = filtered(tables.reconciliation_items, reconciliation_id=reconciliation_id, verdict=verdict)
-    return page(connection, statement, [tables.reconciliation_items.c.number], after=after, limit=limit)
+    statement = filtered(tables.reconciliation_items, reconciliation_id=reconciliation_id)
+    order, also = [tables.reconciliation_items.c.number], besides(verdict=verdict)
+    return page(connection, statement, order, after=after, limit=limit, also=also)
 
 
 def all_items(connection: sa.Connection, reconciliation_id: UUID, *, verdict: str | None = None) -> list[Row]:

@@ -23,6 +23,7 @@ reconciliations: Final = sa.Table(
     sa.Column("items_hash", sa.Text, nullable=False),
     sa.Column("made_by", sa.Text, nullable=False),
     sa.Column("recorded_at", UtcTime, nullable=False),
+    sa.Index("reconciliations_recorded", "recorded_at", "reconciliation_id"),
 )
 
 reconciliation_items: Final = sa.Table(

@@ -39,6 +39,7 @@ conversions: Final = sa.Table(
     _text("status"),
     *_learned(),
     _position(),
+    sa.Index(None, "effective_at", "conversion_id"),
     sa.Index(None, "program_id", "effective_at", "conversion_id"),
     sa.Index(None, "customer_id", "effective_at"),
 )
@@ -83,6 +84,7 @@ rewards: Final = sa.Table(
     _int("cause_position"),
     _position(),
     sa.Index(None, "conversion_id"),
+    sa.Index(None, "effective_at", "reward_id"),
     sa.Index(None, "program_id", "effective_at", "reward_id"),
     sa.Index(None, "partner_id", "effective_at", "reward_id"),
 )
@@ -196,6 +198,7 @@ agreements: Final = sa.Table(
     _text("end_reason", null=True),
     _time("recorded_at"),
     _position(),
+    sa.Index(None, "recorded_at", "agreement_id"),
     sa.Index(None, "program_id", "partner_id"),
     sa.Index(None, "partner_id"),
 )
@@ -212,8 +215,8 @@ referral_codes: Final = sa.Table(
     _time("last_touched_at", null=True),
     _time("recorded_at"),
     _position(),
-    sa.Index(None, "program_id", "partner_id"),
-    sa.Index(None, "partner_id"),
+    sa.Index(None, "recorded_at", "referral_code_id"),
+    sa.Index(None, "partner_id", "recorded_at", "referral_code_id"),
 )
 
 referrals: Final = sa.Table(
@@ -232,6 +235,7 @@ referrals: Final = sa.Table(
     _text("note", null=True),
     *_learned(),
     _position(),
+    sa.Index(None, "effective_at", "referral_id"),
     sa.Index(None, "program_id", "effective_at", "referral_id"),
     sa.Index(None, "partner_id", "effective_at"),
     sa.Index(None, "customer_id"),
@@ -252,6 +256,7 @@ customers: Final = sa.Table(
     _time("recorded_at"),
     _position(),
     sa.Index(None, "program_id", "customer"),
+    sa.Index(None, "last_partner_id", "program_id", "customer"),
 )
 
 api_keys: Final = sa.Table(
@@ -267,6 +272,7 @@ api_keys: Final = sa.Table(
     _text("revoke_reason", null=True),
     _position(),
     _text("person", null=True),
+    sa.Index(None, "recorded_at", "key_id"),
 )
 
 # Payouts
@@ -296,7 +302,8 @@ payout_batches: Final = sa.Table(
     _text("approved_by_person", null=True),
     _text("due_on", null=True),
     _time("send_asked_at", null=True),
-    sa.Index(None, "program_id", "recorded_at"),
+    sa.Index(None, "recorded_at", "batch_id"),
+    sa.Index(None, "program_id", "recorded_at", "batch_id"),
     sa.Index(None, "send_asked_at"),
 )
 
@@ -329,10 +336,11 @@ payouts: Final = sa.Table(
     _int("withheld_minor"),
     _int("withholding_bps"),
     _int("net_minor"),
-    sa.Index(None, "batch_id"),
-    sa.Index(None, "program_id", "partner_id", "recorded_at"),
-    sa.Index(None, "partner_id", "recorded_at"),
-    sa.Index(None, "state"),
+    sa.Index(None, "recorded_at", "payout_id"),
+    sa.Index(None, "batch_id", "recorded_at", "payout_id"),
+    sa.Index(None, "program_id", "recorded_at", "payout_id"),
+    sa.Index(None, "partner_id", "recorded_at", "payout_id"),
+    sa.Index(None, "state", "recorded_at", "payout_id"),
     sa.Index(None, "transfer_id"),
 )
 

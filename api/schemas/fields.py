@@ -141,7 +141,12 @@ class PageQuery(Strict):
     """What every list takes."""
 
     limit = QueryWhole(
-        load_default=50, validate=validate.Range(1, 200), metadata={"description": "Items a page, 1 to 200."}
+        load_default=50,
+        validate=validate.Range(1, 200),
+        metadata={
+            "description": "Items a page, 1 to 200. With filters it may hold fewer, or none: "
+            "follow `next` until it is null."
+        },
     )
     cursor = Text(
         load_default=None,

@@ -30,6 +30,7 @@ webhook_events: Final = sa.Table(
     sa.Column("reason", sa.Text),
     sa.Index("webhook_events_due", "status", "next_try_at"),
     sa.Index("webhook_events_received", "received_at", "event_id"),
+    sa.Index("webhook_events_of_status", "status", "received_at", "event_id"),
 )
 """`signature` is the one header that matters; `body` has the bytes that were signed, to be checked again.
 `owner` is drawn anew each time that a worker takes an event: nobody else can finish it or put it off."""

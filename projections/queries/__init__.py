@@ -4,7 +4,6 @@ from projections.queries.checks import Violation, zero_sum
 from projections.queries.conversions import (
     conversion,
     list_conversions,
-    list_not_rewarded,
     list_rewards,
     reward,
 )
@@ -71,7 +70,6 @@ __all__ = [
     "list_conversions",
     "list_customers",
     "list_journal",
-    "list_not_rewarded",
     "list_partner_groups",
     "list_partners",
     "list_payout_batches",

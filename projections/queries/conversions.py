@@ -6,8 +6,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from ledger import ids
 from projections.queries.as_of import by_then, rewards_as_of
-from projections.queries.paging import LIMIT, Cursor, Page, Row, by_key, during, filtered, page, rows
+from projections.queries.paging import LIMIT, Cursor, Page, Row, besides, by_key, during, filtered, page, rows
 from projections.tables import conversion_facts, conversions, journal, not_rewarded, rewards
 
 
@@ -65,25 +66,47 @@ def list_conversions(
     after: Cursor | None = None,
     limit: int = LIMIT,
 ) -> Page:
-    """Conversions, the latest first. `partner_id`: those that earned the partner a reward."""
-    statement = filtered(
-        conversions,
-        program_id=program_id,
-        customer=customer,
-        customer_id=customer_id,
-        kind=kind,
-        status=status,
-        source=source,
-        external_id=external_id,
+    """Conversions, the latest first. `partner_id`: those that earned the partner a reward.
+
+    One index knows the conversion, else the partner's, the customer's or the program's; what is asked for
+    besides is looked for among these.
+    """
+    conversion_id = None
+    if program_id is not None and source is not None and external_id is not None:
+        conversion_id = ids.conversion_id(program_id, source, external_id)
+    if program_id is not None and customer is not None:
+        customer_id = customer_id or ids.customer_id(program_id, customer)
+    c = conversions.c
+    by_index = {"conversion_id": conversion_id, "customer_id": customer_id, "program_id": program_id}
+    known = next((name for name, value in by_index.items() if value is not None), None)
+    asked = {**by_index, "customer": customer, "kind": kind, "status": status, "source": source}
+    asked |= {"external_id": external_id}
+    if partner_id is not None and conversion_id is None:
+        order = [rewards.c.effective_at, rewards.c.conversion_id]
+        statement = _of_partner(partner_id)
+    else:
+        order = [c.effective_at, c.conversion_id]
+        statement = filtered(conversions, **({known: asked.pop(known)} if known else {}))
+        if partner_id is not None:
+            earned = sa.select(sa.literal(1)).where(
+                rewards.c.conversion_id == c.conversion_id, rewards.c.partner_id == partner_id
+            )
+            statement = statement.where(earned.exists())
+    statement = during(statement, order[0], effective_from, effective_to)
+    also = besides(**asked)
+    return page(connection, statement, order, after=after, limit=limit, descending=True, also=also)
+
+
+def _of_partner(partner_id: UUID) -> sa.Select[Any]:
+    """The conversions that earned a partner something, each once: by its rewards, which have their times."""
+    other = rewards.alias("other")
+    first = ~sa.exists().where(
+        other.c.conversion_id == rewards.c.conversion_id,
+        other.c.partner_id == partner_id,
+        other.c.reward_id < rewards.c.reward_id,
     )
-    if partner_id is not None:
-        earned = sa.select(sa.literal(1)).where(
-            rewards.c.conversion_id == conversions.c.conversion_id, rewards.c.partner_id == partner_id
-        )
-        statement = statement.where(earned.exists())
-    statement = during(statement, conversions.c.effective_at, effective_from, effective_to)
-    order = [conversions.c.effective_at, conversions.c.conversion_id]
-    return page(connection, statement, order, after=after, limit=limit, descending=True)
+    joined = rewards.join(conversions, conversions.c.conversion_id == rewards.c.conversion_id)
+    return sa.select(conversions).select_from(joined).where(rewards.c.partner_id == partner_id, first)
 
 
 def list_rewards(
@@ -104,15 +127,16 @@ def list_rewards(
     """Rewards, the latest first; as they were, if times are given. See as_of."""
     # A partner's rewards are known by an index, whatever the program.
     of = {"program_id": program_id} if partner_id is None else {"partner_id": partner_id}
-    statement = filtered(rewards, conversion_id=conversion_id, **of).where(
-        *by_then(rewards.c, effective_as_of, None)
-    )
+    if conversion_id is not None:
+        of = {"conversion_id": conversion_id}
+    statement = filtered(rewards, **of).where(*by_then(rewards.c, effective_as_of, None))
     statement = during(statement, rewards.c.effective_at, effective_from, effective_to)
     past = effective_as_of is not None or recorded_as_of is not None
 
     def also(c: Any) -> list[sa.ColumnElement[bool]]:
         equal = {
-            "program_id": None if partner_id is None else program_id,
+            "program_id": None if "program_id" in of else program_id,
+            "partner_id": None if "partner_id" in of else partner_id,
             "customer_id": customer_id,
             "stage": None if past else stage,
         }
@@ -132,24 +156,6 @@ def list_rewards(
     )
     shown = _as_they_were(connection, found.rows, effective_as_of, recorded_as_of)
     return Page([row for row in shown if stage in (None, row["stage"])], found.next)
-
-
-def list_not_rewarded(
-    connection: sa.Connection,
-    *,
-    program_id: UUID | None = None,
-    partner_id: UUID | None = None,
-    reason: str | None = None,
-    effective_from: datetime | None = None,
-    effective_to: datetime | None = None,
-    after: Cursor | None = None,
-    limit: int = LIMIT,
-) -> Page:
-    """Conversions that earned nothing, and why, the last told first."""
-    statement = filtered(not_rewarded, program_id=program_id, partner_id=partner_id, reason=reason)
-    statement = during(statement, not_rewarded.c.effective_at, effective_from, effective_to)
-    order = [not_rewarded.c.position, not_rewarded.c.conversion_id]
-    return page(connection, statement, order, after=after, limit=limit, descending=True)
 
 
 def _as_they_were(

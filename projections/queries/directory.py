@@ -7,8 +7,22 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from ledger import ids
 from projections import tables
-from projections.queries.paging import LIMIT, Cursor, Page, Row, by_key, during, filtered, one, page, rows
+from projections.queries.paging import (
+    LIMIT,
+    Conditions,
+    Cursor,
+    Page,
+    Row,
+    besides,
+    by_key,
+    during,
+    filtered,
+    one,
+    page,
+    rows,
+)
 
 
 def program(connection: sa.Connection, program_id: UUID) -> Row | None:
@@ -26,8 +40,9 @@ def list_programs(
 ) -> Page:
     """Programs, by reference."""
     c = tables.programs.c
-    statement = filtered(tables.programs, type=type)
-    return page(connection, statement, [c.reference, c.program_id], after=after, limit=limit)
+    order = [c.reference, c.program_id]
+    also = besides(type=type)
+    return page(connection, sa.select(tables.programs), order, after=after, limit=limit, also=also)
 
 
 def terms_version(connection: sa.Connection, program_id: UUID, number: int) -> Row | None:
@@ -44,9 +59,10 @@ def list_terms_versions(
     limit: int = LIMIT,
 ) -> Page:
     """Versions of terms, by program and number."""
-    statement = filtered(tables.terms_versions, program_id=program_id, partner_group=partner_group)
+    statement = filtered(tables.terms_versions, program_id=program_id)
     order = list(tables.terms_versions.primary_key)
-    return page(connection, statement, order, after=after, limit=limit)
+    also = besides(partner_group=partner_group)
+    return page(connection, statement, order, after=after, limit=limit, also=also)
 
 
 def list_partner_groups(
@@ -107,23 +123,32 @@ def list_partners(
     `program_id`: those with an agreement; with `partner_group`: its members.
     """
     partners, members, agreements = tables.partners, tables.partner_group_members, tables.agreements
-    statement = filtered(partners, status=status, reference=reference)
-    if partner_group is not None:
-        ours = [members.c.partner_id == partners.c.partner_id, members.c.partner_group == partner_group]
-        if program_id is not None:
-            ours.append(members.c.program_id == program_id)
-        statement = statement.where(sa.select(sa.literal(1)).where(*ours).exists())
-    elif program_id is not None:
-        agreed = sa.select(sa.literal(1)).where(
-            agreements.c.program_id == program_id, agreements.c.partner_id == partners.c.partner_id
-        )
-        statement = statement.where(agreed.exists())
+    statement = filtered(partners, reference=reference)
+
+    def also(c: Any) -> list[sa.ColumnElement[bool]]:
+        asked = [] if status is None else [c.status == status]
+        if partner_group is not None:
+            ours = [members.c.partner_id == c.partner_id, members.c.partner_group == partner_group]
+            if program_id is not None:
+                ours.append(members.c.program_id == program_id)
+            asked.append(_is_there(members.c.program_id, ours))
+        elif program_id is not None:
+            agreed = [agreements.c.program_id == program_id, agreements.c.partner_id == c.partner_id]
+            asked.append(_is_there(agreements.c.program_id, agreed))
+        return asked
+
     order = [partners.c.reference, partners.c.partner_id]
-    found = page(connection, statement, order, after=after, limit=limit)
+    asked = also if also(partners.c) else None
+    found = page(connection, statement, order, after=after, limit=limit, also=asked)
     holds = payout_holds(connection, [row["partner_id"] for row in found.rows])
     for row in found.rows:
         row["payout_holds"] = holds.get(row["partner_id"], [])
     return found
+
+
+def _is_there(column: sa.Column[Any], ours: list[sa.ColumnElement[bool]]) -> sa.ColumnElement[bool]:
+    """Whether there is such a row, looked up each time: EXISTS may be made a join that reads them all."""
+    return sa.select(column).where(*ours).limit(1).scalar_subquery().is_not(None)
 
 
 def agreement(connection: sa.Connection, agreement_id: UUID) -> Row | None:
@@ -141,8 +166,9 @@ def list_agreements(
     limit: int = LIMIT,
 ) -> Page:
     """Agreements, the latest first."""
-    statement = filtered(tables.agreements, program_id=program_id, partner_id=partner_id, status=status)
-    return _latest(connection, tables.agreements, statement, after, limit)
+    statement = filtered(tables.agreements, partner_id=partner_id)
+    also = besides(program_id=program_id, status=status)
+    return _latest(connection, tables.agreements, statement, after, limit, also)
 
 
 def referral_code(connection: sa.Connection, referral_code_id: UUID) -> Row | None:
@@ -159,8 +185,8 @@ def list_referral_codes(
     limit: int = LIMIT,
 ) -> Page:
     """Codes, the latest first."""
-    statement = filtered(tables.referral_codes, program_id=program_id, partner_id=partner_id)
-    return _latest(connection, tables.referral_codes, statement, after, limit)
+    statement = filtered(tables.referral_codes, partner_id=partner_id)
+    return _latest(connection, tables.referral_codes, statement, after, limit, besides(program_id=program_id))
 
 
 def referral(connection: sa.Connection, referral_id: UUID) -> Row | None:
@@ -182,13 +208,18 @@ def list_referrals(
     after: Cursor | None = None,
     limit: int = LIMIT,
 ) -> Page:
-    """Referrals, the latest first."""
-    about: dict[str, Any] = {"customer": customer, "customer_id": customer_id, "via": via, "code": code}
-    statement = filtered(tables.referrals, program_id=program_id, partner_id=partner_id, **about)
+    """Referrals, the latest first. One index knows the customer's, else the partner's or the program's;
+    what is asked for besides is looked for among these."""
+    if program_id is not None and customer is not None and customer_id is None:
+        customer_id = ids.customer_id(program_id, customer)
+    asked = {"customer_id": customer_id, "partner_id": partner_id, "program_id": program_id}
+    known = next((name for name, value in asked.items() if value is not None), None)
+    statement = filtered(tables.referrals, **({known: asked.pop(known)} if known else {}))
     c = tables.referrals.c
     statement = during(statement, c.effective_at, effective_from, effective_to)
     order = [c.effective_at, c.referral_id]
-    return page(connection, statement, order, after=after, limit=limit, descending=True)
+    also = besides(**asked, customer=customer, via=via, code=code)
+    return page(connection, statement, order, after=after, limit=limit, descending=True, also=also)
 
 
 def customer(connection: sa.Connection, customer_id: UUID) -> Row | None:
@@ -213,11 +244,13 @@ def list_customers(
 ) -> Page:
     """Customers, by program and name. `partner_id`: those that the partner referred last."""
     c = tables.customers.c
+    in_program = customer if program_id is not None else None
     statement = filtered(
-        tables.customers, program_id=program_id, customer=customer, last_partner_id=partner_id
+        tables.customers, program_id=program_id, customer=in_program, last_partner_id=partner_id
     )
     order = [c.program_id, c.customer, c.customer_id]
-    return page(connection, statement, order, after=after, limit=limit)
+    also = besides(customer=customer if in_program is None else None)
+    return page(connection, statement, order, after=after, limit=limit, also=also)
 
 
 def api_key(connection: sa.Connection, key_id: UUID) -> Row | None:
@@ -234,11 +267,15 @@ def list_api_keys(
     limit: int = LIMIT,
 ) -> Page:
     """Keys, the latest first."""
-    statement = filtered(tables.api_keys, partner_id=partner_id)
-    at = tables.api_keys.c.revoked_at
-    if revoked is not None:
-        statement = statement.where(at.is_not(None) if revoked else at.is_(None))
-    return _latest(connection, tables.api_keys, statement, after, limit)
+
+    def also(c: Any) -> list[sa.ColumnElement[bool]]:
+        asked = [] if partner_id is None else [c.partner_id == partner_id]
+        if revoked is not None:
+            asked.append(c.revoked_at.is_not(None) if revoked else c.revoked_at.is_(None))
+        return asked
+
+    asked = also if also(tables.api_keys.c) else None
+    return _latest(connection, tables.api_keys, sa.select(tables.api_keys), after, limit, asked)
 
 
 def _latest(
@@ -247,6 +284,7 @@ def _latest(
     statement: sa.Select[Any],
     after: Cursor | None,
     limit: int,
+    also: Conditions | None,
 ) -> Page:
     order = [table.c.recorded_at, *table.primary_key]
-    return page(connection, statement, order, after=after, limit=limit, descending=True)
+    return page(connection, statement, order, after=after, limit=limit, descending=True, also=also)

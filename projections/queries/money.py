@@ -209,10 +209,13 @@ def list_journal(
     after: Cursor | None = None,
     limit: int = LIMIT,
 ) -> Page:
-    """Legs of the journal, in the order of the log. Of a partner, a reward or a payout an index knows them;
+    """Legs of the journal, in the order of the log. Of a reward, a payout or a partner an index knows them;
     by anything else they are looked for, a part of the journal for each page."""
-    statement = filtered(journal, partner_id=partner_id, reward_id=reward_id, payout_id=payout_id)
+    by_index = {"reward_id": reward_id, "payout_id": payout_id, "partner_id": partner_id}
+    known = next((name for name, value in by_index.items() if value is not None), None)
+    statement = filtered(journal, **({known: by_index.pop(known)} if known else {}))
     equal = {
+        **by_index,
         "program_id": program_id,
         "currency": currency,
         "account": account,

@@ -114,6 +114,12 @@ def filtered(table: sa.Table, **equal: Any) -> sa.Select[Any]:
     return sa.select(table).where(*conditions)
 
 
+def besides(**equal: Any) -> Conditions | None:
+    """The conditions that columns have these values, for `also`; a None asks for nothing."""
+    wanted = {name: value for name, value in equal.items() if value is not None}
+    return (lambda c: [c[name] == value for name, value in wanted.items()]) if wanted else None
+
+
 def during(
     statement: sa.Select[Any],
     column: sa.ColumnElement[Any],

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from ledger.events.base import Recorded
 from ledger.store.application import Ledger
-from projections.queries.paging import LIMIT, Cursor, Page, Row, by_key, during, filtered, page, rows
+from projections.queries.paging import LIMIT, Cursor, Page, Row, besides, by_key, during, filtered, page, rows
 from projections.tables import journal, payout_attempts, payout_batches, payouts
 
 
@@ -50,9 +50,10 @@ def list_payout_batches(
     limit: int = LIMIT,
 ) -> Page:
     """Batches, the latest first."""
-    statement = filtered(payout_batches, program_id=program_id, state=state)
+    statement = filtered(payout_batches, program_id=program_id)
     order = [payout_batches.c.recorded_at, payout_batches.c.batch_id]
-    return page(connection, statement, order, after=after, limit=limit, descending=True)
+    also = besides(state=state)
+    return page(connection, statement, order, after=after, limit=limit, descending=True, also=also)
 
 
 def list_payouts(
@@ -67,10 +68,12 @@ def list_payouts(
     after: Cursor | None = None,
     limit: int = LIMIT,
 ) -> Page:
-    """Payouts, the latest first."""
-    statement = filtered(
-        payouts, batch_id=batch_id, program_id=program_id, partner_id=partner_id, state=state
-    )
+    """Payouts, the latest first. One index knows the batch's, else the partner's, those of a state or of a
+    program; what is asked for besides is looked for among these."""
+    asked = {"batch_id": batch_id, "partner_id": partner_id, "state": state, "program_id": program_id}
+    known = next((name for name, value in asked.items() if value is not None), None)
+    statement = filtered(payouts, **({known: asked.pop(known)} if known else {}))
     statement = during(statement, payouts.c.recorded_at, recorded_from, recorded_to)
     order = [payouts.c.recorded_at, payouts.c.payout_id]
-    return page(connection, statement, order, after=after, limit=limit, descending=True)
+    also = besides(**asked)
+    return page(connection, statement, order, after=after, limit=limit, descending=True, also=also)

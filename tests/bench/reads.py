@@ -1,8 +1,8 @@
 """What reads touch, and their plans: `python -m tests.bench.reads --movements 10000 --movements 1000000`.
 
-Makes a journal of so many movements of 40 partners (and as many rewards) by set-based SQL, their folios by
-the way of the live view, and tells for each read how many rows it touches (on SQLite: steps of its virtual
-machine), how long it took, and by which plan. The numbers of rows do not depend on how busy the machine is.
+Makes a journal of so many movements of 40 partners (and as many conversions and rewards) by set-based SQL,
+their folios by the way of the live view, and tells for each read how many rows it touches (on SQLite: steps
+of its virtual machine), how long it took, and by which plan. The rows do not depend on how busy it is.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from ledger.store.database import Database, driver
 from ledger.store.migrations import migrate
 from projections import binding, queries, tables
-from projections.queries import past
+from projections.queries import plain
 from tests.support.databases import postgresql_database, sqlite_url
 from tests.support.postgres import running_postgres
 from tests.support.touched import Read, Touched
@@ -34,6 +34,11 @@ BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 PROGRAM = UUID(int=1)
 TIMES = 50
 CLOSED_AT_ONCE = 5_000
+LISTS: dict[str, Any] = {
+    "conversions": queries.list_conversions,
+    "rewards": queries.list_rewards,
+    "journal": queries.list_journal,
+}
 
 NUMBERS = {
     "postgresql": "generate_series({first}, {last}) AS n(i)",
@@ -72,6 +77,10 @@ REWARDS = """
     INSERT INTO rewards SELECT {reward}, {reward}, {program}, {partner}, {reward}, 100, 0, 'held', 'GBP', 500,
     10000, 2000, CAST(NULL AS bigint), 1, 0, '[]', '20%', {effective}, CAST(NULL AS {time}),
     {effective}, {recorded}, i, i FROM {numbers}
+"""
+CONVERSIONS = """
+    INSERT INTO conversions SELECT {reward}, {program}, 'customer-' || i, {reward}, 'shop', 'sale-' || i,
+    'sale', CAST(NULL AS text), 500, 0, 0, 'GBP', 'recorded', {effective}, {recorded}, i FROM {numbers}
 """
 BALANCES = """
     INSERT INTO balances SELECT {program}, {partner}, 'GBP', 0, 0, 0, 0, 0, 0, 0, 0 FROM {numbers}
@@ -119,7 +128,7 @@ def _grow(database: Database, made: int, size: int) -> None:
     numbers = NUMBERS[kind].format(first=made + 1, last=size)
     partners = NUMBERS[kind].format(first=0, last=PARTNERS - 1)
     with database.write() as connection:
-        for statement in (JOURNAL, REWARDS):
+        for statement in (JOURNAL, CONVERSIONS, REWARDS):
             driver(connection).execute(statement.format(**WORDS[kind], numbers=numbers))
         if not made:
             driver(connection).execute(BALANCES.format(**WORDS[kind], numbers=partners))
@@ -133,7 +142,7 @@ def _grow(database: Database, made: int, size: int) -> None:
 
 
 def reads(size: int) -> dict[str, Read]:
-    """What a partner's page asks, now and of the middle of the history."""
+    """What a partner's page asks, now and of the middle of the history; and the lists of all."""
     partner = {"partner_id": UUID("00000000-0000-4000-8000-000000000007")}
     middle = BEGIN + timedelta(seconds=size // 2)
     then = {"effective_as_of": middle - timedelta(hours=5), "recorded_as_of": middle}
@@ -141,9 +150,11 @@ def reads(size: int) -> dict[str, Read]:
     def read(fetch: Any, **asked: Any) -> Read:
         return lambda connection: fetch(connection, **partner, **asked)
 
-    def behind(fetch: Any) -> Read:
+    def behind(fetch: Any, **asked: Any) -> Read:
         def second(connection: sa.Connection) -> None:
-            fetch(connection, **partner, after=fetch(connection, **partner).next)
+            after = fetch(connection, **asked).next
+            if after is not None:
+                fetch(connection, **asked, after=after)
 
         return second
 
@@ -153,11 +164,18 @@ def reads(size: int) -> dict[str, Read]:
         "balance as of effective": read(queries.list_balances_as_of, effective_as_of=middle),
         "balance as of recorded": read(queries.list_balances_as_of, recorded_as_of=middle),
         "journal, a page": read(queries.list_journal),
-        "journal, two pages": behind(queries.list_journal),
+        "journal, two pages": behind(queries.list_journal, **partner),
         "journal as of both": read(queries.list_journal, **then),
         "rewards, a page": read(queries.list_rewards),
-        "rewards, two pages": behind(queries.list_rewards),
+        "rewards, two pages": behind(queries.list_rewards, **partner),
         "rewards as of effective": read(queries.list_rewards, effective_as_of=middle),
+        **{f"{name}, all": behind(fetch) for name, fetch in LISTS.items()},
+        **{f"{name}, a program's": behind(fetch, program_id=PROGRAM) for name, fetch in LISTS.items()},
+        "conversions, a partner's": behind(queries.list_conversions, **partner),
+        "conversions of another kind": behind(queries.list_conversions, kind="signup"),
+        "conversions of a customer": behind(queries.list_conversions, program_id=PROGRAM, customer="none"),
+        "rewards of a stage that none has": behind(queries.list_rewards, stage="none"),
+        "journal of an account that moved nothing": behind(queries.list_journal, account="none"),
     }
 
 
@@ -210,7 +228,7 @@ def _recorded(connection: sa.Connection) -> Iterator[list[tuple[str, Any]]]:
 
     sa.event.listen(connection, "before_cursor_execute", by_sqlalchemy)
     try:
-        with patch.object(past, "driver", lambda of: ByDriver(driver(of))):
+        with patch.object(plain, "driver", lambda of: ByDriver(driver(of))):
             yield found
     finally:
         sa.event.remove(connection, "before_cursor_execute", by_sqlalchemy)
