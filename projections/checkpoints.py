@@ -5,7 +5,7 @@ A checkpoint is signed only if the tree still begins with every tree that was si
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from ledger.store.mapper import topic_of
 from projections import position
 from projections.audit_log import NAME, checkpoints, cosignatures, tiles_of, tree_size
 from projections.queries.paging import LIMIT, Cursor, Page, Row, page
+from projections.queries.plain import Statement, run
 
 INTERVAL: Final = timedelta(minutes=1)
 IDLE_S: Final = 0.5
@@ -121,6 +122,19 @@ def covering(connection: sa.Connection, index: int) -> Any:
     """The row of the oldest checkpoint whose tree has a leaf, or None."""
     query = sa.select(checkpoints).where(checkpoints.c.size > index).order_by(checkpoints.c.size)
     return connection.execute(query.limit(1)).first()
+
+
+_SIZES: Final = Statement(
+    "SELECT asked.value, (SELECT min(size) FROM audit_checkpoints WHERE size > asked.value) FROM {asked}",
+    asked=("json_each(:indexes) AS asked", "unnest(:indexes::bigint[]) AS asked(value)"),
+)
+
+
+def sizes_covering(connection: sa.Connection, indexes: Iterable[int]) -> dict[int, int]:
+    """The size of the oldest checkpoint that covers each of these leaves, where there is one, by index."""
+    wanted = list(indexes)
+    found = run(connection, _SIZES, {"indexes": wanted}) if wanted else ()
+    return {index: size for index, size in found if size is not None}
 
 
 def of_size(connection: sa.Connection, index: int, size: int | None) -> Any:

@@ -3,7 +3,7 @@
 It is read from the facts themselves, not from the views; views only tell where to look.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -22,7 +22,7 @@ from ledger.events.reward import ConversionNotRewarded, RewardAccrued
 from ledger.refusals import NotFound
 from ledger.store.application import Ledger
 from projections import audit_log, tables
-from projections.checkpoints import covering
+from projections.checkpoints import sizes_covering
 from projections.why_words import says
 
 LINES_MAX: Final = 200
@@ -60,6 +60,8 @@ class Why:
     def __init__(self, ledger: Ledger, connection: sa.Connection) -> None:
         self._ledger = ledger
         self._connection = connection
+        self._known: dict[UUID, list[Recorded]] = {}
+        """The streams that were read: many facts rest on the same, and many are read at once."""
 
     def payout(self, payout_id: UUID) -> Because:
         """A payout: its lines with their rewards, who approved it, what was sent. Refuses with NotFound."""
@@ -72,7 +74,7 @@ class Why:
         because = [self._told("batch", each) for each in batch]
         because += self._lines(draft)
         because += [self._told("life", each) for each in later]
-        return self._told("payout", drafted, because)
+        return self._proved(self._told("payout", drafted, because))
 
     def reward(self, reward_id: UUID) -> Because:
         """A reward: its conversion, whom it counts for, the terms, what was taken back. NotFound."""
@@ -82,7 +84,7 @@ class Why:
         ).scalar()
         if found is None:
             raise NotFound("no reward has this id, or the views do not show it yet")
-        return self._rewards([(found, reward_id)])[reward_id]
+        return self._proved(self._rewards([(found, reward_id)])[reward_id])
 
     def conversion(self, conversion_id: UUID) -> Because:
         """A conversion: what it earned, or why it earned nothing. Refuses with NotFound."""
@@ -101,7 +103,7 @@ class Why:
         if not told and isinstance(history[0].fact, ConversionRecorded):
             # Nothing was decided: the engine has not come so far, or nobody brought the customer.
             because += self._attribution(history[0])
-        return self._told("conversion", history[0], because)
+        return self._proved(self._told("conversion", history[0], because))
 
     # The parts of a tree
 
@@ -120,16 +122,17 @@ class Why:
     def _rewards(self, wanted: Sequence[tuple[UUID, UUID]]) -> dict[UUID, Because]:
         """Rewards (conversion, reward) with everything that made them."""
         conversions = list(dict.fromkeys(conversion for conversion, _ in wanted))
-        streams = self._streams([*conversions, *map(ids.rewards_id, conversions)])
+        self._read([*conversions, *map(ids.rewards_id, conversions)])
         later = self._about_rewards([reward for _, reward in wanted])
+        self._read(self._behind_rewards(conversions))
         found = {}
         for conversion, reward in wanted:
-            told = streams.get(ids.rewards_id(conversion), [])
+            told = self._stream(ids.rewards_id(conversion))
             mine = [each for each in told if getattr(each.fact, "reward_id", None) == reward]
             accrued = next((each for each in mine if isinstance(each.fact, RewardAccrued)), None)
             if accrued is None:
                 continue
-            history = streams.get(conversion, [])
+            history = self._stream(conversion)
             because = [self._told("conversion", each) for each in history[:1]]
             because += [self._told("about", each) for each in history[1:]]
             because += self._attribution(history[0], accrued)
@@ -138,18 +141,27 @@ class Why:
             found[reward] = self._told("reward", accrued, because)
         return found
 
+    def _behind_rewards(self, conversions: Sequence[UUID]) -> list[UUID]:
+        """The streams that the rewards of these conversions rest on: customers, agreements, programs."""
+        streams = []
+        for conversion in conversions:
+            for each in self._stream(conversion)[:1]:
+                if isinstance(each.fact, ConversionRecorded):
+                    streams.append(ids.customer_id(each.fact.program_id, each.fact.customer))
+            for each in self._stream(ids.rewards_id(conversion)):
+                if isinstance(each.fact, RewardAccrued):
+                    fact = each.fact
+                    streams += [ids.agreement_id(fact.program_id, fact.partner_id), fact.program_id]
+        return streams
+
     def _about_rewards(self, rewards: Sequence[UUID]) -> dict[UUID, list[Recorded]]:
         """The facts of money accounts about rewards: that they matured, or were taken back afterwards."""
         table = tables.journal
-        positions: set[int] = set()
-        for start in range(0, len(rewards), LINES_MAX):
-            asked = sa.select(table.c.position).where(
-                table.c.reward_id.in_(rewards[start : start + LINES_MAX])
-            )
-            positions |= set(self._connection.execute(asked.distinct()).scalars())
+        asked = sa.select(table.c.position).where(table.c.reward_id.in_(rewards)).distinct()
+        positions = list(self._connection.execute(asked).scalars())
         found: dict[UUID, list[Recorded]] = {}
-        for place in sorted(positions):
-            recorded = self._at(place)
+        for row in self._ledger.log.read_at(self._connection, positions):
+            recorded = self._ledger.decode(row)
             fact: Any = recorded.fact
             if recorded.originator_id != ids.rewards_id(getattr(fact, "conversion_id", None) or UUID(int=0)):
                 found.setdefault(fact.reward_id, []).append(recorded)
@@ -203,25 +215,40 @@ class Why:
             by=recorded.by,
             says=says(recorded.fact),
             words=msgspec.to_builtins(recorded.fact),
-            proof=self._proof(recorded.position),
             because=tuple(because),
         )
 
-    def _proof(self, place: int) -> Proof | None:
-        index = audit_log.index_of(self._connection, place)
-        row = None if index is None else covering(self._connection, index)
-        return None if index is None or row is None else Proof(index, row.size)
+    def _proved(self, tree: Because) -> Because:
+        """The tree with the proof of each fact: all their places are looked up at once."""
+        indexes = audit_log.indexes_of(self._connection, _positions(tree))
+        sizes = sizes_covering(self._connection, indexes.values())
+        proofs = {place: Proof(index, sizes[index]) for place, index in indexes.items() if index in sizes}
+        return _with_proofs(tree, proofs)
 
     def _stream(self, stream_id: UUID, *, until_version: int | None = None) -> list[Recorded]:
-        found = self._streams([stream_id]).get(stream_id, [])
+        self._read([stream_id])
+        found = self._known[stream_id]
         return found if until_version is None else found[:until_version]
 
-    def _streams(self, stream_ids: Sequence[UUID]) -> dict[UUID, list[Recorded]]:
-        return self._ledger.streams(self._connection, stream_ids)
+    def _read(self, stream_ids: Iterable[UUID]) -> None:
+        missing = list(dict.fromkeys(each for each in stream_ids if each not in self._known))
+        if missing:
+            found = self._ledger.streams(self._connection, missing)
+            self._known |= {each: found.get(each, []) for each in missing}
 
-    def _at(self, place: int) -> Recorded:
-        [row] = self._ledger.log.read_log(self._connection, after=place - 1, limit=1, stop=place)
-        return self._ledger.decode(row)
+
+def _positions(tree: Because) -> Iterator[int]:
+    yield tree.position
+    for each in tree.because:
+        yield from _positions(each)
+
+
+def _with_proofs(tree: Because, proofs: Mapping[int, Proof]) -> Because:
+    return msgspec.structs.replace(
+        tree,
+        proof=proofs.get(tree.position),
+        because=tuple(_with_proofs(each, proofs) for each in tree.because),
+    )
 
 
 def _behind(fact: Any, rewards: Mapping[UUID, Because]) -> tuple[Because, ...]:

@@ -1,5 +1,6 @@
 """The recorder on SQLite: BEGIN IMMEDIATE is the lock; ids are 32 hexadecimal digits."""
 
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
@@ -10,8 +11,6 @@ import sqlalchemy as sa
 from ledger.store.database import driver
 from ledger.store.event_recorder import COLUMNS, AnyEvent, EventRecorder, Key, Row, key_of
 
-READ_CHUNK: Final = 500
-"""How many streams one statement asks for."""
 _ROWS: Final = (500, 50, 5, 1)
 """How many rows one statement inserts. Each statement costs the thread a turn under the interpreter's lock,
 so a group is written with few of them; few sizes, so that each is prepared once."""
@@ -82,22 +81,26 @@ class SqliteRecorder(EventRecorder):
         )
         return [(UUID(row[0]), *row[1:]) for row in rows]
 
+    def read_at(self, connection: sa.Connection, positions: Sequence[int]) -> list[Row]:
+        """Raw rows of the log at these positions, in order."""
+        rows = driver(connection).execute(
+            f"SELECT {COLUMNS} FROM stored_events WHERE notification_id IN (SELECT value FROM json_each(?))"
+            " ORDER BY notification_id",
+            (json.dumps(list(positions)),),
+        )
+        return [(UUID(row[0]), *row[1:]) for row in rows]
+
     def read_streams(
         self, connection: sa.Connection, ids: Sequence[UUID], *, until: int | None = None
     ) -> list[Row]:
         """Raw rows of many streams, by stream and version; those up to the position `until` only."""
         raw: sqlite3.Connection = driver(connection)
-        last = 2**63 - 1 if until is None else until
-        found: list[Row] = []
-        for start in range(0, len(ids), READ_CHUNK):
-            chunk = [stream.hex for stream in ids[start : start + READ_CHUNK]]
-            rows = raw.execute(
-                f"SELECT {COLUMNS} FROM stored_events WHERE originator_id IN ({', '.join('?' * len(chunk))})"
-                " AND notification_id <= ? ORDER BY originator_id, originator_version",
-                [*chunk, last],
-            )
-            found.extend((UUID(row[0]), *row[1:]) for row in rows)
-        return found
+        rows = raw.execute(
+            f"SELECT {COLUMNS} FROM stored_events WHERE originator_id IN (SELECT value FROM json_each(?))"
+            " AND notification_id <= ? ORDER BY originator_id, originator_version",
+            (json.dumps([stream.hex for stream in ids]), 2**63 - 1 if until is None else until),
+        )
+        return [(UUID(row[0]), *row[1:]) for row in rows]
 
     def read_tails(self, connection: sa.Connection, versions: Mapping[UUID, int]) -> list[Row]:
         """Raw rows of many streams behind the version given for each, by stream and version."""

@@ -5,7 +5,6 @@ entry, the last by `effective_as_of`. Loose legs are read behind them: of the ne
 what an earlier clock recorded late, and of what no folio holds yet.
 """
 
-import json
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -144,5 +143,5 @@ def _run(connection: sa.Connection, statement: Statement, asked: Mapping[str, An
     if connection.dialect.name == "postgresql":
         given["levels"], given["numbers"] = [level for level, _ in wanted], [number for _, number in wanted]
     else:
-        given["wanted"] = json.dumps(wanted)
+        given["wanted"] = wanted
     return run(connection, statement, given)

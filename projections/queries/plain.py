@@ -1,6 +1,7 @@
 """Statements written by hand and run by the driver itself: for reads that are short and many, where making
 a statement and its result costs more than the database takes for it."""
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -29,7 +30,7 @@ class Statement:
 
 
 def run(connection: sa.Connection, statement: Statement, given: Mapping[str, Any]) -> list[Any]:
-    """The rows of a statement as the driver gives them: on SQLite ids and times are text."""
+    """The rows of a statement as the driver gives them: on SQLite ids and times are text, a list is JSON."""
     if connection.dialect.name == "postgresql":
         text, asked = statement.postgresql, given
     else:
@@ -41,4 +42,6 @@ def run(connection: sa.Connection, statement: Statement, given: Mapping[str, Any
 def _sqlite_value(value: Any) -> Any:
     if isinstance(value, UUID):
         return value.hex
+    if isinstance(value, list):  # for json_each
+        return json.dumps(value)
     return time_to_text(value) if isinstance(value, datetime) else value
