@@ -1,12 +1,12 @@
 """Indexes in the order of the lists, so that a page of any of them touches a bounded number of rows.
 
-Revision 0016, after 0015.
+Revision 0017, after 0016.
 """
 
 from alembic import op
 
-revision = "0016"
-down_revision = "0015"
+revision = "0017"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 
