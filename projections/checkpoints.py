@@ -118,6 +118,13 @@ def latest(connection: sa.Connection) -> Any:
     return connection.execute(sa.select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1)).first()
 
 
+def unsigned_for(ledger: Ledger, connection: sa.Connection) -> timedelta | None:
+    """How long ago the oldest fact was recorded that no checkpoint covers; None: each is covered."""
+    last = latest(connection)
+    rows = ledger.log.read_log(connection, after=0 if last is None else last.position, limit=1)
+    return ledger.clock() - ledger.decode(rows[0]).recorded_at if rows else None
+
+
 def covering(connection: sa.Connection, index: int) -> Any:
     """The row of the oldest checkpoint whose tree has a leaf, or None."""
     query = sa.select(checkpoints).where(checkpoints.c.size > index).order_by(checkpoints.c.size)

@@ -258,7 +258,7 @@ class _Rebuild:
     def _finish(self, reached: int, accept_differences: bool, began: float) -> RebuildReport:
         with self._ledger.database.write() as connection:
             live = self._hold(connection, reached)
-            differences = tuple(self._compare(connection, live))
+            differences = (*self._compare(connection, live), *self._ahead(connection, live))
             if differences and not accept_differences:
                 raise RebuildDiffers(differences)
             rows = self._shadows.count(connection, self._shadows.tables)
@@ -314,7 +314,7 @@ class _Rebuild:
                 yield view.name, difference
 
     def _ahead(self, connection: sa.Connection, live: Mapping[str, int]) -> Iterator[tuple[str, Difference]]:
-        """Rows of later positions than the view has come to: a swap drops them, a check names them."""
+        """Rows of later positions than the view has come to: nobody's, and a swap would drop them."""
         for name, view in self._view_of.items():
             if view.append_only:
                 after = live[position_name(view)]

@@ -18,6 +18,7 @@ from ledger.store.migrations import pending_revisions
 from payouts.gateway import GatewayError, LiveKeyRefused, StripeGateway
 from payouts.restore_check import gate, look_from, unknown_transfers
 from payouts.webhooks import inbox
+from projections import audit_log, checkpoints
 from projections.lag import lag
 from projections.queries.checks import zero_sum
 
@@ -98,6 +99,7 @@ def _database(of: Settings, ledger: Ledger) -> Iterator[Finding]:
     checks: tuple[Callable[[Ledger, sa.Connection], Iterator[Finding]], ...] = (
         _triggers,
         _lag,
+        _audit,
         _books,
         _webhooks,
     )
@@ -140,6 +142,21 @@ def _lag(ledger: Ledger, connection: sa.Connection) -> Iterator[Finding]:
         command = "revshare engine" if reader.name == "engine" else "revshare project"
         advice = f"is it running? start everything with `revshare up`, or it alone with `{command}`"
         yield Finding(f"lag of {reader.name.removeprefix('view:')}", ok, behind, advice)
+
+
+def _audit(ledger: Ledger, connection: sa.Connection) -> Iterator[Finding]:
+    """The sequencer keeps up, and what it sealed is signed: a log that was tampered with is not any more."""
+    advice = "is it running? start everything with `revshare up`, or it alone with `revshare audit run`"
+    [sealed] = lag(ledger, connection, [audit_log.NAME])
+    behind = f"{sealed.events:,} facts, {sealed.seconds:.0f} s behind" if sealed.events else "up to date"
+    yield Finding("lag of audit log", not sealed.events or sealed.seconds <= LAG_S_MAX, behind, advice)
+    last = checkpoints.latest(connection)
+    unsigned = audit_log.tree_size(connection) - (0 if last is None else last.size)
+    waits = checkpoints.unsigned_for(ledger, connection)
+    waits_s = 0 if waits is None else int(waits.total_seconds())
+    ok = unsigned >= 0 and waits_s <= LAG_S_MAX + checkpoints.INTERVAL.total_seconds()
+    detail = f"{unsigned:,} facts are not signed, the first for {waits_s} s" if unsigned else "all is signed"
+    yield Finding("checkpoints", ok, detail, f"{advice}; if it runs, `revshare verify` names what is wrong")
 
 
 def _books(_ledger: Ledger, connection: sa.Connection) -> Iterator[Finding]:

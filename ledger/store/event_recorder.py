@@ -229,10 +229,6 @@ class EventRecorder(ApplicationRecorder):
         """Raw rows of the log behind a position, in order."""
 
     @abstractmethod
-    def read_at(self, connection: sa.Connection, positions: Sequence[int]) -> list[Row]:
-        """Raw rows of the log at these positions, in order."""
-
-    @abstractmethod
     def read_streams(
         self, connection: sa.Connection, ids: Sequence[UUID], *, until: int | None = None
     ) -> list[Row]:

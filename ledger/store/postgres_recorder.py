@@ -94,16 +94,6 @@ class PostgresRecorder(EventRecorder):
         )
         return cast("list[Row]", cursor.fetchall())
 
-    def read_at(self, connection: sa.Connection, positions: Sequence[int]) -> list[Row]:
-        """Raw rows of the log at these positions, in order."""
-        cursor = driver(connection).cursor(binary=True)
-        cursor.execute(
-            f"SELECT {COLUMNS} FROM stored_events WHERE notification_id = ANY(%s::bigint[])"
-            " ORDER BY notification_id",
-            (list(positions),),
-        )
-        return cast("list[Row]", cursor.fetchall())
-
     def read_streams(
         self, connection: sa.Connection, ids: Sequence[UUID], *, until: int | None = None
     ) -> list[Row]:

@@ -81,15 +81,6 @@ class SqliteRecorder(EventRecorder):
         )
         return [(UUID(row[0]), *row[1:]) for row in rows]
 
-    def read_at(self, connection: sa.Connection, positions: Sequence[int]) -> list[Row]:
-        """Raw rows of the log at these positions, in order."""
-        rows = driver(connection).execute(
-            f"SELECT {COLUMNS} FROM stored_events WHERE notification_id IN (SELECT value FROM json_each(?))"
-            " ORDER BY notification_id",
-            (json.dumps(list(positions)),),
-        )
-        return [(UUID(row[0]), *row[1:]) for row in rows]
-
     def read_streams(
         self, connection: sa.Connection, ids: Sequence[UUID], *, until: int | None = None
     ) -> list[Row]:

@@ -5,13 +5,17 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from ledger.audit.notes import Signer
 from ledger.commands import CreateProgram, IssueApiKey
 from ledger.desk import Desk
 from ledger.store.application import Ledger
 from ledger.store.database import Database
 from payouts.webhooks.events import ProviderEvent
 from payouts.webhooks.inbox import Inbox
+from projections.audit_log import Sequencer
+from projections.checkpoints import CheckpointMaker
 from tests.support.commands import invoke
 from tests.support.house import answers, environment, started, wait_for
 
@@ -164,5 +168,23 @@ def test_a_reader_that_stands_still_is_noticed(sqlite_env):
 
     done = invoke(sqlite_env, "doctor")
 
-    assert {"lag of engine", "lag of directory"} <= failed(done)
+    assert {"lag of engine", "lag of directory", "lag of audit log", "checkpoints"} <= failed(done)
     assert "revshare engine" in done.stdout
+    assert "revshare audit run" in done.stdout
+
+
+def test_a_log_that_is_sealed_and_not_signed_is_noticed(sqlite_env):
+    """The sequencer keeps up; its head waits for a signature, as that of a log does which was changed."""
+    past = datetime.now(UTC) - timedelta(hours=1)
+    ledger = Ledger(Database(sqlite_env["DATABASE_URL"]), clock=lambda: past)
+    Desk(ledger).execute(IssueApiKey(name="old", scopes=("admin",)), by="cli")
+    Sequencer(ledger).catch_up()
+    before = failed(invoke(sqlite_env, "doctor"))
+    signer = Signer("log", Ed25519PrivateKey.from_private_bytes(b"k" * 32))
+    assert CheckpointMaker(ledger, signer).step() is not None
+    after = failed(invoke(sqlite_env, "doctor"))
+    ledger.close()
+
+    assert "lag of audit log" not in before
+    assert "checkpoints" in before
+    assert "checkpoints" not in after

@@ -260,3 +260,20 @@ def test_a_role_that_owns_no_tables_is_told_which_one_to_use(
     assert rebuild(owner, []).differences == ()
     app.close()
     owner.close()
+
+
+def test_a_leg_that_stands_ahead_of_the_journal_is_named(world, ledger, runner, rows):
+    """No fact gave it yet, and the swap would drop it without a word."""
+    world.accrue(1, 2_000)
+    runner.catch_up()
+    [debit, credit] = rows(tables.journal)
+    with ledger.database.write() as connection:
+        ahead = [{**leg, "position": leg["position"] + 1_000} for leg in (debit, credit)]
+        connection.execute(sa.insert(tables.journal).values(ahead))
+
+    with pytest.raises(RebuildDiffers, match=r"journal \(position=\d+, leg=1\): the live table has a row"):
+        rebuild(ledger, ["journal"])
+
+    assert len(rows(tables.journal)) == 4
+    assert len(rebuild(ledger, ["journal"], accept_differences=True).differences) == 1
+    assert rows(tables.journal) == [debit, credit]
