@@ -84,6 +84,10 @@ class Story:
         """A partner of this story."""
         return ids.partner_id(f"{self.program}-{number}")
 
+    def some_rewards(self) -> list[UUID]:
+        """A few rewards of both partners."""
+        return [reward_id for owned in self.rewards.values() for _, reward_id in owned[:3]]
+
     def tell(self, name: str, of: int, amount: int, back: int, later: int) -> None:
         """Append one fact."""
         self.now += timedelta(hours=later)
@@ -285,7 +289,7 @@ def everything(connection: sa.Connection, fetch: Any, limit: int, **asked: Any) 
 
 
 def compare(story: Story, ledger: Ledger, facts: list[Any], times: dict[str, Any]) -> None:
-    """Balances, rewards and journal at these two times."""
+    """Balances, rewards and journal at these two times; rewards one by one, too, and a partner's own."""
     known = replay(facts, times["effective_as_of"], times["recorded_as_of"])
     with ledger.database.read() as connection:
         asked = {"program_id": story.program, **times}
@@ -293,6 +297,8 @@ def compare(story: Story, ledger: Ledger, facts: list[Any], times: dict[str, Any
         rewards = everything(connection, queries.list_rewards, 7, **asked)
         legs = everything(connection, queries.list_journal, 7, **asked)
         ours = everything(connection, queries.list_journal, 7, partner_id=story.partner(1), **asked)
+        own = everything(connection, queries.list_rewards, 7, partner_id=story.partner(1), **times)
+        alone = {each: queries.reward(connection, each, **times) for each in story.some_rewards()}
         assert found == [
             {name: getattr(row, name) for name in row.__struct_fields__}
             for row in queries.balances_as_of(connection, story.program, **times)
@@ -313,6 +319,11 @@ def compare(story: Story, ledger: Ledger, facts: list[Any], times: dict[str, Any
     } == replayed_rewards(known)
     assert list(dict.fromkeys(leg["position"] for leg in legs)) == [position for _, _, position in known]
     assert [leg for leg in legs if leg["partner_id"] == story.partner(1)] == ours
+    assert [row for row in rewards if row["partner_id"] == story.partner(1)] == own
+    listed = {row["reward_id"]: row for row in rewards}
+    for each, found_alone in alone.items():
+        about = [leg for leg in legs if leg["reward_id"] == each]
+        assert found_alone == ({**listed[each], "legs": about} if each in listed else None)
 
 
 def test_as_of_equals_a_replay_up_to_that_point(ledger: Ledger) -> None:
