@@ -1,7 +1,7 @@
 """Whether payouts may be sent at all: stopped by hand, or the provider knows more than we do. Pure."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -9,6 +9,7 @@ import msgspec
 from ledger import checks
 from ledger.events.base import Fact
 from ledger.events.reconciliation import (
+    DatabasePutBack,
     PayoutsFrozen,
     PayoutsThawed,
     UnknownTransfersExplained,
@@ -17,15 +18,26 @@ from ledger.events.reconciliation import (
 
 NAMED_MAX: Final = 20
 """Transfers that a fact names; the reconciliation has them all."""
+LISTS_LAG_MAX: Final = timedelta(hours=1)
+"""How long the provider's lists may take to show a transfer: a look before that proves nothing."""
 
 
 class GateState(msgspec.Struct, frozen=True):
-    """`frozen`: the reason of whoever stopped payouts. `suspect_from`: since when transfers are not known."""
+    """`frozen`: the reason of whoever stopped payouts. `suspect_from`: since when transfers are not known.
+
+    `put_back_at`: when a process found that the database was put back, until all is explained.
+    """
 
     frozen: str | None = None
     frozen_at: datetime | None = None
     suspect_from: datetime | None = None
     unknown_transfers: tuple[str, ...] = ()
+    put_back_at: datetime | None = None
+
+    @property
+    def settled_from(self) -> datetime | None:
+        """When a look that finds nothing unknown is proof, after the database was put back."""
+        return None if self.put_back_at is None else self.put_back_at + LISTS_LAG_MAX
 
 
 OPEN: Final = GateState()
@@ -43,7 +55,11 @@ def evolve(state: GateState, fact: Fact) -> GateState:
                 state, suspect_from=fact.looked_from, unknown_transfers=fact.transfer_ids
             )
         case UnknownTransfersExplained():
-            return msgspec.structs.replace(state, suspect_from=None, unknown_transfers=())
+            return msgspec.structs.replace(state, suspect_from=None, unknown_transfers=(), put_back_at=None)
+        case DatabasePutBack():
+            return msgspec.structs.replace(
+                state, suspect_from=fact.looked_from, put_back_at=fact.effective_at
+            )
         case _:
             return state
 
@@ -63,8 +79,11 @@ def thaw(state: GateState, *, reason: str, now: datetime) -> list[Fact]:
 def looked(
     state: GateState, *, provider: str, looked_from: datetime, unknown: Sequence[str], now: datetime
 ) -> list[Fact]:
-    """What a look at the provider's transfers found; nothing new when it is as before."""
-    if unknown and state.suspect_from is None:
+    """What a look at the provider's transfers found; nothing new when it is as before.
+
+    After the database was put back a look that finds nothing is believed when the lists had their time.
+    """
+    if unknown and not state.unknown_transfers:
         return [
             UnknownTransfersFound(
                 provider=provider,
@@ -73,8 +92,18 @@ def looked(
                 effective_at=now,
             )
         ]
-    if not unknown and state.suspect_from is not None:
+    is_early = state.settled_from is not None and now < state.settled_from
+    if not unknown and state.suspect_from is not None and not is_early:
         return [
             UnknownTransfersExplained(provider=provider, looked_from=state.suspect_from, effective_at=now)
         ]
     return []
+
+
+def put_back(provider: str, looked_from: datetime, *, seen_position: int, now: datetime) -> list[Fact]:
+    """The log no longer holds what was seen in it. Each process that notices says so, and the wait begins."""
+    return [
+        DatabasePutBack(
+            provider=provider, looked_from=looked_from, seen_position=seen_position, effective_at=now
+        )
+    ]

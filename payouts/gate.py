@@ -1,4 +1,8 @@
-"""The gate before the payout worker: it works while nobody stopped payouts, after a restore check."""
+"""The gate before the payout worker: it works while nobody stopped payouts, after a restore check.
+
+The check is made again whenever the database may have lost something under the running process: after it was
+away, and when its log no longer holds what was seen there.
+"""
 
 import threading
 import time
@@ -9,9 +13,17 @@ import structlog
 
 from ledger.refusals import DatabaseOlderThanProvider, PayoutsAreFrozen, Refusal
 from ledger.store.application import Ledger
+from ledger.store.database import DatabaseUnavailable
 from payouts.loop import run_turns
 from payouts.outcomes import GatewayError
-from payouts.restore_check import Transfers, gate, refuse_after_restore, refuse_when_frozen
+from payouts.restore_check import (
+    Transfers,
+    gate,
+    note_put_back,
+    refuse_after_restore,
+    refuse_when_frozen,
+)
+from payouts.sighting import Sighting
 
 _log = structlog.get_logger(__name__)
 
@@ -20,7 +32,7 @@ WAIT_S: Final = 10.0
 AWAY_S: Final = 1.0
 """How long it waits for a provider or a database that does not answer."""
 LOOK_S: Final = 1.0
-"""How often a working worker looks whether somebody stopped payouts."""
+"""How often a working worker looks whether somebody stopped payouts, or put the database back."""
 
 
 class Worker(Protocol):
@@ -37,13 +49,15 @@ class Gate:
     def __init__(self, ledger: Ledger, provider: Transfers, worker: Worker) -> None:
         self._ledger, self._provider, self._worker = ledger, provider, worker
         self._is_checked = False
+        self._seen = Sighting(ledger)
         self.refusal: Refusal | None = None
 
     def closed(self) -> Refusal | None:
         """Why nothing may be sent now. Raises GatewayError where the provider could not be asked."""
         try:
+            self._look_for_losses()
             refuse_when_frozen(self._ledger)
-            if not self._is_checked:
+            if not self._is_checked or gate(self._ledger).suspect_from is not None:
                 refuse_after_restore(self._ledger, self._provider)
         except (PayoutsAreFrozen, DatabaseOlderThanProvider) as refusal:
             if str(refusal) != str(self.refusal):
@@ -55,27 +69,44 @@ class Gate:
         self._is_checked, self.refusal = True, None
         return None
 
+    def _look_for_losses(self) -> None:
+        if not self._seen.still_stands():
+            _log.error("the database was put back while payouts were running", lost=self._seen.position)
+            self._is_checked = False
+            note_put_back(self._ledger, seen_position=self._seen.position)
+            self._seen.forget()
+
     def run(self, stop: threading.Event, *, idle_s: float = 0.5) -> None:
         """Work until told to stop, while the gate is open."""
-        guarded = _StopOrFreeze(stop, lambda: gate(self._ledger).frozen is not None)
+        guarded = _StopOrPause(stop, self._must_pause)
         run_turns(stop, lambda: self._turn(guarded, idle_s), away_s=AWAY_S)
 
     def _turn(self, guarded: threading.Event, idle_s: float) -> float:
         """One look, and the worker's turn: how long to wait after it."""
         try:
-            return WAIT_S if self.closed() is not None else self._worker.turn(guarded, idle_s=idle_s)
+            if self.closed() is not None:
+                return WAIT_S
+            wait_s = self._worker.turn(guarded, idle_s=idle_s)
+            self._seen.still_stands()  # what the turn itself wrote is remembered; a loss is for the next look
+            return wait_s
+        except DatabaseUnavailable:
+            self._is_checked = False  # whatever answers next time may not know all that this one knew
+            raise
         except GatewayError as error:
             _log.warning("provider not asked: nothing is sent before", outcome=repr(error.outcome))
             return AWAY_S
 
+    def _must_pause(self) -> bool:
+        return gate(self._ledger).frozen is not None or not self._seen.still_stands()
 
-class _StopOrFreeze(threading.Event):
-    """Set when the process is to stop, and while payouts are frozen: a long step ends early then."""
 
-    def __init__(self, stop: threading.Event, is_frozen: Callable[[], bool]) -> None:
+class _StopOrPause(threading.Event):
+    """Set when the process is to stop, and while payouts must pause: a long step ends early then."""
+
+    def __init__(self, stop: threading.Event, must_pause: Callable[[], bool]) -> None:
         super().__init__()
-        self._stop, self._is_frozen = stop, is_frozen
-        self._frozen, self._looked_s = False, 0.0
+        self._stop, self._must_pause = stop, must_pause
+        self._pauses, self._looked_s = False, 0.0
 
     def is_set(self) -> bool:
         """Whether to end what is under way."""
@@ -83,5 +114,5 @@ class _StopOrFreeze(threading.Event):
             return True
         now_s = time.monotonic()
         if now_s - self._looked_s >= LOOK_S:
-            self._frozen, self._looked_s = self._is_frozen(), now_s
-        return self._frozen
+            self._pauses, self._looked_s = self._must_pause(), now_s
+        return self._pauses

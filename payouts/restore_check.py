@@ -88,6 +88,26 @@ def refuse_after_restore(ledger: Ledger, provider: Transfers, *, by: str = BY) -
             " has a reason and is taken back or its partner held",
             transfer_ids=list(unknown),
         )
+    until = gate(ledger).settled_from
+    if until is not None:
+        raise DatabaseOlderThanProvider(
+            "the database was put back to an earlier day while payouts were running: nothing is sent before"
+            f" {until.isoformat()}, when {PROVIDER}'s lists have shown all that was sent",
+            transfer_ids=[],
+        )
+
+
+def note_put_back(ledger: Ledger, *, seen_position: int, by: str = BY) -> None:
+    """Record that the log lost what stood at a position: from then on nothing is sent until all is known.
+
+    Since when is looked is settled here, before another attempt's intent is the last that we know.
+    """
+    looked_from, now = look_from(ledger), ledger.clock()
+    _change(
+        ledger,
+        lambda _: payout_gate.put_back(PROVIDER, looked_from, seen_position=seen_position, now=now),
+        by,
+    )
 
 
 def look(ledger: Ledger, provider: Transfers, *, by: str) -> list[str]:

@@ -16,6 +16,7 @@ from ledger.payout import PayoutState
 from ledger.payout_batch import BatchState
 from ledger.program import ProgramState
 from ledger.store.application import Change, Ledger
+from ledger.store.database import DatabaseUnavailable
 from payouts.batches import BATCH, PAYOUT
 from payouts.eligibility import STRIPE
 from payouts.leases import Lease, Leases
@@ -106,6 +107,10 @@ class _Moved(Exception):
     """A stream that a decision was made upon has new facts."""
 
 
+class DecidedUponLost(DatabaseUnavailable):
+    """A stream no longer holds the facts that a decision was made upon: the database was put back."""
+
+
 class Turn:
     """Appends under a lease: each asks within its transaction whether the lease still holds."""
 
@@ -118,16 +123,20 @@ class Turn:
         self.lease = self._leases.renewed(self.lease)
 
     def append(self, changes: Sequence[Change], *, seen: Mapping[UUID, int] = _NOTHING) -> bool:
-        """Store changes, all or none; False when one lost a race. Raises LeaseLost.
+        """Store changes, all or none; False when one lost a race. Raises LeaseLost,
+        and DecidedUponLost where a stream has no event of the version that its change was decided upon.
 
         `seen` are the versions of other streams that the changes were decided upon: where one of them has
         moved, that is a race lost, too. Writers exclude each other, so nothing comes between the look and
         the commit.
         """
         fence = self._leases.fence(self.lease)
+        upon = {change.stream_id: version for change in changes if (version := change.expected_version)}
 
         def check(connection: sa.Connection) -> None:
             fence(connection)
+            if not self._ledger.log.holds(connection, upon):
+                raise DecidedUponLost("what was decided upon is not in the log any more")
             if seen and self._ledger.log.read_tails(connection, seen):
                 raise _Moved
 

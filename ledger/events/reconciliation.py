@@ -50,6 +50,19 @@ class UnknownTransfersExplained(Fact, frozen=True, kw_only=True):
     effective_at: AwareTime
 
 
+class DatabasePutBack(Fact, frozen=True, kw_only=True):
+    """A process found the log without what it had seen there: the database was restored, or failed over.
+
+    `seen_position` is where the lost event stood. The provider's transfers are looked at from `looked_from`
+    on, and nothing is sent until its lists had time to show all of them.
+    """
+
+    provider: str
+    looked_from: AwareTime
+    seen_position: int
+    effective_at: AwareTime
+
+
 class TransferTakenIn(Fact, frozen=True, kw_only=True):
     """A transfer that the ledger had lost was recorded as its payout's own, by a human with a reason.
 

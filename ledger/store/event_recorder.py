@@ -210,6 +210,11 @@ class EventRecorder(ApplicationRecorder):
             for stream, version, topic, state, position in found
         ]
 
+    def holds(self, connection: sa.Connection, versions: Mapping[UUID, int]) -> bool:
+        """Whether each stream has an event of the version given for it, as this transaction sees it."""
+        asked = [NewEvent(stream, version, "", b"") for stream, version in versions.items()]
+        return len(self._existing(connection, asked)) == len(asked)
+
     def subscribe(
         self, gt: int | None = None, topics: Sequence[str] = ()
     ) -> Subscription[ApplicationRecorder]:

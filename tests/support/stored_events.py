@@ -49,6 +49,7 @@ SAMPLES: dict[str, Any] = {
     "provider": "stripe",
     "searched_from": datetime(2026, 3, 1, 8, tzinfo=UTC),
     "searched_to": datetime(2026, 3, 1, 9, tzinfo=UTC),
+    "seen_position": 4_711,
     "secret_sha256": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
     "share_bps": 10_000,
     "terms": {"language": 1, "rules": [{"kinds": ["sale"], "reward": {"rate_bps": 2_000}}]},
