@@ -6,11 +6,18 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
+import msgspec
+import structlog
+
 from payouts.currencies import from_stripe_minor
-from payouts.outcomes import GatewayError, Rejected, Transfer
+from payouts.outcomes import GatewayError, Rejected, Transfer, Unknown, UnsendableIntent
 from payouts.reconciliation import REVERSAL, TRANSFER, Theirs
 
+_log = structlog.get_logger(__name__)
+
 PAGE: Final = 100
+_UNREADABLE: Final = (msgspec.ValidationError, AttributeError, KeyError, UnsendableIntent)
+"""What is raised where an object is not in the shape, or its amount not in the units, that we know."""
 
 Answer = TypeVar("Answer")
 
@@ -45,7 +52,7 @@ class BooksReader:
 
         def read() -> list[Theirs]:
             found: dict[str, Theirs] = {}
-            transfers: dict[str, Transfer] = {}
+            transfers: dict[str, dict[str, Any]] = {}
             for answer in self._sdk.v1.balance_transactions.list(params).auto_paging_iter():
                 entry = self._entry(answer.to_dict(), transfers)
                 found.setdefault(entry.transaction_id, entry)
@@ -58,15 +65,32 @@ class BooksReader:
         return self._unless_missing(lambda: self._read_transfer(self._sdk.v1.transfers.retrieve(transfer_id)))
 
     def transfers_since(self, created_from: datetime) -> Iterator[Transfer]:
-        """The transfers from a time on, the newest first, read as they are asked for. Raises GatewayError."""
+        """The transfers from a time on, the newest first, read as they are asked for.
+
+        One that we can't read is passed over if it names no payout: others send from this account, too.
+        Raises GatewayError, also for one that we can't read and that does name a payout.
+        """
         params = {"created": {"gte": _seconds(created_from)}, "limit": PAGE}
         listed = self._ask(lambda: self._sdk.v1.transfers.list(params).auto_paging_iter())
         seen: set[str] = set()
         while (answer := self._ask(lambda: next(listed, None))) is not None:
-            transfer = self._read_transfer(answer)
-            if transfer.id not in seen:
+            transfer = self._read_unless_foreign(answer)
+            if transfer is not None and transfer.id not in seen:
                 seen.add(transfer.id)
                 yield transfer
+
+    def _read_unless_foreign(self, answer: Any) -> Transfer | None:
+        """A transfer; None for one that can't be read and names no payout."""
+        try:
+            return self._read_transfer(answer)
+        except _UNREADABLE as error:
+            content = answer.to_dict()
+            payout_id, told = _payout_named(content), f"transfer {content.get('id')}: {error}"
+            if payout_id is not None:
+                detail = f"it names payout {payout_id}, and can't be read: {told}"
+                raise GatewayError(Unknown(reason="unreadable", detail=detail)) from error
+            _log.warning("a transfer that names no payout can't be read", detail=told)
+            return None
 
     def reversal(self, transfer_id: str, reversal_id: str) -> Theirs | None:
         """A reversal of a transfer, as the entry that it made; None: there is none. Raises GatewayError."""
@@ -85,41 +109,41 @@ class BooksReader:
                 return None
             raise
 
-    def _entry(self, content: dict[str, Any], transfers: dict[str, Transfer]) -> Theirs:
-        """A balance transaction; a source that came as an id only is looked up."""
+    def _entry(self, content: dict[str, Any], transfers: dict[str, dict[str, Any]]) -> Theirs:
+        """A balance transaction; a source that came as an id only is looked up.
+
+        What can't be read of it is left out, and the rest is shown: one odd entry hides no other.
+        """
         source, kind = content.get("source"), str(content["type"])
         if kind == REVERSAL and isinstance(source, dict):
             return _reversal(source, content["id"], kind)
-        transfer = None
+        of: dict[str, Any] = {}
         if kind.startswith(TRANSFER) and isinstance(source, str) and source.startswith("tr_"):
-            transfer = transfers.get(source) or self._read_transfer(self._sdk.v1.transfers.retrieve(source))
+            of = transfers.get(source) or self._sdk.v1.transfers.retrieve(source).to_dict()
         elif kind.startswith(TRANSFER) and isinstance(source, dict) and source.get("object") == TRANSFER:
-            transfer = self._read_transfer(_Content(source))
-        if transfer is not None:
-            transfers[transfer.id] = transfer
-        currency = str(content["currency"]).upper()
+            of = source
+        if of:
+            transfers[of["id"]] = of
         return Theirs(
             transaction_id=content["id"],
             kind=kind,
-            reference=transfer.id if transfer else _id_of(source) or content["id"],
-            amount_minor=from_stripe_minor(content["amount"], currency),
-            currency=currency,
+            reference=of.get("id") or _id_of(source) or content["id"],
+            amount_minor=_amount(content),
+            currency=str(content["currency"]).upper(),
             created_at=datetime.fromtimestamp(content["created"], UTC),
-            transfer_id=transfer.id if transfer else None,
-            destination=transfer.destination if transfer else None,
-            payout_id=payout_id_of(transfer) if transfer else None,
+            transfer_id=of.get("id"),
+            destination=_id_of(of.get("destination")),
+            payout_id=_payout_named(of),
         )
 
 
-class _Content:
-    """What came inside another object, in the shape of an answer."""
-
-    def __init__(self, content: dict[str, Any]) -> None:
-        self._content = content
-
-    def to_dict(self) -> dict[str, Any]:
-        """The content."""
-        return self._content
+def _amount(content: dict[str, Any]) -> int:
+    """An entry's amount in our minor units; 0 where there is none that we can count."""
+    try:
+        return from_stripe_minor(content["amount"], str(content["currency"]).upper())
+    except _UNREADABLE as error:
+        _log.warning("an amount that can't be counted", entry=content.get("id"), error=str(error))
+        return 0
 
 
 def entry_of(transfer: Transfer) -> Theirs:
@@ -139,20 +163,23 @@ def entry_of(transfer: Transfer) -> Theirs:
 
 def payout_id_of(transfer: Transfer) -> UUID | None:
     """The payout that a transfer's metadata names; None for a transfer that is not ours."""
+    return _payout_named({"metadata": transfer.metadata})
+
+
+def _payout_named(content: dict[str, Any]) -> UUID | None:
     try:
-        return UUID(transfer.metadata.get("payout_id", ""))
-    except ValueError:
+        return UUID((content.get("metadata") or {}).get("payout_id", ""))
+    except (ValueError, TypeError, AttributeError):
         return None
 
 
 def _reversal(content: dict[str, Any], transaction_id: str, kind: str) -> Theirs:
-    currency = str(content["currency"]).upper()
     return Theirs(
         transaction_id=transaction_id,
         kind=kind,
         reference=content["id"],
-        amount_minor=from_stripe_minor(content["amount"], currency),
-        currency=currency,
+        amount_minor=_amount(content),
+        currency=str(content["currency"]).upper(),
         created_at=datetime.fromtimestamp(content["created"], UTC),
         transfer_id=_id_of(content.get("transfer")),
     )

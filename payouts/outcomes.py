@@ -80,14 +80,17 @@ class GatewayError(Exception):
 
 
 class Transfer(msgspec.Struct, frozen=True):
-    """A transfer as Stripe shows it: what we compare. Amounts in our minor units, time in seconds."""
+    """A transfer as Stripe shows it: what we compare. Amounts in our minor units, time in seconds.
+
+    `destination` is None where Stripe names none any more.
+    """
 
     id: str
     object: Literal["transfer"]
     amount: int
     amount_reversed: int
     currency: str
-    destination: str
+    destination: str | None
     livemode: bool
     created: int
     metadata: dict[str, str]

@@ -134,6 +134,38 @@ def intent_of(asked, body, suffix=""):
     return TransferIntent(asked.idempotency_key + suffix, json.dumps(body), asked.api_version)
 
 
+def test_entries_that_cannot_be_read_are_shown_and_hide_no_other(database_url):
+    """Others use the account, too. A transfer of theirs is a difference as any other, in whatever units."""
+    with finance_and_stripe(database_url) as (finance, stripe):
+        acme = finance.partner("acme", available_minor=30_00)
+        ours = paid(finance, acme)
+        sdk = stripe.sdk().v1
+        wish = {"amount": 500, "currency": "gbp", "destination": ours.destination}
+        odd, reversed_ = sdk.transfers.create(wish), sdk.transfers.create(wish)
+        back = sdk.transfers.reversals.create(reversed_.id)
+        stripe.distort("transfer", odd.id, destination=None)
+        units = {"currency": "isk", "amount": -505}
+        for transaction_id in (odd.balance_transaction, back.balance_transaction):
+            stripe.distort("balance_transaction", transaction_id, **units)
+        top_up = next(t for t in stripe.objects("balance_transaction") if t["type"] == "topup")
+        stripe.distort("balance_transaction", top_up["id"], **units)
+        finance.later(hours=2)
+
+        found = reconcile(finance.ledger, finance.gateway, by="cli")
+
+        assert {
+            (i.reference, i.verdict, i.currency, i.theirs.amount_minor, i.is_difference)
+            for i in found.items
+            if i.theirs.currency == "ISK" or i.kind != "topup"
+        } == {
+            (ours.transfer_id, "matched", "GBP", -30_00, False),
+            (odd.id, "theirs_only", "ISK", 0, True),
+            (reversed_.id, "theirs_only", "GBP", -5_00, True),
+            (back.id, "theirs_only", "GBP", 5_00, True),
+            (top_up["source"], "theirs_only", "ISK", 0, False),
+        }
+
+
 def test_a_reversal_is_matched_by_its_id(finance, run):
     """One that only the provider has is a difference until its fact is there."""
     acme = finance.partner(available_minor=30_00)

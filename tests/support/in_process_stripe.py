@@ -146,6 +146,12 @@ class InProcessStripe:
         with self.store.read() as tx:
             return tx.select(kind, owner, {}, oldest_first=True, limit=-1)
 
+    def distort(self, kind: str, object_id: str, **changes: Any) -> None:
+        """Let an object be what the stand-in would never make of it, for a reader that must bear it."""
+        with self.store.write() as tx:
+            [found] = [each for each in self.objects(kind) if each["id"] == object_id]
+            tx.replace({**found, **changes})
+
     # The way to it
 
     def session(self, on_response: Callable[[requests.Response], None] | None = None) -> Session:
