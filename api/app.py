@@ -146,6 +146,8 @@ def _payout_routes(services: Services) -> dict[str, object]:
         "/v1/payout-gate": payout_gate.PayoutGate(services),
         "/v1/payout-gate/freeze": payout_gate.PayoutFreeze(services),
         "/v1/payout-gate/thaw": payout_gate.PayoutThaw(services),
+        "/v1/payout-gate/restored": payout_gate.DatabaseRestored(services),
+        "/v1/payout-gate/bank-files-known": payout_gate.BankFilesKnown(services),
         "/v1/payout-gate/take-in": payout_gate.TransferTakeIn(services),
         "/v1/reconciliations": reconciliations.Reconciliations(services),
         "/v1/reconciliations/differences/resolve": reconciliations.DifferenceResolution(services),

@@ -52,6 +52,7 @@ TABLE: Final[dict[type[Exception], str]] = {
     refusals.TransferExists: "transfer-exists",
     refusals.PayoutsAreFrozen: "payouts-frozen",
     refusals.DatabaseOlderThanProvider: "database-older-than-provider",
+    refusals.BankFilesInDoubt: "bank-files-in-doubt",
     refusals.UnreadableStatement: "unreadable-statement",
     refusals.BankAccountNotConfigured: "bank-account-not-configured",
     refusals.PeriodNotOver: "period-not-over",

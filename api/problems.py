@@ -160,6 +160,11 @@ TYPES: Final[dict[str, ProblemType]] = {
         "The ledger is older than what was sent",
         "Was the database restored? Take in or resolve each transfer that `detail` is about.",
     ),
+    "bank-files-in-doubt": _type(
+        409,
+        "Files may have left for the bank that the ledger does not know",
+        "Was the database restored? Record what left, then say that every file is accounted for.",
+    ),
     "provider-refused": _type(
         422, "The payment provider said no", "`detail` has its words. Mend what they name first."
     ),

@@ -78,10 +78,15 @@ def digest(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def execution_date(asked: date | None, now: datetime) -> date:
-    """The day on which the bank is asked to pay. Refuses with InvalidField."""
+def execution_date(asked: date | None, now: datetime, *, has_left: bool = False) -> date:
+    """The day on which the bank is asked to pay; of a file that has left it may be over.
+
+    Refuses with InvalidField.
+    """
     today = now.date()
     day = today if asked is None else asked
+    if has_left and day < today:
+        return day
     if not today <= day <= today + AHEAD_MAX:
         raise InvalidField(
             f"must be from {today} on, within {AHEAD_MAX.days} days", pointer="/execution_date"

@@ -9,7 +9,10 @@ import msgspec
 from ledger import checks
 from ledger.events.base import Fact
 from ledger.events.reconciliation import (
+    BankFilesAccountedFor,
+    BankFilesDoubted,
     DatabasePutBack,
+    DatabaseRestored,
     PayoutsFrozen,
     PayoutsThawed,
     UnknownTransfersExplained,
@@ -25,7 +28,8 @@ LISTS_LAG_MAX: Final = timedelta(hours=1)
 class GateState(msgspec.Struct, frozen=True):
     """`frozen`: the reason of whoever stopped payouts. `suspect_from`: since when transfers are not known.
 
-    `put_back_at`: when a process found that the database was put back, until all is explained.
+    `put_back_at`: when it was found that the database was put back, until all is explained. `bank_doubt`: why
+    files may be at our bank that the ledger does not know; only finance ends that.
     """
 
     frozen: str | None = None
@@ -33,6 +37,7 @@ class GateState(msgspec.Struct, frozen=True):
     suspect_from: datetime | None = None
     unknown_transfers: tuple[str, ...] = ()
     put_back_at: datetime | None = None
+    bank_doubt: str | None = None
 
     @property
     def settled_from(self) -> datetime | None:
@@ -52,16 +57,29 @@ def evolve(state: GateState, fact: Fact) -> GateState:
             return msgspec.structs.replace(state, frozen=None, frozen_at=None)
         case UnknownTransfersFound():
             return msgspec.structs.replace(
-                state, suspect_from=fact.looked_from, unknown_transfers=fact.transfer_ids
+                state,
+                suspect_from=fact.looked_from,
+                unknown_transfers=fact.transfer_ids,
+                bank_doubt=f"{fact.provider} holds transfers that the ledger did not know",
             )
         case UnknownTransfersExplained():
             return msgspec.structs.replace(state, suspect_from=None, unknown_transfers=(), put_back_at=None)
         case DatabasePutBack():
-            return msgspec.structs.replace(
-                state, suspect_from=fact.looked_from, put_back_at=fact.effective_at
-            )
+            return _put_back(state, fact, "the database was put back while payouts were running")
+        case DatabaseRestored():
+            return _put_back(state, fact, fact.reason)
+        case BankFilesDoubted():
+            return msgspec.structs.replace(state, bank_doubt=fact.reason)
+        case BankFilesAccountedFor():
+            return msgspec.structs.replace(state, bank_doubt=None)
         case _:
             return state
+
+
+def _put_back(state: GateState, fact: DatabasePutBack | DatabaseRestored, reason: str) -> GateState:
+    return msgspec.structs.replace(
+        state, suspect_from=fact.looked_from, put_back_at=fact.effective_at, bank_doubt=reason
+    )
 
 
 def freeze(state: GateState, *, reason: str, now: datetime) -> list[Fact]:
@@ -107,3 +125,22 @@ def put_back(provider: str, looked_from: datetime, *, seen_position: int, now: d
             provider=provider, looked_from=looked_from, seen_position=seen_position, effective_at=now
         )
     ]
+
+
+def restored(provider: str, looked_from: datetime, *, reason: str, now: datetime) -> list[Fact]:
+    """Somebody says that the database was put back: as if a process had noticed."""
+    checks.note(reason, "/reason")
+    return [DatabaseRestored(provider=provider, looked_from=looked_from, reason=reason, effective_at=now)]
+
+
+def doubt_bank_files(state: GateState, *, reason: str, now: datetime) -> list[Fact]:
+    """A file left that the ledger does not know; nothing new where that is thought already."""
+    return [] if state.bank_doubt else [BankFilesDoubted(reason=reason, effective_at=now)]
+
+
+def account_for_bank_files(state: GateState, *, reason: str, person: str | None, now: datetime) -> list[Fact]:
+    """Every file that left is in the ledger, says finance; nothing new where nobody doubts it."""
+    checks.note(reason, "/reason")
+    if state.bank_doubt is None:
+        return []
+    return [BankFilesAccountedFor(reason=reason, person=person, effective_at=now)]

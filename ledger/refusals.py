@@ -145,6 +145,10 @@ class DatabaseOlderThanProvider(Refusal):
     """The provider holds transfers of ours that the ledger does not know: it was restored from a backup."""
 
 
+class BankFilesInDoubt(Refusal):
+    """Files may have left for our bank that the ledger does not know: it was restored from a backup."""
+
+
 class UnreadableStatement(Refusal):
     """A bank statement can't be read, or is none."""
 

@@ -19,7 +19,7 @@ from ledger.desk import PARTNER
 from ledger.events.base import Fact
 from ledger.payout import DELIVERED, OPEN, REOPENABLE, UNSETTLED, PayoutState
 from ledger.payout_gate import GateState
-from ledger.refusals import DatabaseOlderThanProvider, PayoutsAreFrozen
+from ledger.refusals import BankFilesInDoubt, DatabaseOlderThanProvider, PayoutsAreFrozen
 from ledger.store.application import Decider, Ledger
 from payouts.batches import PAYOUT
 from payouts.gateway_books import payout_id_of
@@ -108,6 +108,40 @@ def note_put_back(ledger: Ledger, *, seen_position: int, by: str = BY) -> None:
         lambda _: payout_gate.put_back(PROVIDER, looked_from, seen_position=seen_position, now=now),
         by,
     )
+
+
+def restored(ledger: Ledger, reason: str, *, by: str) -> GateState:
+    """Say that the database was put back: nothing is sent or exported before all is known. The gate then."""
+    looked_from, now = look_from(ledger), ledger.clock()
+    return _change(ledger, lambda _: payout_gate.restored(PROVIDER, looked_from, reason=reason, now=now), by)
+
+
+def doubt_bank_files(ledger: Ledger, reason: str, *, by: str) -> GateState:
+    """Record that a file may be at our bank that the ledger does not know: the gate after it."""
+    return _change(
+        ledger, lambda state: payout_gate.doubt_bank_files(state, reason=reason, now=ledger.clock()), by
+    )
+
+
+def account_for_bank_files(ledger: Ledger, reason: str, *, person: str | None, by: str) -> GateState:
+    """Record finance's word that every file that left is in the ledger: the gate after it."""
+    return _change(
+        ledger,
+        lambda state: payout_gate.account_for_bank_files(
+            state, reason=reason, person=person, now=ledger.clock()
+        ),
+        by,
+    )
+
+
+def refuse_while_files_are_in_doubt(ledger: Ledger) -> None:
+    """Refuses with BankFilesInDoubt where another file might pay the same again."""
+    doubt = gate(ledger).bank_doubt
+    if doubt is not None:
+        raise BankFilesInDoubt(
+            f"{doubt}: files may be at the bank that this ledger does not know. Nothing is"
+            " exported until what left is recorded, and finance says that every file is accounted for"
+        )
 
 
 def look(ledger: Ledger, provider: Transfers, *, by: str) -> list[str]:

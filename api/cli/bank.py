@@ -48,13 +48,17 @@ def export(
     execution_date: Annotated[
         str | None, typer.Option(help="When the bank is asked to pay, as 2026-06-02; default: today.")
     ] = None,
+    has_left: Annotated[
+        str | None,
+        typer.Option(help="After a restore: how you know that the bank has this file. Do not upload it."),
+    ] = None,
     url: Url = None,
     key: Key = "",
 ) -> None:
     """Write a batch's file for our bank (pain.001). A second time it is the very same file."""
     client = client_of(url, key)
     path = f"/v1/payout-batches/{batch_id}/bank-files"
-    wanted = {"number": number, "execution_date": execution_date}
+    wanted = {"number": number, "execution_date": execution_date, "has_left": has_left}
     file = asked(lambda: client.want("POST", path, wanted))
     content = str(asked(lambda: client.want("GET", f"{path}/{number}/pain.001"))).encode()
     if hashlib.sha256(content).hexdigest() != file["content_sha256"]:

@@ -182,9 +182,14 @@ def _webhooks(ledger: Ledger, connection: sa.Connection) -> Iterator[Finding]:
 
 def _payouts(of: Settings, ledger: Ledger) -> Finding:
     """Whether payouts are sent: nobody froze them, and Stripe holds no transfer that the ledger lost."""
-    frozen = gate(ledger).frozen
-    if frozen is not None:
-        return Finding("payouts", False, f"frozen: {frozen}", "revshare payouts thaw, once it is cleared")
+    state = gate(ledger)
+    if state.frozen is not None:
+        return Finding(
+            "payouts", False, f"frozen: {state.frozen}", "revshare payouts thaw, once it is cleared"
+        )
+    if state.bank_doubt is not None:
+        advice = "docs/operations.md, Restoring; then revshare payouts bank-files-known"
+        return Finding("payouts", False, f"no file for the bank is exported: {state.bank_doubt}", advice)
     try:
         gateway = StripeGateway(of.stripe_api_key, of.stripe_base, live=True)
         unknown = unknown_transfers(ledger, gateway, look_from(ledger))

@@ -1,4 +1,7 @@
-"""`revshare payouts freeze`, `thaw`, `take-in`: the brake, and what a restored ledger lost. No API needed."""
+"""`revshare payouts freeze`, `thaw`, `restored`, `take-in` …: the brake, and what a restored ledger lost.
+
+No API is needed for them.
+"""
 
 from typing import Annotated
 
@@ -38,6 +41,30 @@ def thaw(reason: Reason) -> None:
         say("thawed; but the provider holds transfers that the ledger does not know: revshare reconcile")
     else:
         say("payouts go on")
+
+
+def restored(reason: Reason) -> None:
+    """Say that the database was put back: nothing is sent or exported before it is known what left."""
+    from payouts import restore_check
+
+    with open_ledger(settings()) as ledger:
+        try:
+            restore_check.restored(ledger, reason, by=BY)
+        except Refusal as refusal:
+            fail(refusal.message)
+    say("nothing is sent before Stripe's lists have shown all; nothing is exported before bank-files-known")
+
+
+def bank_files_known(reason: Reason) -> None:
+    """After a restore: say that every file that left for our bank stands in the ledger. Exports go on."""
+    from payouts import restore_check
+
+    with open_ledger(settings()) as ledger:
+        try:
+            restore_check.account_for_bank_files(ledger, reason, person=None, by=BY)
+        except Refusal as refusal:
+            fail(refusal.message)
+    say("files for the bank are exported again")
 
 
 def take_in(

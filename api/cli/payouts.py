@@ -165,6 +165,8 @@ payouts.command("withdraw-rejection")(bank.withdraw_rejection)
 payouts.command("import-statement")(bank.import_statement)
 payouts.command()(payout_gate.freeze)
 payouts.command()(payout_gate.thaw)
+payouts.command()(payout_gate.restored)
+payouts.command("bank-files-known")(payout_gate.bank_files_known)
 payouts.command("take-in")(payout_gate.take_in)
 
 

@@ -45,6 +45,7 @@ class BankFiles(Resource):
             "bank-account-not-configured",
             "payouts-frozen",
             "database-older-than-provider",
+            "bank-files-in-doubt",
         ),
         example={"execution_date": "2026-06-02"},
     )
@@ -55,7 +56,9 @@ class BankFiles(Resource):
         """
         caller = req.context.caller
         wish = exporting.Wish(batch_id=batch_id, person=caller.person, **body)
-        done = exporting.export(self.ledger, self.services.debtor, wish, by=caller.by)
+        done = exporting.export(
+            self.ledger, self.services.debtor, wish, by=caller.by, provider=self.services.provider
+        )
         left_out = [_show_left_out(msgspec.structs.asdict(each)) for each in done.left_out]
         resp.location = f"/v1/payout-batches/{batch_id}/bank-files/{wish.number}"
         send(resp, {**_show(done.exported), "left_out": left_out}, 201 if done.new else 200)

@@ -26,6 +26,7 @@ def show_gate(state: GateState) -> Row:
         "frozen_at": state.frozen_at,
         "unknown_since": state.suspect_from,
         "unknown_transfers": state.unknown_transfers,
+        "bank_files_doubt": state.bank_doubt,
     }
 
 
@@ -70,6 +71,43 @@ class PayoutThaw(Resource):
     def on_post(self, req: falcon.Request, resp: falcon.Response, body: Row) -> None:
         """It explains no unknown transfer: those are taken in or resolved."""
         send(resp, show_gate(restore_check.thaw(self.ledger, body["reason"], by=req.context.caller.by)))
+
+
+class DatabaseRestored(Resource):
+    """The word that the database was put back."""
+
+    @operation(
+        "Say that the database was restored",
+        tag="payouts",
+        scopes=("finance:approve",),
+        body=ReasonSchema(),
+        answer=GATE,
+        example={"reason": "Put back to the backup of 3 May, 02:00."},
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response, body: Row) -> None:
+        """Nothing is sent for an hour, then not before what the provider holds is known; nothing is exported
+        for the bank before finance says that every file is accounted for."""
+        send(resp, show_gate(restore_check.restored(self.ledger, body["reason"], by=req.context.caller.by)))
+
+
+class BankFilesKnown(Resource):
+    """The word that no file for the bank is missing."""
+
+    @operation(
+        "Say that every file that left for the bank is known",
+        tag="payouts",
+        scopes=("finance:approve",),
+        body=ReasonSchema(),
+        answer=GATE,
+        example={"reason": "Online banking shows two files since the backup; both were recorded."},
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response, body: Row) -> None:
+        """After a restore: each file that left since the backup was recorded (`has_left`). Exports go on."""
+        caller = req.context.caller
+        state = restore_check.account_for_bank_files(
+            self.ledger, body["reason"], person=caller.person, by=caller.by
+        )
+        send(resp, show_gate(state))
 
 
 class TransferTakeIn(Resource):

@@ -37,6 +37,15 @@ class NewBankFileSchema(Strict):
         allow_none=True,
         metadata={"description": "When the bank is asked to pay; default: today (UTC)."},
     )
+    has_left = text(
+        1_000,
+        load_default=None,
+        allow_none=True,
+        metadata={
+            "description": "Only after a restore: how you know that the bank has this file, which the ledger"
+            " lost. It is recorded, whatever is in doubt; do not upload it again."
+        },
+    )
 
 
 class LeftOutSchema(Strict):

@@ -38,6 +38,13 @@ class BankFileExported(Fact, frozen=True, kw_only=True):
     effective_at: AwareTime
 
 
+class BankFileTakenIn(Fact, frozen=True, kw_only=True):
+    """The file before it in this append had left already: the ledger had lost it. Ours has other bytes."""
+
+    reason: str
+    effective_at: AwareTime
+
+
 BankOutcome = Literal["paid", "returned", "rejected"]
 """What became of a payout by our bank: it left, it came back, or it never left our account."""
 Verdict = Literal[

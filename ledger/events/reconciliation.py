@@ -63,6 +63,30 @@ class DatabasePutBack(Fact, frozen=True, kw_only=True):
     effective_at: AwareTime
 
 
+class DatabaseRestored(Fact, frozen=True, kw_only=True):
+    """Somebody put the database back from a backup, and says so. `looked_from` is as in DatabasePutBack."""
+
+    provider: str
+    looked_from: AwareTime
+    reason: str
+    effective_at: AwareTime
+
+
+class BankFilesDoubted(Fact, frozen=True, kw_only=True):
+    """Something shows that a file left for our bank of which the ledger does not know."""
+
+    reason: str
+    effective_at: AwareTime
+
+
+class BankFilesAccountedFor(Fact, frozen=True, kw_only=True):
+    """Somebody of finance (`person`) looked at the bank: every file that left stands in the ledger."""
+
+    reason: str
+    effective_at: AwareTime
+    person: str | None = None
+
+
 class TransferTakenIn(Fact, frozen=True, kw_only=True):
     """A transfer that the ledger had lost was recorded as its payout's own, by a human with a reason.
 

@@ -6,13 +6,15 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
+import structlog
 
-from ledger import account, bank_file, ids, payout, payout_lines
+from ledger import account, bank_file, checks, ids, payout, payout_lines
 from ledger.bank_account import PROVIDER
 from ledger.bank_file import BankTransfer, Debtor
 from ledger.desk import PARTNER, PROGRAM
 from ledger.engine.snapshots import AccountNow, accounts_now
-from ledger.events.bank import BankFileExported
+from ledger.events.bank import BankFileExported, BankFileTakenIn
+from ledger.events.base import Fact
 from ledger.partner import PartnerState
 from ledger.payout import PayoutState
 from ledger.refusals import (
@@ -32,6 +34,10 @@ from payouts import batches, restore_check
 from payouts.bank import pain001
 from payouts.batches import PAYOUT, Batch
 from payouts.eligibility import obstacles
+from payouts.outcomes import GatewayError
+from payouts.restore_check import Transfers
+
+_log = structlog.get_logger(__name__)
 
 FILE: Final = Decider(bank_file.NO_FILE, bank_file.evolve)
 TEXT_LENGTH_MAX: Final = 140
@@ -57,12 +63,16 @@ class BankFile(msgspec.Struct, frozen=True):
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """Which file of which batch is asked for, by whom."""
+    """Which file of which batch is asked for, by whom.
+
+    `has_left`: how somebody knows that the bank has this file, of which the ledger lost everything.
+    """
 
     batch_id: UUID
     number: int = 1
     execution_date: date | None = None
     person: str | None = None
+    has_left: str | None = None
 
 
 def load(ledger: Ledger, batch_id: UUID, number: int) -> BankFileExported:
@@ -73,19 +83,25 @@ def load(ledger: Ledger, batch_id: UUID, number: int) -> BankFileExported:
     return exported
 
 
-def export(ledger: Ledger, debtor: Debtor | None, wish: Wish, *, by: str) -> BankFile:
+def export(
+    ledger: Ledger, debtor: Debtor | None, wish: Wish, *, by: str, provider: Transfers | None = None
+) -> BankFile:
     """The file of an approved batch: made, with its payouts' intents, or the very same as the first time.
 
-    A later number takes what the files before it left out. Refuses with NotFound, IllegalTransition (it is
-    not approved), NothingToPay, InvalidField (number, day), ContentConflict (exported for another day),
-    BankAccountNotConfigured, PayoutsAreFrozen, DatabaseOlderThanProvider.
+    A later number takes what the files before it left out. One that has left is recorded whatever is in
+    doubt, also while payouts are frozen: nothing is sent by that. `provider` is asked first whether the
+    ledger lost transfers; one that does not answer holds nothing up. Refuses with NotFound, IllegalTransition
+    (it is not approved), NothingToPay, InvalidField (number, day), ContentConflict (exported for another
+    day), BankAccountNotConfigured, PayoutsAreFrozen, DatabaseOlderThanProvider, BankFilesInDoubt.
     """
+    if wish.has_left is not None:
+        checks.note(wish.has_left, "/has_left")
     for _ in range(ATTEMPTS_MAX):
         exported = ledger.load(ids.bank_file_id(wish.batch_id, wish.number), FILE).state.exported
         if exported is not None:
             bank_file.check_same(exported, wish.execution_date)
             return BankFile(exported)
-        batch = _exportable(ledger, wish)
+        batch = _exportable(ledger, wish, provider)
         if debtor is None:
             raise BankAccountNotConfigured("nobody has said which bank account of ours pays")
         decided = _decide(ledger, debtor, wish, batch)
@@ -93,7 +109,7 @@ def export(ledger: Ledger, debtor: Debtor | None, wish: Wish, *, by: str) -> Ban
         left_out = tuple(one.left_out for one in decided if one.left_out is not None)
         made = _file(wish, debtor, decided, ledger.clock()) if _transfers(decided) else None
         if made is not None:
-            changes.append(Change(ids.bank_file_id(wish.batch_id, wish.number), 0, [made]))
+            changes.append(Change(ids.bank_file_id(wish.batch_id, wish.number), 0, _told(wish, made)))
             changes += _intents(decided, made)
         if changes and ledger.append(changes, by=by) is None:
             continue
@@ -103,7 +119,7 @@ def export(ledger: Ledger, debtor: Debtor | None, wish: Wish, *, by: str) -> Ban
     raise LostRace(f"batch {wish.batch_id} was changed by others {ATTEMPTS_MAX} times in a row")
 
 
-def _exportable(ledger: Ledger, wish: Wish) -> Batch:
+def _exportable(ledger: Ledger, wish: Wish, provider: Transfers | None) -> Batch:
     """The batch, where its file may be made now."""
     batch = batches.load(ledger, wish.batch_id)
     if batch.status != "approved":
@@ -112,8 +128,26 @@ def _exportable(ledger: Ledger, wish: Wish) -> Batch:
         before = ledger.load(ids.bank_file_id(wish.batch_id, wish.number - 1), FILE).state.exported
         if before is None:
             raise InvalidField(f"file {wish.number - 1} comes first", pointer="/number")
-    restore_check.refuse_when_closed(ledger)
+    if wish.has_left is None:
+        if provider is not None:
+            _look(ledger, provider)
+        restore_check.refuse_when_closed(ledger)
+        restore_check.refuse_while_files_are_in_doubt(ledger)
     return batch
+
+
+def _look(ledger: Ledger, provider: Transfers) -> None:
+    """Whoever has no partner at the provider may have no key for it either."""
+    try:
+        restore_check.look(ledger, provider, by=restore_check.BY)
+    except GatewayError as error:
+        _log.warning("provider not asked before an export", outcome=repr(error.outcome))
+
+
+def _told(wish: Wish, made: BankFileExported) -> list[Fact]:
+    if wish.has_left is None:
+        return [made]
+    return [made, BankFileTakenIn(reason=wish.has_left, effective_at=made.effective_at)]
 
 
 def _nothing(left_out: Sequence[LeftOut]) -> str:
@@ -237,7 +271,7 @@ def _file(wish: Wish, debtor: Debtor, decided: Sequence[_Decided], now: datetime
     """The file's fact, with its whole text."""
     transfers = _transfers(decided)
     message_id = bank_file.message_id(wish.batch_id, wish.number)
-    day = bank_file.execution_date(wish.execution_date, now)
+    day = bank_file.execution_date(wish.execution_date, now, has_left=wish.has_left is not None)
     content = pain001.text_of(message_id, debtor, transfers, created_at=now, execution_date=day)
     return BankFileExported(
         batch_id=wish.batch_id,

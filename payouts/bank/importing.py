@@ -18,6 +18,7 @@ from ledger.events.bank import BankFileExported, BankStatementImported, Statemen
 from ledger.events.base import Fact
 from ledger.refusals import NotFound
 from ledger.store.application import Decider, Ledger
+from payouts import restore_check
 from payouts.bank import camt053, statement_csv
 from payouts.bank.exporting import FILE
 from payouts.bank.settling import Settled, settle
@@ -103,7 +104,23 @@ def import_statements(
             effective_at=ledger.clock(),
         )
         reports.append(_recorded(ledger, imported, sum(each.new for each in found), by))
+    _look_for_lost_files(ledger, reports, by)
     return reports
+
+
+def _look_for_lost_files(ledger: Ledger, reports: Iterable[Imported], by: str) -> None:
+    """The bank was told of a payout of ours by a file that the ledger has not: it was restored."""
+    unknown = [
+        line.payout_id
+        for report in reports
+        for line in report.lines
+        if line.verdict == "unknown_reference" and line.direction == "debit" and line.payout_id is not None
+    ]
+    for payout_id, at in ledger.load_many(unknown, PAYOUT).items():
+        if at.state.draft is not None:
+            reason = f"the bank booked payout {payout_id}, which no file of this ledger holds"
+            restore_check.doubt_bank_files(ledger, reason, by=by)
+            return
 
 
 class _Read(NamedTuple):

@@ -230,6 +230,8 @@ WRITERS = {
     "/v1/payout-batches/{batch_id:uuid}/cancel": "finance:approve",
     "/v1/payout-gate/freeze": "finance:approve",
     "/v1/payout-gate/thaw": "finance:approve",
+    "/v1/payout-gate/restored": "finance:approve",
+    "/v1/payout-gate/bank-files-known": "finance:approve",
     "/v1/payout-gate/take-in": "finance:approve",
     "/v1/reconciliations": "finance:approve",
     "/v1/reconciliations/differences/resolve": "finance:approve",

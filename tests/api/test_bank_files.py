@@ -139,3 +139,22 @@ def _say(monkeypatch, values):
             monkeypatch.delenv(name, raising=False)
         else:
             monkeypatch.setenv(name, value)
+
+
+def test_after_a_restore_a_file_is_recorded_that_left_and_none_is_made(bank_house):
+    """Until finance says that every file is accounted for; the gate tells why."""
+    gate = "/v1/payout-gate"
+    path = approved(bank_house)
+    somebody = bank_house.key("finance:approve", person="Ada")
+
+    told = bank_house.post(f"{gate}/restored", {"reason": "Put back."}).json
+    refused = [problem(bank_house.post(f"{path}/bank-files", {}))]
+    bank_house.clock.forward(hours=2)
+    recorded = bank_house.post(f"{path}/bank-files", {"has_left": "Online banking shows it."})
+    known = bank_house.post(f"{gate}/bank-files-known", {"reason": "One file left."}, somebody)
+
+    assert (told["is_open"], told["bank_files_doubt"]) == (False, "Put back.")
+    assert refused == [(409, "database-older-than-provider")]
+    assert recorded.status_code == 201
+    assert known.json["bank_files_doubt"] is None
+    assert problem(bank_house.post(f"{gate}/restored", {})) == (422, "invalid-field")

@@ -334,48 +334,6 @@ def test_a_duplicate_and_an_attempt_that_was_rejected_here_are_not_known(finance
         resolve(finance.ledger, recorded.fact.transfer_ids[0], "No run found it yet.", by="cli")
 
 
-FOREIGN = {
-    "sent nowhere any more": {"destination": None},
-    "no amount that we count": {"currency": "isk", "amount": 505},
-}
-
-
-@pytest.mark.parametrize("odd", FOREIGN.values(), ids=FOREIGN)
-def test_a_transfer_of_others_that_cannot_be_read_stops_nobody(both, odd):
-    """Another product sends from the same account: what it does there is not our business."""
-    finance, stripe = both
-    acme = finance.partner("acme", available_minor=30_00)
-    destination = finance.world.desk.partner(acme).payout_accounts["stripe"]
-    batch = finance.approved()
-    made = stripe.sdk().v1.transfers.create({"amount": 5, "currency": "gbp", "destination": destination})
-    stripe.distort("transfer", made.id, **odd)
-    gate = guarded(finance)
-
-    turn(finance, gate)
-
-    assert gate.refusal is None
-    assert finance.payout(batch).status == "confirmed"
-    finance.later(hours=2)
-    run = reconcile(finance.ledger, finance.gateway, by="cli")
-    assert [item.reference for item in run.items if item.is_difference] == [made.id]
-
-
-def test_a_transfer_that_names_a_payout_and_cannot_be_read_holds_the_worker_back_by_name(both):
-    """It may be the one that a restored ledger lacks."""
-    finance, stripe = both
-    acme = finance.partner("acme", available_minor=30_00)
-    batch = finance.approved()
-    destination = finance.world.desk.partner(acme).payout_accounts["stripe"]
-    named = {"payout_id": str(finance.payout(batch).payout_id)}
-    made = finance.gateway.create_transfer(intent(destination, metadata=named)).transfer_id
-    stripe.distort("transfer", made, currency="isk", amount=505)
-
-    with pytest.raises(GatewayError, match=f"names payout {named['payout_id']}.*{made}"):
-        guarded(finance).closed()
-    assert turn(finance, guarded(finance)) > 0
-    assert finance.payout(batch).status == "approved"
-
-
 # The brake
 
 
