@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -139,7 +140,7 @@ def test_entries_that_cannot_be_read_are_shown_and_hide_no_other(database_url):
     with finance_and_stripe(database_url) as (finance, stripe):
         acme = finance.partner("acme", available_minor=30_00)
         ours = paid(finance, acme)
-        sdk = stripe.sdk().v1
+        sdk: Any = stripe.sdk().v1
         wish = {"amount": 500, "currency": "gbp", "destination": ours.destination}
         odd, reversed_ = sdk.transfers.create(wish), sdk.transfers.create(wish)
         back = sdk.transfers.reversals.create(reversed_.id)
@@ -154,9 +155,9 @@ def test_entries_that_cannot_be_read_are_shown_and_hide_no_other(database_url):
         found = reconcile(finance.ledger, finance.gateway, by="cli")
 
         assert {
-            (i.reference, i.verdict, i.currency, i.theirs.amount_minor, i.is_difference)
+            (i.reference, i.verdict, i.currency, i.theirs and i.theirs.amount_minor, i.is_difference)
             for i in found.items
-            if i.theirs.currency == "ISK" or i.kind != "topup"
+            if i.currency == "ISK" or i.kind != "topup"
         } == {
             (ours.transfer_id, "matched", "GBP", -30_00, False),
             (odd.id, "theirs_only", "ISK", 0, True),
