@@ -1,8 +1,9 @@
 """Whether payouts may be sent at all: stopped by hand, or the provider knows more than we do. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 
@@ -14,6 +15,7 @@ from ledger.events.reconciliation import (
     DatabasePutBack,
     DatabaseRestored,
     PayoutsFrozen,
+    PayoutsSetAside,
     PayoutsThawed,
     UnknownTransfersExplained,
     UnknownTransfersFound,
@@ -29,7 +31,8 @@ class GateState(msgspec.Struct, frozen=True):
     """`frozen`: the reason of whoever stopped payouts. `suspect_from`: since when transfers are not known.
 
     `put_back_at`: when it was found that the database was put back, until all is explained. `bank_doubt`: why
-    files may be at our bank that the ledger does not know; only finance ends that.
+    files may be at our bank that the ledger does not know; only finance ends that. `set_aside`: payouts whose
+    transfer is there without standing here; they alone are not sent when nothing else is suspect.
     """
 
     frozen: str | None = None
@@ -38,6 +41,14 @@ class GateState(msgspec.Struct, frozen=True):
     unknown_transfers: tuple[str, ...] = ()
     put_back_at: datetime | None = None
     bank_doubt: str | None = None
+    set_aside: frozenset[UUID] = frozenset()
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether nothing may be sent because something is not known."""
+        if self.unknown_transfers or self.put_back_at is not None:
+            return True
+        return self.suspect_from is not None and not self.set_aside
 
     @property
     def settled_from(self) -> datetime | None:
@@ -60,10 +71,12 @@ def evolve(state: GateState, fact: Fact) -> GateState:
                 state,
                 suspect_from=fact.looked_from,
                 unknown_transfers=fact.transfer_ids,
-                bank_doubt=f"{fact.provider} holds transfers that the ledger did not know",
+                bank_doubt=state.bank_doubt if state.suspect_from else _unknown_to(fact.provider),
             )
         case UnknownTransfersExplained():
-            return msgspec.structs.replace(state, suspect_from=None, unknown_transfers=(), put_back_at=None)
+            return _explained(state, suspect_from=None, set_aside=frozenset())
+        case PayoutsSetAside():
+            return _explained(state, suspect_from=fact.looked_from, set_aside=frozenset(fact.payout_ids))
         case DatabasePutBack():
             return _put_back(state, fact, "the database was put back while payouts were running")
         case DatabaseRestored():
@@ -74,6 +87,14 @@ def evolve(state: GateState, fact: Fact) -> GateState:
             return msgspec.structs.replace(state, bank_doubt=None)
         case _:
             return state
+
+
+def _unknown_to(provider: str) -> str:
+    return f"{provider} holds transfers that the ledger did not know"
+
+
+def _explained(state: GateState, **changes: Any) -> GateState:
+    return msgspec.structs.replace(state, unknown_transfers=(), put_back_at=None, **changes)
 
 
 def _put_back(state: GateState, fact: DatabasePutBack | DatabaseRestored, reason: str) -> GateState:
@@ -95,7 +116,13 @@ def thaw(state: GateState, *, reason: str, now: datetime) -> list[Fact]:
 
 
 def looked(
-    state: GateState, *, provider: str, looked_from: datetime, unknown: Sequence[str], now: datetime
+    state: GateState,
+    *,
+    provider: str,
+    looked_from: datetime,
+    unknown: Sequence[str],
+    set_aside: Collection[UUID] = (),
+    now: datetime,
 ) -> list[Fact]:
     """What a look at the provider's transfers found; nothing new when it is as before.
 
@@ -111,7 +138,16 @@ def looked(
             )
         ]
     is_early = state.settled_from is not None and now < state.settled_from
-    if not unknown and state.suspect_from is not None and not is_early:
+    if unknown or is_early:
+        return []
+    if set_aside:
+        if not state.is_suspect and state.set_aside == frozenset(set_aside):
+            return []
+        payouts = tuple(sorted(set_aside))
+        return [
+            PayoutsSetAside(provider=provider, looked_from=looked_from, payout_ids=payouts, effective_at=now)
+        ]
+    if state.suspect_from is not None:
         return [
             UnknownTransfersExplained(provider=provider, looked_from=state.suspect_from, effective_at=now)
         ]

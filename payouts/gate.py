@@ -48,7 +48,7 @@ class Gate:
 
     def __init__(self, ledger: Ledger, provider: Transfers, worker: Worker) -> None:
         self._ledger, self._provider, self._worker = ledger, provider, worker
-        self._is_checked = False
+        self._is_checked, self._looked_s = False, 0.0
         self._seen = Sighting(ledger)
         self.refusal: Refusal | None = None
 
@@ -57,8 +57,9 @@ class Gate:
         try:
             self._look_for_losses()
             refuse_when_frozen(self._ledger)
-            if not self._is_checked or gate(self._ledger).suspect_from is not None:
+            if self._is_to_look():
                 refuse_after_restore(self._ledger, self._provider)
+                self._looked_s = time.monotonic()
         except (PayoutsAreFrozen, DatabaseOlderThanProvider) as refusal:
             if str(refusal) != str(self.refusal):
                 _log.error("payouts refuse to start", refusal=type(refusal).__name__, reason=str(refusal))
@@ -68,6 +69,13 @@ class Gate:
             _log.info("payouts go on")
         self._is_checked, self.refusal = True, None
         return None
+
+    def _is_to_look(self) -> bool:
+        """Where payouts are set aside from time to time, since what is there may be taken back, or let go."""
+        state = gate(self._ledger)
+        if not self._is_checked or state.is_suspect:
+            return True
+        return bool(state.set_aside) and time.monotonic() - self._looked_s >= WAIT_S
 
     def _look_for_losses(self) -> None:
         if not self._seen.still_stands():

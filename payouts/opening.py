@@ -140,6 +140,9 @@ class Opening:
         code = at.state.rejection.code if at.state.rejection else None
         if (code is not None and code not in PASSING_CODES) or around.holds(draft):
             return False
+        if at.payout_id in around.set_aside:
+            self._waits.wait(at.payout_id)
+            return False
         if partner is None or partner.status != "approved":
             raise PartnerNotApproved(f"the partner is {partner.status if partner else 'unknown'}")
         is_linked = partner.payout_accounts.get(draft.provider) == draft.destination

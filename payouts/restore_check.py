@@ -3,13 +3,14 @@
 Then the database is older than what was sent: it was restored from a backup. Sending on would pay again what
 the lost facts had paid, so the worker refuses to start until each of these transfers is taken in, or has a
 human's reason. A reason alone lets no payout be sent whose transfer is there: that has to be taken back, too,
-or its partner's payouts held.
+or its partner's payouts held. In the latter case the payout is set aside: it is not sent while its transfer
+is there, whoever lets the partner's payouts go on meanwhile.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -69,7 +70,7 @@ def refuse_when_closed(ledger: Ledger) -> None:
     As far as the ledger knows: the provider is not asked.
     """
     refuse_when_frozen(ledger)
-    if gate(ledger).suspect_from is not None:
+    if gate(ledger).is_suspect:
         raise DatabaseOlderThanProvider(
             "the database was restored: nothing is sent until what the provider holds is explained"
         )
@@ -147,16 +148,21 @@ def refuse_while_files_are_in_doubt(ledger: Ledger) -> None:
 def look(ledger: Ledger, provider: Transfers, *, by: str) -> list[str]:
     """The transfers that the ledger does not know, recorded with the time from which was looked."""
     looked_from = look_from(ledger)
-    unknown = unknown_transfers(ledger, provider, looked_from)
+    found = lost_transfers(ledger, provider, looked_from)
     now = ledger.clock()
     _change(
         ledger,
         lambda state: payout_gate.looked(
-            state, provider=PROVIDER, looked_from=looked_from, unknown=unknown, now=now
+            state,
+            provider=PROVIDER,
+            looked_from=looked_from,
+            unknown=found.unknown,
+            set_aside=found.set_aside,
+            now=now,
         ),
         by,
     )
-    return unknown
+    return found.unknown
 
 
 def look_from(ledger: Ledger) -> datetime:
@@ -177,37 +183,54 @@ def look_from(ledger: Ledger) -> datetime:
     return ledger.clock() - LOOK_BACK if found is None else found - MARGIN
 
 
-def unknown_transfers(ledger: Ledger, provider: Transfers, looked_from: datetime) -> list[str]:
-    """The transfers of ours since a time that the ledger does not know, the newest first."""
+class Lost(NamedTuple):
+    """Transfers that the ledger does not know, the newest first; payouts to be set aside for others."""
+
+    unknown: list[str]
+    set_aside: set[UUID]
+
+
+def lost_transfers(ledger: Ledger, provider: Transfers, looked_from: datetime) -> Lost:
+    """What of our transfers since a time the ledger does not know, and no human has explained."""
     named = ((t, payout_id) for t in provider.transfers_since(looked_from) if (payout_id := payout_id_of(t)))
-    unknown: list[str] = []
+    found = Lost([], set())
     known = 0
     # While something was unknown before, the known ones among them say nothing about the older ones.
     suspected = gate(ledger).suspect_from is not None
     while chunk := list(islice(named, _AT_ONCE)):
         lost = _lost(ledger, chunk)
-        unknown += lost
-        known += len(chunk) - len(lost)
-        if len(unknown) >= UNKNOWN_ENOUGH or (not unknown and not suspected and known >= KNOWN_ENOUGH):
+        found.unknown.extend(lost.unknown)
+        found.set_aside.update(lost.set_aside)
+        known += len(chunk) - len(lost.unknown)
+        if len(found.unknown) >= UNKNOWN_ENOUGH:
             break
-    return unknown
+        if not found.unknown and not suspected and known >= KNOWN_ENOUGH:
+            break
+    return found
 
 
-def _lost(ledger: Ledger, found: Sequence[tuple[Transfer, UUID]]) -> list[str]:
+def _lost(ledger: Ledger, found: Sequence[tuple[Transfer, UUID]]) -> Lost:
     states = ledger.load_many([payout_id for _, payout_id in found], PAYOUT)
-    lost = [(t, states[payout_id].state) for t, payout_id in found]
-    lost = [(t, state) for t, state in lost if not is_known(state, t)]
-    explained = reasons(ledger, [t.id for t, _ in lost])
-    partners = ledger.load_many([s.draft.partner_id for _, s in lost if s.draft], PARTNER)
+    lost = [(t, payout_id, states[payout_id].state) for t, payout_id in found]
+    lost = [(t, payout_id, state) for t, payout_id, state in lost if not is_known(state, t)]
+    explained = reasons(ledger, [t.id for t, _, _ in lost])
+    partners = ledger.load_many([s.draft.partner_id for _, _, s in lost if s.draft], PARTNER)
     held = {partner_id for partner_id, at in partners.items() if at.state and at.state.payout_holds}
-    return [t.id for t, state in lost if t.id not in explained or _would_be_paid_again(state, t, held)]
+    sorted_ = Lost([], set())
+    for transfer, payout_id, state in lost:
+        if transfer.id not in explained:
+            sorted_.unknown.append(transfer.id)
+        elif _would_be_paid_again(state, transfer):
+            if state.draft is not None and state.draft.partner_id in held:
+                sorted_.set_aside.add(payout_id)
+            else:
+                sorted_.unknown.append(transfer.id)
+    return sorted_
 
 
-def _would_be_paid_again(state: PayoutState, transfer: Transfer, held: Collection[UUID]) -> bool:
+def _would_be_paid_again(state: PayoutState, transfer: Transfer) -> bool:
     """Whether a reason alone is not enough: the payout would be sent, and its transfer still holds money."""
-    if state.draft is None or state.status not in OPEN | REOPENABLE:
-        return False
-    return state.draft.partner_id not in held and transfer.amount_reversed < transfer.amount
+    return state.status in OPEN | REOPENABLE and transfer.amount_reversed < transfer.amount
 
 
 def is_known(state: PayoutState, transfer: Transfer) -> bool:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from ledger import payout
+from ledger import ids, payout
 from ledger.desk import PARTNER, PROGRAM
 from ledger.events.base import Fact
 from ledger.events.payout import PayoutDrafted
@@ -20,6 +20,7 @@ from ledger.store.database import DatabaseUnavailable
 from payouts.batches import BATCH, PAYOUT
 from payouts.eligibility import STRIPE
 from payouts.leases import Lease, Leases
+from payouts.restore_check import GATE
 
 BY: Final = "payouts"
 _NOTHING: Final[Mapping[UUID, int]] = MappingProxyType({})
@@ -48,18 +49,20 @@ class At(NamedTuple):
 class Around(NamedTuple):
     """What payouts depend on besides their accounts: their programs, partners and batches.
 
-    `versions` are those of all their streams: what is decided upon them holds while none has moved.
+    `set_aside` are those whose transfer the provider holds already. `versions` are those of all the streams
+    that say so, the gate's among them: what is decided upon them holds while none has moved.
     """
 
     programs: dict[UUID, ProgramState | None]
     partners: dict[UUID, PartnerState | None]
     batches: dict[UUID, BatchState]
+    set_aside: frozenset[UUID]
     versions: dict[UUID, int]
 
     def seen(self, drafts: Iterable[PayoutDrafted]) -> dict[UUID, int]:
         """The versions that decisions about these payouts were made upon."""
         streams = {id_ for draft in drafts for id_ in (draft.program_id, draft.partner_id, draft.batch_id)}
-        return {stream: self.versions[stream] for stream in streams}
+        return {stream: self.versions[stream] for stream in (*streams, ids.payout_gate_id())}
 
     def holds(self, draft: PayoutDrafted) -> bool:
         """Whether nothing may be sent now: the partner's payouts are held, or the batch is paused."""
@@ -90,16 +93,19 @@ def load(ledger: Ledger, payouts: Sequence[UUID]) -> list[At]:
 
 
 def load_around(ledger: Ledger, drafts: Iterable[PayoutDrafted]) -> Around:
-    """The programs, partners and batches of payouts, from their streams."""
+    """The programs, partners and batches of payouts, and which of them are set aside, from their streams."""
     of = list(drafts)
     programs = ledger.load_many(list({draft.program_id for draft in of}), PROGRAM)
     partners = ledger.load_many(list({draft.partner_id for draft in of}), PARTNER)
     batches = ledger.load_many(list({draft.batch_id for draft in of}), BATCH)
+    gate = ledger.load(ids.payout_gate_id(), GATE)
+    versions = {stream: at.version for found in (programs, partners, batches) for stream, at in found.items()}
     return Around(
         {program_id: at.state for program_id, at in programs.items()},
         {partner_id: at.state for partner_id, at in partners.items()},
         {batch_id: at.state for batch_id, at in batches.items()},
-        {stream: at.version for found in (programs, partners, batches) for stream, at in found.items()},
+        gate.state.set_aside,
+        versions | {ids.payout_gate_id(): gate.version},
     )
 
 

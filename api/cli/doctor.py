@@ -16,7 +16,7 @@ from ledger.store.application import Ledger
 from ledger.store.database import Database, DatabaseUnavailable
 from ledger.store.migrations import pending_revisions
 from payouts.gateway import GatewayError, LiveKeyRefused, StripeGateway
-from payouts.restore_check import gate, look_from, unknown_transfers
+from payouts.restore_check import gate, look_from, lost_transfers
 from payouts.webhooks import inbox
 from projections import audit_log, checkpoints
 from projections.lag import lag
@@ -192,7 +192,7 @@ def _payouts(of: Settings, ledger: Ledger) -> Finding:
         return Finding("payouts", False, f"no file for the bank is exported: {state.bank_doubt}", advice)
     try:
         gateway = StripeGateway(of.stripe_api_key, of.stripe_base, live=True)
-        unknown = unknown_transfers(ledger, gateway, look_from(ledger))
+        unknown = lost_transfers(ledger, gateway, look_from(ledger)).unknown
     except (GatewayError, LiveKeyRefused):
         return Finding("payouts", True, "not frozen; Stripe could not be asked what it holds")
     detail = f"Stripe holds {len(unknown)} transfers that the ledger does not know: {', '.join(unknown[:3])}"

@@ -37,7 +37,7 @@ def thaw(reason: Reason) -> None:
             state = restore_check.thaw(ledger, reason, by=BY)
         except Refusal as refusal:
             fail(refusal.message)
-    if state.suspect_from is not None:
+    if state.is_suspect:
         say("thawed; but the provider holds transfers that the ledger does not know: revshare reconcile")
     else:
         say("payouts go on")

@@ -21,7 +21,7 @@ _show_payout = shown_as(PAYOUT)
 def show_gate(state: GateState) -> Row:
     """The gate as it is answered."""
     return {
-        "is_open": state.frozen is None and state.suspect_from is None,
+        "is_open": state.frozen is None and not state.is_suspect,
         "frozen_reason": state.frozen,
         "frozen_at": state.frozen_at,
         "unknown_since": state.suspect_from,

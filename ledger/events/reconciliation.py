@@ -1,5 +1,7 @@
 """Facts of reconciling the provider's books with ours."""
 
+from uuid import UUID
+
 from ledger.events.base import AwareTime, Fact
 
 
@@ -39,6 +41,19 @@ class UnknownTransfersFound(Fact, frozen=True, kw_only=True):
     provider: str
     looked_from: AwareTime
     transfer_ids: tuple[str, ...]
+    effective_at: AwareTime
+
+
+class PayoutsSetAside(Fact, frozen=True, kw_only=True):
+    """All is explained; but these payouts lie unpaid here, and the provider holds a transfer of each.
+
+    None of them is sent while that is so, whoever lets its partner's payouts go on. Transfers are looked at
+    from `looked_from` on until there is none of them left.
+    """
+
+    provider: str
+    looked_from: AwareTime
+    payout_ids: tuple[UUID, ...]
     effective_at: AwareTime
 
 
