@@ -35,6 +35,7 @@ from ledger.events.partner import (
     PartnerReinstated,
     PartnerReviewStarted,
     PartnerSuspended,
+    PayoutAccountAsked,
     PayoutAccountChanged,
     PayoutAccountLinked,
     PayoutHoldCause,
@@ -64,7 +65,8 @@ class PartnerState(msgspec.Struct, frozen=True, kw_only=True):
 
     `payout_holds` maps each cause for which nothing is paid to its reason; `accounts_seen` each provider to
     how an account there stood when it was last looked at. The last of `payout_accounts` is the one that was
-    linked last: the money goes there. `bank_accounts` maps each IBAN to what was last said of it.
+    linked last: the money goes there. `accounts_asked` says since when one may have been made at a provider
+    that nobody linked yet. `bank_accounts` maps each IBAN to what was last said of it.
     """
 
     reference: str
@@ -76,6 +78,7 @@ class PartnerState(msgspec.Struct, frozen=True, kw_only=True):
     suspensions: tuple[Suspension, ...] = ()
     groups: Mapping[UUID, str] = {}
     payout_accounts: Mapping[str, str] = {}
+    accounts_asked: Mapping[str, datetime] = {}
     bank_accounts: Mapping[str, BankAccountLinked] = {}
     payout_holds: Mapping[PayoutHoldCause, str] = {}
     accounts_seen: Mapping[str, PayoutAccountChanged] = {}
@@ -123,8 +126,14 @@ def evolve(state: PartnerState | None, fact: Fact) -> PartnerState | None:
             if fact.partner_group is not None:
                 groups[fact.program_id] = fact.partner_group
             return _replace(state, groups=groups)
+        case PayoutAccountAsked():
+            return _replace(state, accounts_asked={**state.accounts_asked, fact.provider: fact.effective_at})
         case PayoutAccountLinked():
-            return _replace(state, payout_accounts=_linked(state, fact.provider, fact.destination))
+            return _replace(
+                state,
+                payout_accounts=_linked(state, fact.provider, fact.destination),
+                accounts_asked={p: at for p, at in state.accounts_asked.items() if p != fact.provider},
+            )
         case BankAccountLinked():
             return _replace(
                 state,
@@ -176,6 +185,13 @@ def payouts_held(state: PartnerState, provider: str = "stripe") -> str | None:
         if cause not in aside
     ]
     return "; ".join(held) or None
+
+
+def ask_for_account(state: PartnerState, provider: str, now: datetime) -> list[Fact]:
+    """An account is about to be made; nothing new while one may have been made already."""
+    if provider in state.accounts_asked:
+        return []
+    return [PayoutAccountAsked(provider=provider, effective_at=now)]
 
 
 def decide(

@@ -151,8 +151,8 @@ def ensure_destinations(
     """Give each of these partners a payout account that has none, and look at it; how many were linked.
 
     Made for the demo and for tests: the accounts that it makes are not onboarded by their owners. Its key is
-    derived from the partner, so after a crash between the steps the same account is linked. A partner without
-    country or email gets `country` and an address in a domain that nobody can own. Refuses with
+    derived from the partner, so for a day after a crash between the steps the same is linked. A partner
+    without country or email gets `country` and an address in a domain that nobody can own. Refuses with
     UnknownPartner; the gateway's GatewayError passes through.
     """
     linked = 0

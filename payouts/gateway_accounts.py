@@ -39,20 +39,39 @@ class AccountsKeeper:
     def create_account(self, reference: str, country: str, email: str, idempotency_key: str) -> str:
         """Make an Express account by v1 that can receive transfers: its id. `reference` is in its metadata.
 
-        The same key gives the same account. Raises GatewayError.
+        For a day the same key gives the same account. Raises GatewayError.
         """
         new = NewAccount(reference, reference, email, country)
         return self._ask(lambda: self._create_by_v1(new, idempotency_key).account_id)
 
     def open_account(self, new: NewAccount) -> Account:
-        """Make a partner's connected account: how it stands. The same partner again is the same account.
+        """Make a partner's connected account: how it stands. Raises GatewayError.
 
-        Raises GatewayError.
+        The same partner again is the same account while the provider remembers the key: v1 for a day, v2 for
+        thirty.
         """
         return self._by_v2_or_v1(
             lambda: self._create_by_v2(new, f"account-v2-{new.reference}"),
             lambda: self._create_by_v1(new, f"account-{new.reference}"),
         )
+
+    def find_account(self, reference: str, created_from: datetime) -> Account | None:
+        """An account that was made for a partner by v1 since a time; None: none is shown.
+
+        By metadata the provider can't search: its accounts are read from that time on. Raises GatewayError.
+        """
+        if self.accounts_api == "v2":
+            return None
+        params = {"created": {"gte": int(created_from.timestamp())}, "limit": 100}
+
+        def look() -> Account | None:
+            for answer in self._sdk.v1.accounts.list(params).auto_paging_iter():
+                found = read_v1_account(answer.to_dict())
+                if found.reference == reference:
+                    return found
+            return None
+
+        return self._ask(look)
 
     def account(self, account_id: str) -> Account:
         """How a connected account stands. Raises GatewayError, with Rejected for one not ours."""

@@ -1,12 +1,14 @@
 """Onboarding of partners: their account is made, linked and looked at, and its owner gets a link."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeVar
 from uuid import UUID
 
-from ledger import checks
+from ledger import checks, partner
 from ledger.desk import PARTNER
 from ledger.partner import PartnerState, known
+from ledger.payout_search import KEY_TRUSTED_FOR
 from ledger.refusals import InvalidField, PayoutDestinationMissing, ProviderRefused, ProviderUnavailable
 from ledger.store.application import Ledger
 from payouts import accounts
@@ -18,12 +20,15 @@ from payouts.webhooks.inbox import Inbox
 
 Answer = TypeVar("Answer")
 LINKED: Final = "linked"
+CLOCKS: Final = timedelta(hours=1)
+"""How far the provider's clock may be behind ours."""
 
 
 class Provider(Protocol):
     """What is asked of the provider."""
 
     def open_account(self, new: NewAccount) -> Account: ...
+    def find_account(self, reference: str, created_from: datetime) -> Account | None: ...
     def account(self, account_id: str) -> Account: ...
     def account_link(self, account_id: str, *, return_url: str, refresh_url: str) -> AccountLink: ...
 
@@ -39,18 +44,33 @@ class Onboarding:
     def begin(self, partner_id: UUID, *, by: str) -> PartnerState:
         """Make and link the partner's account, if it has none, and look at it.
 
-        Its key is derived from the partner: after a crash in between the same account is found.
+        That it is about to be made is recorded before. Its key is derived from the partner, so for a day the
+        same account is answered; after that the provider's accounts are searched for it.
         """
         state = self._partner(partner_id)
         destination = state.payout_accounts.get(STRIPE)
         seen_at = self._ledger.clock()
         if destination is None:
-            new = NewAccount(str(partner_id), state.name, state.email, state.country)
-            found = _asked(lambda: self._provider.open_account(new))
+            found = self._made(partner_id, by)
         else:
             found = _asked(lambda: self._provider.account(destination))
         accounts.link(self._ledger, partner_id, found, seen_at=seen_at, by=by)
         return self._partner(partner_id)
+
+    def _made(self, partner_id: UUID, by: str) -> Account:
+        """The partner's new account; or the one that was made before, when nobody heard the answer."""
+        now = self._ledger.clock()
+        (state, _), _ = self._ledger.execute(
+            partner_id, PARTNER, lambda at: partner.ask_for_account(known(at), STRIPE, now), by=by
+        )
+        at = known(state)
+        asked_at = at.accounts_asked[STRIPE]
+        if now - asked_at >= KEY_TRUSTED_FOR:
+            found = _asked(lambda: self._provider.find_account(str(partner_id), asked_at - CLOCKS))
+            if found is not None:
+                return found
+        new = NewAccount(str(partner_id), at.name, at.email, at.country)
+        return _asked(lambda: self._provider.open_account(new))
 
     def link_known(self, partner_id: UUID, destination: str, *, by: str) -> PartnerState:
         """Link an account that is there, and look at it. Where that can't be done now, it is done later."""

@@ -68,6 +68,16 @@ class PayoutAccountLinked(Fact, frozen=True, kw_only=True):
     destination: str
 
 
+class PayoutAccountAsked(Fact, frozen=True, kw_only=True):
+    """An account is about to be made for the partner at a provider, whose answer may be lost.
+
+    Told once until an account is linked: what was made of it is not older than that.
+    """
+
+    provider: str
+    effective_at: AwareTime
+
+
 class PartnerPayoutsPaused(Fact, frozen=True, kw_only=True):
     """Nothing is drafted for the partner or sent to it, for this cause, until that is lifted."""
 

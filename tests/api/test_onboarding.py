@@ -8,6 +8,7 @@ import pytest
 
 from ledger import account, ids
 from ledger.desk import ACCOUNT
+from ledger.events.partner import PayoutAccountAsked
 from ledger.events.payout import TransferConfirmed
 from ledger.store.application import Change
 from payouts.simulator.faults import Fault
@@ -44,6 +45,43 @@ def test_an_account_is_made_once_and_its_link_each_time(sqlite_database_url, api
     place.turn()
     assert place.account(partner_id)["transfers_active"] is True
     assert place.house.get(f"/v1/partners/{partner_id}").json["payout_holds"] == []
+    place.close()
+
+
+@pytest.mark.parametrize("hours", [1, 23, 25, 200])
+def test_an_account_whose_answer_was_lost_is_found_again_for_ever(database_url, hours):
+    """v1 forgets the key after a day. That it was asked for is recorded, so it is searched from then on."""
+    place = OnboardingHouse(database_url, "v1")
+    partner_id, other = place.partner(), place.partner("daylight")
+    place.stripe.play(Fault("POST /v1/accounts", "drop_after_commit"))
+    lost = place.onboard(partner_id)
+    place.onboard(other)
+    place.later(hours=hours)
+
+    found, again = place.onboard(partner_id), place.onboard(partner_id)
+
+    assert problem(lost) == (503, "provider-unavailable")
+    assert found.status_code == 200
+    assert found.json["destination"] == again.json["destination"]
+    made = {each["metadata"]["reference"]: each["id"] for each in place.stripe.objects("account")}
+    assert len(place.stripe.objects("account")) == 2
+    assert made[str(partner_id)] == found.json["destination"]
+    asked = [r for r in place.house.ledger.history(partner_id) if isinstance(r.fact, PayoutAccountAsked)]
+    assert len(asked) == 1
+    place.close()
+
+
+def test_an_account_that_was_never_made_is_made_days_later(database_url):
+    """Nothing is found, so it is made as the first time; and once only."""
+    place = OnboardingHouse(database_url, "v1")
+    partner_id = place.partner()
+    place.stripe.play(Fault("POST /v1/accounts", "drop_before"))
+    place.onboard(partner_id)
+    place.later(hours=60)
+
+    assert place.onboard(partner_id).status_code == 200
+
+    assert len(place.stripe.objects("account")) == 1
     place.close()
 
 
