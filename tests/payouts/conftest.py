@@ -17,8 +17,8 @@ from tests.support.stripe_sdk import connect
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where a stand-in that holds test money listens: one for each module."""
-    with running_stripe(tmp_path_factory.mktemp("stripe")) as base_url:
+    """Where a stand-in that holds test money listens: one for each module. It hears child processes, too."""
+    with running_stripe(tmp_path_factory.mktemp("stripe"), watched=True) as base_url:
         yield base_url
 
 
