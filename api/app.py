@@ -115,6 +115,7 @@ def _report_routes(services: Services) -> dict[str, object]:
         "/v1/reports/trial-balance": reports.TrialBalance(services),
         "/v1/reports/roll-forward": reports.RollForward(services),
         "/v1/reports/ageing": reports.Ageing(services),
+        "/v1/journal/export": reports.JournalExport(services),
     }
 
 

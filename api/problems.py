@@ -55,6 +55,9 @@ TYPES: Final[dict[str, ProblemType]] = {
         413, "The batch has too many items", "Split it: a request takes 10,000 at the most."
     ),
     "invalid-field": _type(422, "A field is wrong", "`errors` points at each field and says what it may be."),
+    "format-not-installed": _type(
+        501, "This installation can't write the format", "`detail` says what has to be installed."
+    ),
     # Repetition
     "idempotency-key-reused": _type(
         422, "The Idempotency-Key was used for another request", "Take a new key for a new request."

@@ -46,16 +46,20 @@ class Money(msgspec.Struct, frozen=True, order=False):
 
     def __str__(self) -> str:
         """For people: 139.12 GBP, 500 JPY."""
-        digits = CURRENCY_DIGITS.get(self.currency, 0)
-        if not digits:
-            return f"{self.minor} {self.currency}"
-        whole, rest = divmod(abs(self.minor), 10**digits)
-        return f"{'-' if self.minor < 0 else ''}{whole}.{rest:0{digits}d} {self.currency}"
+        return f"{decimal(self.minor, self.currency)} {self.currency}"
 
     def _same(self, other: "Money") -> "Money":
         if other.currency != self.currency:
             raise CurrencyMismatch(f"{self.currency} and {other.currency} in one sum")
         return other
+
+
+def decimal(minor: int, currency: str) -> str:
+    """An amount with all of its currency's decimals, exactly: `-139.12`, of yen `500`."""
+    digits = CURRENCY_DIGITS.get(currency, 0)
+    whole, rest = divmod(abs(minor), 10**digits)
+    sign = "-" if minor < 0 else ""
+    return f"{sign}{whole}.{rest:0{digits}d}" if digits else f"{sign}{whole}"
 
 
 def share_minor(amount_minor: int, rate_bps: int) -> int:

@@ -1,7 +1,7 @@
 """Months of a program, in the time zone of its calendar. Pure, but for who reads the zones."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -15,6 +15,8 @@ from projections.tables import programs
 
 DEFAULT_ZONE: Final = "UTC"
 """Of a program that has no calendar of payouts."""
+EARLIEST, LATEST = datetime(1971, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+"""Days before and after these are not counted: the calendar has ends, and a ledger nothing there."""
 _WRITTEN: Final = re.compile(r"([0-9]{4})-([0-9]{2})", re.ASCII)
 FIRST_YEAR, LAST_YEAR = 1970, 9_000
 
@@ -69,6 +71,21 @@ def months(first: Month, last: Month) -> list[Month]:
         found.append(first)
         first = first.following
     return found
+
+
+def bucket_of(column: sa.ColumnElement[datetime], begins: Sequence[datetime]) -> sa.ColumnElement[int]:
+    """How many of these moments, which go up, a time has reached: 0 before the first.
+
+    It is halved and halved again: as one list of cases it would be too deep for SQLite after some years.
+    """
+
+    def among(first: int, last: int) -> sa.ColumnElement[int]:
+        if first == last:
+            return sa.literal(first, sa.BigInteger)
+        middle = (first + last) // 2
+        return sa.case((column < begins[middle], among(first, middle)), else_=among(middle + 1, last))
+
+    return among(0, len(begins))
 
 
 class Zones(NamedTuple):

@@ -13,6 +13,7 @@ from api.cli.bank import bank_account
 from api.cli.demo import demo
 from api.cli.doctor import doctor
 from api.cli.importer import import_file
+from api.cli.journal import journal
 from api.cli.keys import keys
 from api.cli.partners import partners
 from api.cli.payouts import payouts
@@ -74,6 +75,7 @@ app.add_typer(payouts, name="payouts")
 app.add_typer(reconcile, name="reconcile")
 app.add_typer(audit, name="audit")
 app.add_typer(reports, name="reports")
+app.add_typer(journal, name="journal")
 app.command()(rebuild)
 app.command()(verify)
 app.command()(why)

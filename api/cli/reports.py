@@ -1,6 +1,7 @@
 """`revshare reports`: trial balance, ageing and roll-forward, as a table, CSV or JSON."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
@@ -12,11 +13,12 @@ from api.cli.keys import partner_id_of
 from api.cli.parts import open_ledger, settings
 from api.cli.terminal import EXIT_USAGE, fail, out, table
 from api.reports import as_csv, as_json
-from ledger.money import CURRENCY_DIGITS, Money
+from ledger.money import CURRENCY_DIGITS, decimal
 from projections.months import Month, months, zones_of
 from projections.reports import ageing as ages
 from projections.reports import roll_forward as rolling
 from projections.reports import trial_balance as balances
+from projections.reports import voucher as vouchers
 from projections.reports.scope import Scope
 
 reports = typer.Typer(help="What finance reports from the journal.", no_args_is_help=True)
@@ -69,9 +71,7 @@ def roll_forward(
     Months are those of each program's time zone.
     """
     wanted = one_of("--balance", balance, list(rolling.BALANCES)) or list(rolling.BALANCES)
-    months_ = (month_of("--from", first), month_of("--to", last))
-    if not 1 <= len(months(*months_)) <= rolling.MONTHS_MAX:
-        fail(f"--from {first} --to {last}: must be 1 to {rolling.MONTHS_MAX} months", code=EXIT_USAGE)
+    months_ = span(first, last)
     scope = scope_of(program, partner, currency, effective_as_of, recorded_as_of)
     with open_ledger(settings()) as ledger, ledger.database.read() as connection:
         zones = zones_of(ledger, scope.program_id)
@@ -98,6 +98,40 @@ def ageing(
     with open_ledger(settings()) as ledger, ledger.database.read() as connection:
         zones = zones_of(ledger, scope.program_id)
         write(ages.ageing(connection, scope, zones, ledger.clock(), wanted), ages.COLUMNS, format_)
+
+
+@reports.command()
+def voucher(
+    mapping: Annotated[
+        Path, typer.Option(help="A TOML file of account numbers (docs/accounting.md has one).")
+    ],
+    first: Annotated[str, typer.Option("--from", help="The first month, as 2026-01.")],
+    last: Annotated[str, typer.Option("--to", help="The last month; included.")],
+    program: Program = None,
+    currency: Currency = None,
+    recorded_as_of: RecordedAsOf = None,
+) -> None:
+    """Months as vouchers of your general ledger: CSV, one balanced entry for each month and currency."""
+    months_ = span(first, last)
+    scope = scope_of(program, None, currency, None, recorded_as_of)
+    try:
+        numbers = vouchers.parse(mapping.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"{mapping}: can't be read: {error}", code=EXIT_USAGE)
+    except vouchers.InvalidMapping as error:
+        fail("\n".join(f"{mapping}: {mistake}" for mistake in error.mistakes), code=EXIT_USAGE)
+    with open_ledger(settings()) as ledger, ledger.database.read() as connection:
+        zones = zones_of(ledger, scope.program_id)
+        rows = vouchers.voucher(connection, scope, *months_, zones, numbers)
+        write(rows, vouchers.COLUMNS, Format.csv)
+
+
+def span(first: str, last: str) -> tuple[Month, Month]:
+    """The months that the options give; none, or too many, end the command."""
+    found = (month_of("--from", first), month_of("--to", last))
+    if not 1 <= len(months(*found)) <= rolling.MONTHS_MAX:
+        fail(f"--from {first} --to {last}: must be 1 to {rolling.MONTHS_MAX} months", code=EXIT_USAGE)
+    return found
 
 
 Word = TypeVar("Word", bound=str)
@@ -162,5 +196,5 @@ def _show(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> None:
 def _cell(name: str, row: dict[str, Any]) -> Text:
     value = row[name]
     if name.endswith("_minor"):
-        return Text(str(Money(value, row["currency"])).rpartition(" ")[0])
+        return Text(decimal(value, row["currency"]))
     return Text("" if value is None else str(value))  # as text: a reference may look like markup

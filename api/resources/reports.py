@@ -5,16 +5,21 @@ from typing import Any, Final
 import falcon
 
 from api.operations import operation
+from api.problems import HttpProblem
 from api.reports import CSV, send_report
 from api.schemas.reports import (
     AGEING,
     ROLL_FORWARD,
     TRIAL_BALANCE,
     AgeingQuery,
+    JournalExportQuery,
     RollForwardQuery,
     TrialBalanceQuery,
 )
 from api.services import Resource
+from projections.journal_export.formats import FORMATS, PARQUET, TEXT
+from projections.journal_export.selection import Selection
+from projections.journal_export.tables import ParquetMissing
 from projections.months import zones_of
 from projections.reports import ageing, roll_forward, trial_balance
 from projections.reports.scope import Scope
@@ -81,6 +86,36 @@ class Ageing(Resource):
         with self.database.read() as connection:
             rows = ageing.ageing(connection, scope_of(query), zones, self.ledger.clock(), wanted)
             send_report(req, resp, rows, ageing.COLUMNS)
+
+
+class JournalExport(Resource):
+    """The journal as a file for other tools."""
+
+    @operation(
+        "Download the journal",
+        scopes=READ,
+        query=JournalExportQuery(),
+        produces=TEXT,
+        also_produces=(CSV, PARQUET),
+        problems=("format-not-installed",),
+    )
+    def on_get(self, _req: falcon.Request, resp: falcon.Response, query: Query) -> None:
+        """For hledger or beancount, as CSV or Parquet: all of it, or some months; now or as it was.
+
+        It is sent while it is read; what comes into the journal meanwhile is not in it.
+        """
+        made = FORMATS[query["format"]]
+        selection = Selection(self.ledger, scope_of(query), query["first"], query["last"])
+        try:
+            pieces = made.write(selection, lambda _done, _total: None)
+        except ParquetMissing as error:
+            raise HttpProblem("format-not-installed", str(error)) from None
+        resp.content_type = (
+            made.media_type if made.media_type == PARQUET else f"{made.media_type}; charset=utf-8"
+        )
+        resp.set_header("Cache-Control", "no-store")
+        resp.set_header("Content-Disposition", f'attachment; filename="journal.{made.ending}"')
+        resp.stream = pieces
 
 
 def scope_of(query: Query) -> Scope:

@@ -6,6 +6,7 @@ from marshmallow import Schema, ValidationError, fields, validates_schema
 
 from api.schemas.fields import Id, Strict, Text, Whole, choice, currency, invalid
 from api.schemas.money import AsOfQuery
+from projections.journal_export.formats import NAMES
 from projections.months import Month, months
 from projections.reports.ageing import AGED
 from projections.reports.roll_forward import BALANCES, MONTHS_MAX
@@ -54,20 +55,17 @@ class PeriodField(fields.Field[Month]):
             raise self.make_error("invalid") from None
 
 
-def period(name: str) -> PeriodField:
-    """A month that a query has to name."""
-    return PeriodField(
-        required=True,
-        data_key=name,
-        metadata={"description": "A month of the program's time zone, included.", "pattern": PATTERN},
-    )
+def period(name: str, **given: Any) -> PeriodField:
+    """A month that a query names."""
+    metadata = {"description": "A month of the program's time zone, included.", "pattern": PATTERN}
+    return PeriodField(data_key=name, metadata=metadata, **given)
 
 
 class RollForwardQuery(ReportQuery):
     """From which month to which."""
 
-    first = period("from")
-    last = period("to")
+    first = period("from", required=True)
+    last = period("to", required=True)
     balance = choice(
         *BALANCES, load_default=None, metadata={"description": "Only this balance. Default: all."}
     )
@@ -78,6 +76,19 @@ class RollForwardQuery(ReportQuery):
             raise ValidationError("is before the first month", "to")
         if len(months(data["first"], data["last"])) > MONTHS_MAX:
             raise ValidationError(f"a report has {MONTHS_MAX} months at the most", "to")
+
+
+class JournalExportQuery(ReportQuery):
+    """Which part of the journal, and for which tool."""
+
+    format = choice(*NAMES, required=True, metadata={"description": "What is to read it."})
+    first = period("from", load_default=None)
+    last = period("to", load_default=None)
+
+    @validates_schema
+    def _in_order(self, data: dict[str, Any], **_: Any) -> None:
+        if data["first"] and data["last"] and data["last"] < data["first"]:
+            raise ValidationError("is before the first month", "to")
 
 
 class AgeingQuery(ReportQuery):

@@ -7,7 +7,7 @@ left is the newest credits that together make the balance.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, Literal, get_args
@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import sqlalchemy as sa
 
-from projections.months import Zones, day_begins_at
+from projections.months import EARLIEST, LATEST, Zones, day_begins_at
 from projections.reports.scope import NAMES, Row, Scope, named
 from projections.tables import journal
 
@@ -31,8 +31,6 @@ _ACCOUNTS: Final[dict[Aged, tuple[str, int]]] = {
 }
 DAYS_MAX: Final = (30, 60, 90)
 """The last day of each bucket but the last, which has no end."""
-EARLIEST, LATEST = datetime(1971, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
-"""Days before and after these are not counted: the calendar has ends, and a ledger nothing there."""
 BUCKETS: Final = ("days_0_30_minor", "days_31_60_minor", "days_61_90_minor", "days_over_90_minor")
 COLUMNS: Final = ("balance", "currency", *NAMES, *BUCKETS, "total_minor")
 

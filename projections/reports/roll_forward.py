@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 
 import sqlalchemy as sa
 
-from projections.months import Month, Zones, months
+from projections.months import Month, Zones, bucket_of, months
 from projections.reports.scope import ACCOUNTS, NAMES, Row, Scope, named
 from projections.tables import journal
 
@@ -138,8 +138,7 @@ def _summed(scope: Scope, periods: Sequence[Month], zones: Zones, zone: str) -> 
     """By account, month and movement, what came to each account of the chart."""
     c = journal.c
     end = periods[-1].following.begins_at(zone) if periods else Month(1970, 1).begins_at(zone)
-    ends = enumerate((period.begins_at(zone) for period in periods), start=BEFORE)
-    bucket = sa.case(*((c.effective_at < begin, number) for number, begin in ends), else_=len(periods))
+    bucket = bucket_of(c.effective_at, [period.begins_at(zone) for period in periods])
     key = (c.program_id, c.partner_id, c.currency)
     facts = (
         sa.select(

@@ -39,15 +39,17 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
-def named(connection: sa.Connection, summed: sa.Select[Any], *order: str) -> Iterator[Row]:
+def named(
+    connection: sa.Connection, summed: sa.Select[Any], *order: str, by_currency: bool = True
+) -> Iterator[Row]:
     """The rows of a statement, with the references of its programs and partners where it has their ids.
 
-    They come in an order that is the same on both databases: by currency, program, partner, then the columns
-    of `order`; a thousand at a time.
+    They come in an order that is the same on both databases: by currency (unless told not to), program,
+    partner, then the columns of `order`; a thousand at a time.
     """
     inner = summed.subquery()
     joined: sa.FromClause = inner
-    keys: list[sa.ColumnElement[Any]] = [_bytes(connection, inner.c.currency)]
+    keys: list[sa.ColumnElement[Any]] = [_bytes(connection, inner.c.currency)] if by_currency else []
     references: list[sa.ColumnElement[Any]] = []
     for key, table in (("program_id", programs), ("partner_id", partners)):
         if key in inner.c:

@@ -2,10 +2,14 @@
 
 import csv
 import io
+import sys
 
+import pyarrow.parquet as pq
 import pytest
 
+from projections.journal_export.formats import FORMATS
 from tests.api.house import House, pointers, problem, sale
+from tests.support.ledger_tools import bean_check
 
 CSV = {"Accept": "text/csv"}
 
@@ -158,6 +162,45 @@ def test_a_wrong_period_is_named(sqlite_house, query, pointer):
 def test_a_wrong_query_is_named(sqlite_house, query, pointer):
     """400, and which parameter."""
     refused = sqlite_house.get("/v1/reports/trial-balance", query_string=query)
+
+    assert problem(refused) == (400, "invalid-query")
+    assert pointers(refused) == [pointer]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_journal_is_downloaded_in_each_format(earned, tmp_path, name):
+    """As a file with a name; what came before the month is an opening entry."""
+    answer = earned.get("/v1/journal/export", query_string=f"format={name}&from=2026-05&to=2026-06")
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].partition(";")[0] == FORMATS[name].media_type
+    assert answer.headers["content-disposition"] == f'attachment; filename="journal.{FORMATS[name].ending}"'
+    file = tmp_path / "journal"
+    file.write_bytes(answer.content)
+    if name == "beancount":
+        assert bean_check(file) == ""
+    if name == "csv":
+        assert [int(row["amount_minor"]) for row in read(answer.text)] == [2_000, -2_000, 2_000, -2_000]
+    if name == "parquet":
+        assert pq.read_table(file).num_rows == 4
+
+
+def test_a_format_that_is_not_installed_is_said(sqlite_house, monkeypatch):
+    """501, with what to install."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    refused = sqlite_house.get("/v1/journal/export", query_string="format=parquet")
+
+    assert problem(refused) == (501, "format-not-installed")
+    assert "revshare[parquet]" in refused.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [("", "/format"), ("format=shoe", "/format"), ("format=csv&from=2026-05&to=2026-04", "/to")],
+)
+def test_a_wrong_export_is_named(sqlite_house, query, pointer):
+    """400, and which parameter."""
+    refused = sqlite_house.get("/v1/journal/export", query_string=query)
 
     assert problem(refused) == (400, "invalid-query")
     assert pointers(refused) == [pointer]

@@ -89,7 +89,12 @@ def measure(url: str | None, folder: Path, sales: list[int]) -> list[dict[str, A
 
 def rebuild(here: Place) -> tuple[float, int]:
     """`revshare rebuild` of every view: its seconds, and the most memory that was its own."""
-    command = [sys.executable, "-m", "api.cli", "rebuild"]
+    return run(here, "rebuild")
+
+
+def run(here: Place, *arguments: str) -> tuple[float, int]:
+    """A command in a process of its own: its seconds, and the most memory that was its own."""
+    command = [sys.executable, "-m", "api.cli", *arguments]
     environment = {**os.environ, "DATABASE_URL": here.url}
     peak, began = 0, time.perf_counter()
     with subprocess.Popen(
@@ -101,7 +106,7 @@ def rebuild(here: Place) -> tuple[float, int]:
             time.sleep(LOOK_S)
         said = process.stdout.read() if process.stdout else ""
     if process.returncode:
-        raise RuntimeError(f"the rebuild failed:\n{said[-2_000:]}")
+        raise RuntimeError(f"{arguments[0]} failed:\n{said[-2_000:]}")
     return time.perf_counter() - began, peak
 
 

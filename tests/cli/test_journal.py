@@ -1,0 +1,117 @@
+"""`revshare journal export` and `reports voucher`: files that are whole, and mistakes that are named."""
+
+import csv
+import io
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+
+from projections.journal_export.formats import NAMES
+from tests.cli.test_balances import env
+from tests.support import ledger_tools
+from tests.support.commands import invoke
+
+__all__ = ["env"]
+MAPPING = """
+default = "9999"
+[accounts]
+commission_expense = "6100"
+commission_accrued = "2310"
+commission_payable = "2320"
+[programs.shop]
+commission_expense = "6150"
+"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_journal_is_written_whole(env, tmp_path, name):
+    """In each format; bean-check accepts its own."""
+    file = tmp_path / "journal"
+    done = invoke(
+        env, "journal", "export", "--format", name, "--from", "2025-02", "--program", "shop", str(file)
+    )
+
+    assert done.exit_code == 0, done.stderr
+    assert "the journal is in" in done.stderr
+    assert sorted(tmp_path.glob("journal*")) == [file]
+    if name == "beancount":
+        assert ledger_tools.bean_check(file) == ""
+    if name in ("hledger", "beancount"):
+        assert "Opening balances" in file.read_text()
+    if name == "parquet":
+        assert pq.read_table(file)["amount_minor"].to_pylist() == [201, -201]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--format", "shoe", "FILE"), "--format shoe"),
+        (("--format", "csv", "--from", "2025-02", "--to", "2025-01", "FILE"), "before the first"),
+        (("--format", "csv", "--from", "soon", "FILE"), "--from soon"),
+        (("--format", "csv", "--program", "nobody", "--currency", "shoe", "FILE"), "--currency shoe"),
+        (("--format", "csv", "THERE"), "is there already"),
+        (("--format", "csv", "NOWHERE"), "No such file"),
+    ],
+)
+def test_a_wrong_wish_is_named_and_leaves_nothing(env, tmp_path, arguments, said):
+    """And a file that was there stays as it was."""
+    there = tmp_path / "there"
+    there.write_text("mine")
+    places = {"FILE": tmp_path / "new", "THERE": there, "NOWHERE": tmp_path / "no" / "new"}
+    done = invoke(env, "journal", "export", *(str(places.get(word, word)) for word in arguments))
+
+    assert done.exit_code == 2
+    assert said in done.stderr.replace("\n", " ")
+    assert there.read_text() == "mine"
+    assert not (tmp_path / "new").exists()
+
+
+def test_parquet_without_pyarrow_says_what_to_install(env, tmp_path, monkeypatch):
+    """It is an extra; nothing is left behind."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    done = invoke(env, "journal", "export", "--format", "parquet", str(tmp_path / "new"))
+
+    assert done.exit_code == 1
+    assert "revshare[parquet]" in done.stderr
+    assert list(tmp_path.glob("new*")) == []
+
+
+def test_a_month_as_a_voucher(env, tmp_path):
+    """February: held becomes payable; January: expense against held. Each entry balances."""
+    mapping = tmp_path / "mapping.toml"
+    mapping.write_text(MAPPING)
+    done = invoke(
+        env, "reports", "voucher", "--mapping", str(mapping), "--from", "2025-01", "--to", "2025-03"
+    )
+
+    assert done.exit_code == 0, done.stderr
+    assert [tuple(row.values()) for row in csv.DictReader(io.StringIO(done.stdout))] == [
+        ("2025-01-31", "2310", "", "2.01", "GBP", "commission_accrued 2025-01", "revshare-2025-01-GBP"),
+        ("2025-01-31", "6150", "2.01", "", "GBP", "commission_expense 2025-01", "revshare-2025-01-GBP"),
+        ("2025-02-28", "2310", "2.01", "", "GBP", "commission_accrued 2025-02", "revshare-2025-02-GBP"),
+        ("2025-02-28", "2320", "", "2.01", "GBP", "commission_payable 2025-02", "revshare-2025-02-GBP"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[accounts", "no TOML"),
+        ('[accounts]\ncommission_expense = "1"', "accounts.commission_payable"),
+        ('default = "1"\n[accounts]\nshoes = "1"', "accounts.shoes"),
+        (None, "can't be read"),
+    ],
+)
+def test_a_wrong_mapping_is_named(env, tmp_path, text, said):
+    """Each mistake with the account that it is about."""
+    mapping = tmp_path / "mapping.toml"
+    if text is not None:
+        mapping.write_text(text)
+    done = invoke(
+        env, "reports", "voucher", "--mapping", str(mapping), "--from", "2025-01", "--to", "2025-01"
+    )
+
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert done.stdout == ""

@@ -1,0 +1,1 @@
+"""The journal's exports, and what tools that are not ours say of them."""
