@@ -10,11 +10,10 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from ledger.desk import Desk
+from ledger.period import DEFAULT_ZONE, zone_of
 from ledger.store.application import Ledger
 from projections.tables import programs
 
-DEFAULT_ZONE: Final = "UTC"
-"""Of a program that has no calendar of payouts."""
 EARLIEST, LATEST = datetime(1971, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 """Days before and after these are not counted: the calendar has ends, and a ledger nothing there."""
 _WRITTEN: Final = re.compile(r"([0-9]{4})-([0-9]{2})", re.ASCII)
@@ -99,7 +98,7 @@ class Zones(NamedTuple):
 
     @property
     def all(self) -> list[str]:
-        """Each zone once, in order."""
+        """Each zone once, in order; the default's programs may be unnamed."""
         return sorted({DEFAULT_ZONE, *self.named.values()})
 
     def condition(self, column: sa.ColumnElement[UUID], zone: str) -> sa.ColumnElement[bool]:
@@ -123,6 +122,6 @@ def zones_of(ledger: Ledger, program_id: UUID | None = None) -> Zones:
     found: dict[UUID, str] = {}
     for each in asked:
         state = None if each is None else desk.program(each)
-        if each is not None and state is not None and state.payouts.schedule is not None:
-            found[each] = state.payouts.schedule.time_zone
+        if each is not None and state is not None:
+            found[each] = zone_of(state)
     return Zones(found)
