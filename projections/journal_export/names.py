@@ -23,6 +23,8 @@ CHART: Final[dict[str, str]] = {
 TYPES: Final = {"Assets": "A", "Liabilities": "L", "Expenses": "X"}
 _PLAIN: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 _HASHED: Final = re.compile(r".*-[0-9a-f]{32}", re.ASCII)
+_HARMLESS: Final = re.compile(r"[!-$&-+\--:<-{}~]+(?: [!-$&-+\--:<-{}~]+)*", re.ASCII)
+"""Printable ASCII without `%,;|`, in words with one blank between them."""
 PART_MAX: Final = 40
 
 
@@ -55,6 +57,8 @@ def hledger_text(text: str) -> str:
 
     What would end it, or be trimmed, stands as in an address (%3B); so it can be read back by unquoting.
     """
+    if _HARMLESS.fullmatch(text):  # nearly all: ids, times, most names
+        return text
     return "".join(_hledger_characters(text)) or "%00"
 
 

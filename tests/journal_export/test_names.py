@@ -182,6 +182,7 @@ def test_hledger_s_text_is_read_back_by_unquoting(text: str) -> None:
     assert not set(quoted) & set(";|,\n\r\t")
     assert quoted == quoted.strip()
     assert "  " not in quoted
+    assert quoted.isprintable()
 
 
 @given(st.integers(-(10**15), 10**15), CURRENCIES)
