@@ -5,6 +5,8 @@ Exits with 1 when a schedule went wrong, and says for each how to see it again.
 
 import argparse
 import sys
+import time
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -13,6 +15,8 @@ from tests.simulation.mutants import MUTANTS
 from tests.simulation.schedule import Verdict
 
 SHOWN_MAX = 10
+TOLD_EACH = 1_000
+"""After so many schedules a long run says how far it is."""
 
 
 def main() -> int:
@@ -36,7 +40,7 @@ def main() -> int:
     if options.schedules == 1:
         summary = one(options.seed, mutant, bad)
     else:
-        summary = summed(run_many(options.seed, options.schedules, mutant, options.processes), bad)
+        summary = summed(told(run_many(options.seed, options.schedules, mutant, options.processes), bad), bad)
     for verdict in bad[:SHOWN_MAX]:
         show(verdict, mutant)
     if len(bad) > SHOWN_MAX:
@@ -54,6 +58,18 @@ def one(seed: int, mutant: str | None, bad: list[Verdict]) -> Summary:
     summary = summed(iter([run_one(seed, mutant, trace)]), bad)
     print("\n".join(trace))
     return summary
+
+
+def told(verdicts: Iterable[Verdict], bad: list[Verdict]) -> Iterator[Verdict]:
+    """The same verdicts; on standard error how many there were, and how many of them went wrong."""
+    began = time.perf_counter()
+    for number, verdict in enumerate(verdicts, start=1):
+        yield verdict
+        if number % TOLD_EACH == 0:
+            took = time.perf_counter() - began
+            print(
+                f"{number:,} schedules, {len(bad)} of them wrong, {took:,.0f} s", file=sys.stderr, flush=True
+            )
 
 
 def show(verdict: Verdict, mutant: str | None) -> None:
