@@ -29,6 +29,7 @@ from api.resources import (
     referrals,
     reports,
     rewards,
+    statements,
     status,
     webhooks,
     why,
@@ -91,6 +92,7 @@ def routes(services: Services) -> dict[str, object]:
         "/v1/journal": balances.Journal(services),
         **_report_routes(services),
         **_payout_routes(services),
+        **_statement_routes(services),
         **_audit_routes(services),
         "/v1/keys": keys.Keys(services),
         "/v1/keys/{key_id:uuid}": keys.Key(services),
@@ -154,6 +156,19 @@ def _payout_routes(services: Services) -> dict[str, object]:
         "/v1/reconciliations/differences/resolve": reconciliations.DifferenceResolution(services),
         "/v1/reconciliations/{reconciliation_id:uuid}": reconciliations.Reconciliation(services),
         "/v1/reconciliations/{reconciliation_id:uuid}/items": reconciliations.ReconciliationItems(services),
+    }
+
+
+def _statement_routes(services: Services) -> dict[str, object]:
+    """The doors to closed months, and to what partners are told of them."""
+    return {
+        "/v1/programs/{program_id:uuid}/periods": statements.Periods(services),
+        "/v1/programs/{program_id:uuid}/periods/{period}": statements.Period(services),
+        "/v1/statements": statements.Statements(services),
+        "/v1/statements/{statement_id:uuid}": statements.OneStatement(services),
+        "/v1/statements/{statement_id:uuid}/proof": statements.StatementProof(services),
+        "/v1/statements/{statement_id:uuid}/correct": statements.StatementCorrection(services),
+        "/v1/partners/{partner_id:uuid}/statement-preview": statements.StatementPreview(services),
     }
 
 

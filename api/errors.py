@@ -15,6 +15,8 @@ from ledger.intake import Problem, TooManyItems, Unreadable
 from ledger.store.commit import Overloaded
 from ledger.store.database import DatabaseUnavailable
 from payouts.outcomes import GatewayError
+from projections.export import NotSealed
+from projections.statements.reading import StatementDiffers
 
 log = structlog.get_logger("revshare.api")
 
@@ -61,6 +63,8 @@ TABLE: Final[dict[type[Exception], str]] = {
     refusals.NothingToCorrect: "nothing-to-correct",
     refusals.ProviderUnavailable: "provider-unavailable",
     refusals.ProviderRefused: "provider-refused",
+    NotSealed: "not-sealed",
+    StatementDiffers: "statement-differs",
     GatewayError: "provider-unavailable",
     refusals.Refusal: "refused",
     TooManyItems: "too-many-items",
@@ -108,6 +112,7 @@ def again(name: str) -> dict[str, str]:
     return {
         LOST_RACE: {"Retry-After": "1"},
         TABLE[refusals.ViewsBehind]: {"Retry-After": "1"},
+        TABLE[NotSealed]: {"Retry-After": "5"},
         TABLE[refusals.ProviderUnavailable]: {"Retry-After": "5"},
     }.get(name, {})
 
@@ -129,6 +134,8 @@ def to_problem(error: Exception, path_fields: frozenset[str] = frozenset()) -> H
             seconds = getattr(error, "retry_after_s", RETRY_AFTER_S)
             detail = "the database can't be reached now" if name == "unavailable" else str(error)
             return HttpProblem(name, detail, headers={"Retry-After": str(math.ceil(seconds))})
+        case NotSealed() | StatementDiffers():
+            return HttpProblem(name, str(error), headers=again(name))
         case RecursionError():
             return HttpProblem(name, "the body is nested too deeply")
         case falcon.HTTPError():

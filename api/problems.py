@@ -123,6 +123,12 @@ TYPES: Final[dict[str, ProblemType]] = {
     "views-behind": _type(
         503, "The views or the engine have not come so far", "Send it again after `Retry-After`."
     ),
+    "not-sealed": _type(
+        409, "No checkpoint covers it yet", "One is signed within a minute, where the part `audit` runs."
+    ),
+    "statement-differs": _type(
+        500, "The ledger does not say any more what was issued", "Run `revshare verify`: it names the place."
+    ),
     "nothing-to-correct": _type(
         409, "The statement would say what it says", "Late facts stand in the statement of a later month."
     ),

@@ -38,7 +38,7 @@ class NotSealed(Exception):
 def export_log(ledger: Ledger, write: Write, progress: Progress = lambda _done, _total: None) -> int:
     """Write every fact up to the newest checkpoint; how many there are. Raises NoCheckpoint."""
     row = _newest(ledger)
-    write(_header(WHOLE, row.note))
+    write(header(WHOLE, row.note))
     count = 0
     for first in range(0, -(-row.size // TILE_HASHES), SPAN_TILES):
         end = min((first + SPAN_TILES) * TILE_HASHES, row.size)
@@ -68,10 +68,10 @@ def export_part(
     Raises NoCheckpoint, NotSealed.
     """
     row = _newest(ledger)
-    write(_header(PART, row.note))
+    write(header(PART, row.note))
     wanted = sorted(set(places))
     for start in range(0, len(wanted), PART_FACTS):
-        for line in _proven(ledger, wanted[start : start + PART_FACTS], row.size):
+        for line in proven(ledger, wanted[start : start + PART_FACTS], row.size):
             write(line)
         progress(min(start + PART_FACTS, len(wanted)), len(wanted))
     return len(wanted)
@@ -85,7 +85,8 @@ def positions_of_partner(ledger: Ledger, partner_id: UUID) -> list[int]:
         return list(connection.execute(query).scalars())
 
 
-def _proven(ledger: Ledger, places: Sequence[int], size: int) -> Iterator[bytes]:
+def proven(ledger: Ledger, places: Sequence[int], size: int) -> Iterator[bytes]:
+    """The lines of the facts at these positions, with their proofs for a tree. Raises NotSealed."""
     with ledger.database.read() as connection:
         tiles = tiles_of(connection)
         rows = _rows(ledger, connection, places)
@@ -119,7 +120,8 @@ def _rows(ledger: Ledger, connection: sa.Connection, places: Sequence[int]) -> d
     return found
 
 
-def _header(kind: str, note: str) -> bytes:
+def header(kind: str, note: str) -> bytes:
+    """The first line of an export."""
     return _json({"format": kind, "version": 1, "checkpoint": note}) + b"\n"
 
 

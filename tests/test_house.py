@@ -13,7 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("ledger", "projections", "payouts", "api")
 FUNCTION_LINES_MAX = 70
 MODULE_LINES_MAX = 400
-LONGER_MODULES: dict[str, str] = {}
+LONGER_MODULES: dict[str, str] = {
+    "ledger/audit/revshare_verify.py": "an auditor is given one file, and reads it from top to bottom",
+}
 """Path of a module that may be longer -> why it reads better in one piece. Empty is how we like it."""
 
 # Put together here, so that this file does not hold what it looks for.

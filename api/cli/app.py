@@ -20,6 +20,7 @@ from api.cli.payouts import payouts
 from api.cli.rebuild import rebuild
 from api.cli.reconcile import reconcile
 from api.cli.reports import reports
+from api.cli.statements import periods, statements
 from api.cli.terminal import fail, out, say
 from api.cli.up import up
 from api.cli.verify import verify
@@ -73,6 +74,8 @@ app.add_typer(keys, name="keys")
 app.add_typer(partners, name="partners")
 app.add_typer(payouts, name="payouts")
 app.add_typer(reconcile, name="reconcile")
+app.add_typer(periods, name="periods")
+app.add_typer(statements, name="statements")
 app.add_typer(audit, name="audit")
 app.add_typer(reports, name="reports")
 app.add_typer(journal, name="journal")

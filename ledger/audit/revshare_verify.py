@@ -1,4 +1,4 @@
-"""Checks an export of the revshare audit log, whole or in part. A single file: nothing of revshare is needed.
+"""Checks an export of the revshare audit log, or a statement. A single file: nothing of revshare is needed.
 
     python revshare_verify.py EXPORT --key 'name+id+base64' [--kept CHECKPOINT]... [--totals]
 
@@ -13,13 +13,14 @@ import re
 import sys
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-WHOLE, PART = "revshare log export", "revshare log part"
+WHOLE, PART, STATEMENT = "revshare log export", "revshare log part", "revshare statement"
 MAGIC = b"revshare entry v1\n"
 UUID = rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 NUMBER, AMOUNT = rb"(?:0|[1-9][0-9]{0,19})", rb"(?:0|-?[1-9][0-9]{0,18})"
@@ -67,14 +68,18 @@ class Key(NamedTuple):
 
 
 class Fact(NamedTuple):
-    """A line of an export: its place in the tree and in the log, its leaf and proof, its legs."""
+    """A line of an export: its place in the tree and in the log, its leaf and proof, its legs and words."""
 
     place: int
     position: int
     leaf: bytes
     proof: list[bytes] | None
-    legs: list[tuple[str, int, str, str]]
-    """Account, amount, currency, partner."""
+    legs: list[tuple[str, int, str, str, str]]
+    """Account, amount, currency, partner, program."""
+    stream: str
+    version: int
+    topic: str
+    state: bytes
 
 
 class Tree:
@@ -197,7 +202,11 @@ def parse_header(line: bytes) -> tuple[str, str]:
         raise Wrong("line 1: no header of an export") from None
     again = {"format": kind, "version": 1, "checkpoint": note}
     written = json.dumps(again, ensure_ascii=False, separators=(",", ":")) + "\n"
-    if kind not in (WHOLE, PART) or not isinstance(note, str) or written.encode(errors="replace") != line:
+    if (
+        kind not in (WHOLE, PART, STATEMENT)
+        or not isinstance(note, str)
+        or written.encode(errors="replace") != line
+    ):
         raise Wrong("line 1: no header of an export, or not written as it must be")
     return kind, note
 
@@ -215,18 +224,19 @@ def parse_line(number: int, line: bytes) -> Fact:
         words = len(state).to_bytes(4, "big") + sha256(state).digest()
         packed = len(legs).to_bytes(2, "big") + b"".join(packed_leg(*leg) for leg in legs)
         made = sha256(b"\x00" + MAGIC + head + text(topic) + words + packed).digest()
-        told = [(leg[0].decode(), int(leg[1]), leg[2].decode(), leg[4].decode()) for leg in legs]
+        told = [(leg[0].decode(), int(leg[1]), *(leg[at].decode() for at in (2, 4, 3))) for leg in legs]
     except (OverflowError, UnicodeDecodeError):
         raise Wrong(f"{where}: a number or a text that no entry can hold") from None
     if made.hex().encode() != leaf:
         raise Wrong(f"{where}: its leaf is {leaf.decode()}, and what it says gives {made.hex()}")
     sums: dict[str, int] = {}
-    for _, minor, currency, _ in told:
+    for _, minor, currency, *_ in told:
         sums[currency] = sums.get(currency, 0) + minor
     if any(sums.values()):
         raise Wrong(f"{where}: its legs do not sum to zero")
     hashes = None if proof is None else [bytes.fromhex(each.decode()) for each in re.findall(HASH, proof)]
-    return Fact(int(index), int(position), made, hashes, told)
+    words_of = (stream.decode(), int(version), topic.decode(), state)
+    return Fact(int(index), int(position), made, hashes, told, *words_of)
 
 
 def packed_leg(
@@ -275,18 +285,22 @@ def verify(lines: Iterable[bytes], key: Key | None, kept: Sequence[str] = ()) ->
         )
     if max(heads, default=0) > head.size:
         raise Wrong(f"the export ends at {head.size} leaves, and a checkpoint of {max(heads)} was kept")
-    facts = facts_of(source)
     totals: dict[tuple[str, str, str], int] = {}
-    count = (
-        check_whole(facts, head, heads, totals) if kind == WHOLE else check_part(facts, head, heads, totals)
-    )
+    if kind == WHOLE:
+        return Result(head, check_whole(facts_of(source, 2), head, heads, totals), totals)
+    statement = next(source, b"") if kind == STATEMENT else b""
+    seen: list[Fact] = []
+    first = 2 if kind == PART else 3
+    count = check_part(facts_of(source, first), head, heads, totals, None if kind == PART else seen)
+    if kind == STATEMENT:
+        check_statement(statement, seen)
     return Result(head, count, totals)
 
 
-def facts_of(lines: Iterator[bytes]) -> Iterator[tuple[int, Fact]]:
+def facts_of(lines: Iterator[bytes], first: int) -> Iterator[tuple[int, Fact]]:
     """The facts with their numbers of line, whose positions grow."""
     last = -1
-    for number, line in enumerate(lines, start=2):
+    for number, line in enumerate(lines, start=first):
         fact = parse_line(number, line)
         if fact.position <= last:
             raise Wrong(f"line {number}: position {fact.position} follows {last}")
@@ -330,8 +344,9 @@ def check_part(
     head: Head,
     heads: dict[int, Head],
     totals: dict[tuple[str, str, str], int],
+    seen: list[Fact] | None = None,
 ) -> int:
-    """Some leaves, each with its proof."""
+    """Some leaves, each with its proof; those that were `seen`."""
     if heads.keys() - {head.size}:
         raise Wrong(f"a part is held to a kept checkpoint of its own size alone: {head.size} leaves")
     if head.size in heads and heads[head.size].root != head.root:
@@ -346,14 +361,209 @@ def check_part(
             )
         count, last = count + 1, fact.place
         add(totals, fact)
+        if seen is not None:
+            seen.append(fact)
     return count
 
 
 def add(totals: dict[tuple[str, str, str], int], fact: Fact) -> None:
     """Add a fact's legs to the totals."""
-    for account, amount, currency, partner in fact.legs:
+    for account, amount, currency, partner, _ in fact.legs:
         place = (partner, account, currency)
         totals[place] = totals.get(place, 0) + amount
+
+
+# Statements
+
+
+MOVES = {
+    "commission_accrued": (0, -1),
+    "commission_payable": (1, -1),
+    "payout_clearing": (2, -1),
+    "stripe_balance": (3, -1),
+    "bank_balance": (3, -1),
+    "clawback_receivable": (4, 1),
+    "withholding_payable": (5, -1),
+}
+"""Account of the chart → the column of a balance that it moves, and its sign there. All of these accounts
+together, with the other sign, are the last column."""
+COLUMNS = ("pending", "available", "in_transit", "paid", "clawback", "withheld", "earned")
+KINDS = {
+    "RewardAccrued": "reward_accrued",
+    "RewardReversed": "reward_reversed",
+    "RewardMatured": "reward_matured",
+    "MaturedRewardReversed": "matured_reward_reversed",
+    "ClawbackOffset": "clawback_offset",
+    "ClawbackWrittenOff": "clawback_written_off",
+    "PayoutReserved": "payout_reserved",
+    "PayoutReleased": "payout_released",
+    "TransferConfirmed": "transfer_confirmed",
+    "TransferReversalCredited": "transfer_reversed",
+}
+
+
+class Told(NamedTuple):
+    """A fact of a statement's export, its words read."""
+
+    fact: Fact
+    name: str
+    recorded_at: str
+    words: dict[str, Any]
+
+
+def check_statement(line: bytes, facts: Sequence[Fact]) -> None:
+    """A statement against the facts that it rests on, which are proven."""
+    content = line.removesuffix(b"\n")
+    try:
+        statement = json.loads(content)
+        told = [read_words(fact) for fact in facts]
+        check_told(statement, sha256(content).hexdigest(), told)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise Wrong(f"line 2: no statement, or a fact is not of its form: {error!r}") from None
+
+
+def read_words(fact: Fact) -> Told:
+    """The words of a fact."""
+    state = json.loads(fact.state)
+    return Told(fact, fact.topic.partition("@")[0], state["recorded_at"], state["fact"])
+
+
+def check_told(statement: dict[str, Any], digest: str, told: Sequence[Told]) -> None:
+    """Everything that a statement says, as far as the file shows it."""
+    issues = [each for each in told if each.name == "StatementIssued"]
+    closings = [each for each in told if each.name == "PeriodClosed"]
+    issued = next((each for each in issues if each.words["content_sha256"] == digest), None)
+    if issued is None:
+        raise Wrong(f"line 2: no proven fact has issued this statement (its SHA-256 is {digest})")
+    check_issue(statement, issued)
+    check_opening(statement, [each for each in issues if each is not issued])
+    closed, through = check_month(statement, closings)
+    lines = [each for each in told if each not in issues and each not in closings]
+    if [line["position"] for line in statement["lines"]] != [each.fact.position for each in lines]:
+        raise Wrong("line 2: its lines are not the facts that stand below it, in their order")
+    sums = amounts(statement["opening"])
+    for line, each in zip(statement["lines"], lines, strict=True):
+        check_line(statement, line, each)
+        check_rule(statement, line, closed, through)
+        sums = [have + more for have, more in zip(sums, amounts(line["moved"]), strict=True)]
+    if sums != amounts(statement["closing"]):
+        raise Wrong("line 2: its opening balance and lines do not make its closing balance")
+    if statement["tax_withheld_minor"] != sums[5] - amounts(statement["opening"])[5]:
+        raise Wrong("line 2: the tax withheld is not what its lines withhold")
+
+
+def check_issue(statement: dict[str, Any], issued: Told) -> None:
+    """Number, version, whose it is, balances, as the fact of its issue has them; the stream numbers it."""
+    words = issued.words
+    said = {
+        "number": statement["number"],
+        "statement_version": statement["version"],
+        "program_id": statement["program"]["program_id"],
+        "partner_id": statement["partner"]["partner_id"],
+        "period": statement["period"]["period"],
+        "currency": statement["currency"],
+        "opening": statement["opening"],
+        "closing": statement["closing"],
+        "lines": len(statement["lines"]),
+        "count": issued.fact.version,
+    }
+    for name, value in said.items():
+        if words[name] != value:
+            raise Wrong(f"line 2: its {name} is {value}, and it was issued with {words[name]}")
+    if not statement["number"].endswith(f"-{issued.fact.version:06}"):
+        raise Wrong(f"line 2: number {statement['number']} is the {issued.fact.version}th of its program")
+
+
+def check_opening(statement: dict[str, Any], others: Sequence[Told]) -> None:
+    """The opening balance is the closing balance of the statement before; without one it is nothing.
+
+    A correction stands beside the version before it.
+    """
+    opening = {f"{name}_minor": 0 for name in COLUMNS}
+    corrected = None
+    for other in others:
+        words = other.words
+        mine = (statement["program"]["program_id"], statement["partner"]["partner_id"], statement["currency"])
+        if (words["program_id"], words["partner_id"], words["currency"]) != mine:
+            raise Wrong(f"position {other.fact.position}: statement {words['number']} is of another account")
+        if words["period"] < statement["period"]["period"]:
+            opening = words["closing"]
+        else:
+            corrected = (words["number"], words["statement_version"] + 1)
+    if corrected != (statement["corrects"] and (statement["corrects"], statement["version"])):
+        raise Wrong(f"line 2: it corrects {statement['corrects']}, and below it stands {corrected}")
+    if statement["opening"] != opening:
+        raise Wrong("line 2: its opening balance is not the closing balance of the statement before")
+
+
+def check_month(statement: dict[str, Any], closings: Sequence[Told]) -> tuple[dict[str, Any], int]:
+    """The closing of its month, and the position through which the month before was closed."""
+    month = statement["period"]
+    closed = next((each for each in closings if each.words["period"] == month["period"]), None)
+    if closed is None or closed.words["program_id"] != statement["program"]["program_id"]:
+        raise Wrong(f"line 2: no proven fact has closed {month['period']}")
+    words = closed.words
+    for name in ("begins_at", "ends_at"):
+        if words[name] != month[name]:
+            raise Wrong(f"line 2: {name} is {month[name]}, and the month was closed with {words[name]}")
+    if closed.recorded_at != month["closed_at"] or words["time_zone"] != statement["program"]["time_zone"]:
+        raise Wrong("line 2: the month was closed at another time, or in another time zone")
+    before = [each for each in closings if each is not closed]
+    versions = [each.fact.version for each in before if each.words["program_id"] == words["program_id"]]
+    if versions != [closed.fact.version - 1][: closed.fact.version - 1] or len(before) != len(versions):
+        raise Wrong("line 2: the closing of the month before does not stand below it")
+    if before and before[0].words["ends_at"] != words["begins_at"]:
+        raise Wrong("line 2: its month does not begin where the one before ended")
+    return words, before[0].words["through_position"] if before else 0
+
+
+def check_line(statement: dict[str, Any], line: dict[str, Any], each: Told) -> None:
+    """A line says what its fact and legs say."""
+    where = f"line 2, position {each.fact.position}"
+    mine = (statement["currency"], statement["partner"]["partner_id"], statement["program"]["program_id"])
+    moved = [0] * len(COLUMNS)
+    for account, amount, *of in each.fact.legs:
+        if tuple(of) != mine:
+            raise Wrong(f"{where}: its legs are of another account")
+        if account in MOVES:
+            column, sign = MOVES[account]
+            moved[column] += sign * amount
+            moved[-1] -= amount
+    if amounts(line["moved"]) != moved:
+        raise Wrong(f"{where}: it moved {amounts(line['moved'])}, and its legs say {moved}")
+    said = {"kind": KINDS.get(each.name), "recorded_at": each.recorded_at, "reason": each.words.get("reason")}
+    said["effective_at"] = each.words["effective_at"]
+    said["payout_id"] = each.fact.stream if each.name == "TransferConfirmed" else each.words.get("payout_id")
+    for name in ("reward_id", "conversion_id"):
+        said[name] = each.words.get(name)
+    for name, value in said.items():
+        if line[name] != value:
+            raise Wrong(f"{where}: its {name} is {line[name]}, and the fact says {value}")
+
+
+def check_rule(statement: dict[str, Any], line: dict[str, Any], closed: dict[str, Any], through: int) -> None:
+    """A line is of the month: true in it; or earlier, and told after that was closed, which it then says."""
+    where = f"line 2, position {line['position']}"
+    at, begins, ends = (
+        datetime.fromisoformat(text)
+        for text in (line["effective_at"], closed["begins_at"], closed["ends_at"])
+    )
+    if at >= ends or line["position"] > closed["through_position"]:
+        raise Wrong(f"{where}: it is of a later month")
+    month = line["belongs_to"]
+    if at >= begins and month is not None:
+        raise Wrong(f"{where}: it says that it belongs to {month}, and it is of this month")
+    if at < begins and (month is None or month >= statement["period"]["period"]):
+        raise Wrong(f"{where}: it is of an earlier month, and does not say so")
+    if at < begins and line["position"] <= through:
+        raise Wrong(f"{where}: it was known when the month before was closed, and is not of this one")
+
+
+def amounts(columns: dict[str, int]) -> list[int]:
+    """The columns of a balance."""
+    if list(columns) != [f"{name}_minor" for name in COLUMNS]:
+        raise ValueError("a balance has other columns")
+    return list(columns.values())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -111,8 +111,8 @@ def issue(
     return Issued(count, is_complete=True)
 
 
-def correct(ledger: Ledger, command: CorrectStatement, *, by: str) -> UUID:
-    """Issue a new version of a statement; its id. A version that was corrected before is corrected anew.
+def correct(ledger: Ledger, command: CorrectStatement, *, by: str) -> tuple[UUID, Statement]:
+    """Issue a new version of a statement: its id, and what it says. The newest version is the one corrected.
 
     Refuses with NotFound, InvalidField, and NothingToCorrect if the new one would say the same.
     """
@@ -135,9 +135,21 @@ def correct(ledger: Ledger, command: CorrectStatement, *, by: str) -> UUID:
             now = _said_again(ledger, connection, row, identity, was)
         fact = _fact(now, identity, place.version + 1, corrects=row.statement_id)
         change = Change(ids.statements_id(row.program_id), place.version, [fact])
-        if ledger.append([change], by=by) is not None:
-            return ids.statement_id(row.program_id, fact.count)
+        recorded = ledger.append([change], by=by)
+        if recorded is not None:
+            return ids.statement_id(row.program_id, fact.count), as_issued(now, recorded[0], fact)
     raise LostRace("other statements were issued at the same time, again and again")
+
+
+def as_issued(statement: Statement, recorded: Any, fact: Any) -> Statement:
+    """A statement with how it was issued: from its fact, or from its row."""
+    return msgspec.structs.replace(
+        statement,
+        issued_at=recorded.recorded_at,
+        issued_by=getattr(recorded, "issued_by", None) or recorded.by,
+        issued_position=recorded.position,
+        content_sha256=fact.content_sha256,
+    )
 
 
 def statement_row(connection: sa.Connection, statement_id: UUID) -> Any:
@@ -279,8 +291,10 @@ def _wait_for(
     ledger: Ledger, closing: Recorded, place: _Place, wait_s: float, pause: Callable[[float], None]
 ) -> None:
     deadline = time.monotonic() + wait_s
-    wanted = {JOURNAL: _closed(closing).through_position, PERIODS: place.position}
-    wanted[CONVERSIONS] = wanted[JOURNAL]
+    through = _closed(closing).through_position
+    wanted = {JOURNAL: through, CONVERSIONS: through}
+    if place.last is not None and place.last.period != _closed(closing).period:
+        wanted[PERIODS] = place.position  # a month opens with what the statements before it say
     while True:
         with ledger.database.read() as connection:
             reached = position.read(connection, list(wanted))

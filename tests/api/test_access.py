@@ -245,6 +245,8 @@ WRITERS = {
     "/v1/webhook-events/{event_id}/dismiss": "finance:approve",
     "/webhooks/stripe": None,
     "/v1/audit/checkpoints/{size:int}/cosignatures": "finance:read",
+    "/v1/programs/{program_id:uuid}/periods": "finance:approve",
+    "/v1/statements/{statement_id:uuid}/correct": "finance:approve",
     "/v1/keys": "admin",
     "/v1/keys/{key_id:uuid}/revoke": "admin",
 }
@@ -259,6 +261,10 @@ PARTNERS_OWN = {
     "/v1/payouts",
     "/v1/payouts/{payout_id:uuid}",
     "/v1/referral-codes",
+    "/v1/statements",
+    "/v1/statements/{statement_id:uuid}",
+    "/v1/statements/{statement_id:uuid}/proof",
+    "/v1/partners/{partner_id:uuid}/statement-preview",
 }
 OPEN = {
     *("/r/{code}", "/healthz", "/readyz", "/metrics", "/docs", "/problems/{name}", "/webhooks/stripe"),

@@ -26,6 +26,9 @@ def test_the_quickstart_ends_with_a_paid_partner(database_url, tmp_path):
         done = run_shell(script, env, tmp_path)
 
     assert done.returncode == 0, done.stdout + done.stderr + log.read_text()[-3_000:]
-    last = done.stdout.strip().splitlines()[-2]
+    lines = done.stdout.strip().splitlines()
+    last = next(line for line in reversed(lines) if line.startswith("│ bright-ideas"))
     cells = [cell.strip() for cell in last.strip("│").split("│")]
     assert cells == ["bright-ideas", "GBP", "2,000", "0", "0", "0", "2,000", "0"]
+    assert lines[-1].startswith("acme-referrals-000001,1,2025-03,bright-ideas,GBP,closing,")
+    assert lines[-1].endswith(",2000,0,0,0,0,0,2000")

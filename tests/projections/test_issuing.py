@@ -6,11 +6,9 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from ledger.commands import LinkPayoutAccount, SeePayoutAccount, WriteOffClawback
-from ledger.events.payout import PayoutPaid
+from ledger.commands import WriteOffClawback
 from ledger.period import ClosePeriod
 from ledger.refusals import InvalidField, NotFound, NothingToCorrect, ViewsBehind
-from ledger.store.application import Change
 from payouts.outcomes import Confirmed
 from projections import tables
 from projections.rebuild import rebuild
@@ -20,9 +18,8 @@ from projections.statements.closing import close_period
 from projections.statements.deriving import content, content_sha256
 from projections.statements.issuing import CorrectStatement, correct, issue, restate, statement_row
 from projections.statements.preview import preview
+from tests.support.closing import FEBRUARY, JANUARY, MARCH, close, lived, paid, rows, stated
 from tests.support.finance import Finance, Script, day
-
-JANUARY, FEBRUARY, MARCH = "2024-01", "2024-02", "2024-03"
 
 
 @pytest.fixture
@@ -31,64 +28,6 @@ def finance(database_url):
     finance = Finance(database_url, Script(Confirmed("tr_1")))  # type: ignore[arg-type]
     yield finance
     finance.close()
-
-
-def close(finance, *months):
-    """Close months and issue their statements."""
-    for month in months:
-        wish = ClosePeriod(program_id=finance.world.program_id, period=month)
-        close_period(finance.ledger, wish, by="key:finance", wait_s=0)
-        issue(finance.ledger, finance.world.program_id, by="key:finance", pause=lambda _s: finance.settle())
-    finance.settle()
-
-
-def rows(finance):
-    """The issued statements, by number."""
-    with finance.ledger.database.read() as connection:
-        return connection.execute(sa.select(tables.statements).order_by(tables.statements.c.count)).all()
-
-
-def stated(finance):
-    """Each statement as it is derived now."""
-    with finance.ledger.database.read() as connection:
-        return [restate(finance.ledger, connection, row) for row in rows(finance)]
-
-
-def lived(finance):
-    """Acme earns and is paid in January; a refund of that comes late; bolt earns in February."""
-    finance.world.now = day(10)
-    acme, bolt = finance.partner("acme", linked=False), finance.partner("bolt", linked=False)
-    link(finance, acme)
-    sale = finance.earn(acme, 20_00)
-    finance.approved()
-    finance.pay()
-    finance.world.now = day(40)
-    finance.earn(bolt, 30_00)
-    close(finance, JANUARY)
-    finance.world.now = day(41)
-    finance.world.send(finance.world.refund(sale, "late", 100_00, day(12)))
-    finance.settle()
-    finance.world.now = day(70)
-    close(finance, FEBRUARY)
-    return acme, bolt
-
-
-def link(finance, partner_id):
-    """A payout account that is in order."""
-    seen = SeePayoutAccount(
-        partner_id=partner_id,
-        provider="stripe",
-        destination="acct_1",
-        transfers_active=True,
-        payouts_enabled=True,
-        disabled_reason=None,
-        currently_due=(),
-        country="GB",
-        default_currency="gbp",
-        effective_at=finance.world.now,
-    )
-    for wish in (LinkPayoutAccount(partner_id=partner_id, destination="acct_1"), seen):
-        finance.world.desk.execute(wish, by="test")
 
 
 def test_statements_say_what_moved_and_late_facts_name_their_month(finance):
@@ -209,16 +148,13 @@ def test_a_correction_is_a_new_version_that_says_what_differs(finance):
     """The payout was told of as confirmed; meanwhile it was paid."""
     acme, _ = lived(finance)
     first = rows(finance)[0]
-    payout_id = stated(finance)[0].payouts[0].payout_id
     with pytest.raises(NothingToCorrect):
         correct(
             finance.ledger, CorrectStatement(statement_id=first.statement_id, reason="why not"), by="key:f"
         )
-    version = len(finance.ledger.history(payout_id))
-    paid = PayoutPaid(effective_at=day(12), reference="po_1")
-    assert finance.ledger.append([Change(payout_id, version, [paid])], by="payouts")
+    paid(finance)
 
-    made = correct(
+    made, said = correct(
         finance.ledger, CorrectStatement(statement_id=first.statement_id, reason="It was paid"), by="key:f"
     )
     finance.settle()
@@ -233,6 +169,14 @@ def test_a_correction_is_a_new_version_that_says_what_differs(finance):
         "/payouts/0/paid_at": (None, "2024-01-13T00:00:00Z"),
     }
     assert statement.lines == stated(finance)[0].lines
+    assert msgspec.structs.replace(statement, issued_at=said.issued_at) == msgspec.structs.replace(
+        said, issued_by=None, issued_position=None, content_sha256=None
+    )
+    assert (said.issued_by, said.content_sha256, said.issued_position) == (
+        "key:f",
+        row.content_sha256,
+        row.position,
+    )
     assert content_sha256(statement) == row.content_sha256
     # The first version still says what it said, and the next month goes on.
     assert content_sha256(stated(finance)[0]) == first.content_sha256

@@ -29,7 +29,9 @@ def main() -> int:
     """Tamper and count."""
     parser = argparse.ArgumentParser(prog="python -m tests.proof", description=__doc__)
     parser.add_argument("--only", default="", help="tamperings with this in their name")
-    parser.add_argument("--edits", type=int, default=10_000, help="of single bytes, of an export and a part")
+    parser.add_argument(
+        "--edits", type=int, default=10_000, help="of single bytes, of an export, a part and a statement"
+    )
     options = parser.parse_args()
     write_to_memory()
     tamperings = [each for each in all_tamperings() if options.only in each.name]

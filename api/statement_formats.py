@@ -1,0 +1,89 @@
+"""How a statement is written out: a table of formats, each a name, a media type and a writer."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+import msgspec
+
+from projections.statement import Amounts, Statement
+
+CHUNK_LINES: Final = 500
+AMOUNTS: Final = Amounts.__struct_fields__
+CSV_COLUMNS: Final = (
+    "number",
+    "version",
+    "period",
+    "partner",
+    "currency",
+    "row",
+    "position",
+    "effective_at",
+    "recorded_at",
+    "belongs_to",
+    "source",
+    "external_id",
+    "conversion_id",
+    "reward_id",
+    "payout_id",
+    "reason",
+    *AMOUNTS,
+)
+"""A row for the opening balance, one for each line (`row` is its kind), one for the closing balance."""
+
+
+class Format(NamedTuple):
+    """A way to write a statement; `write` gives it in pieces, so that a long one is never in memory twice."""
+
+    media_type: str
+    extension: str
+    write: Callable[[Statement], Iterator[bytes]]
+
+
+def as_json(statement: Statement) -> Iterator[bytes]:
+    """The whole statement as one JSON document."""
+    head, _, tail = msgspec.json.encode(msgspec.structs.replace(statement, lines=())).partition(b'"lines":[]')
+    yield head + b'"lines":['
+    for start in range(0, len(statement.lines), CHUNK_LINES):
+        piece = msgspec.json.encode(statement.lines[start : start + CHUNK_LINES])[1:-1]
+        yield b"," + piece if start else piece
+    yield b"]" + tail
+
+
+def as_csv(statement: Statement) -> Iterator[bytes]:
+    """Opening balance, lines and closing balance, in whole minor units; the rows end with a line feed."""
+    of = statement
+    same = (of.number, str(of.version), of.period.period, of.partner.reference, of.currency)
+    nothing = ("",) * (len(CSV_COLUMNS) - len(same) - 1 - len(AMOUNTS))
+    rows: list[tuple[object, ...]] = [CSV_COLUMNS]
+    rows.append((*same, "opening", *nothing, *msgspec.structs.astuple(of.opening)))
+    for line in of.lines:
+        told = msgspec.to_builtins(line)
+        between = (told[name] for name in CSV_COLUMNS[len(same) + 1 : -len(AMOUNTS)])
+        rows.append((*same, line.kind, *map(_plain, between), *msgspec.structs.astuple(line.moved)))
+        if len(rows) >= CHUNK_LINES:
+            yield _csv(rows)
+            rows = []
+    rows.append((*same, "closing", *nothing, *msgspec.structs.astuple(of.closing)))
+    yield _csv(rows)
+
+
+def _plain(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula: what others call their things is only text."""
+    if value is None:
+        return ""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+def _csv(rows: list[tuple[object, ...]]) -> bytes:
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(rows)
+    return file.getvalue().encode()
+
+
+FORMATS: Final[dict[str, Format]] = {
+    "json": Format("application/json", "json", as_json),
+    "csv": Format("text/csv", "csv", as_csv),
+}
+"""By the word that `?format=` and `--format` take."""

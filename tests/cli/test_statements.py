@@ -1,0 +1,62 @@
+"""Months closed and statements written by command."""
+
+import json
+
+import pytest
+
+from ledger.audit.revshare_verify import main as verify_file
+from tests.api.house import House
+from tests.api.test_statements import MAY, Shop
+from tests.support.commands import invoke
+from tests.support.served import served
+
+
+@pytest.fixture
+def shop(sqlite_database_url):
+    """A program with one partner who earned in May."""
+    house = House(sqlite_database_url)
+    yield Shop(house), {"DATABASE_URL": sqlite_database_url}
+    house.close()
+
+
+def test_a_month_is_closed_and_its_statements_listed_shown_and_written(shop, tmp_path):
+    """From the closing to the file that an auditor checks."""
+    of, environment = shop
+    with served(of.house.client.app) as address:
+        asked = {**environment, "REVSHARE_URL": address, "REVSHARE_API_KEY": of.house.key("finance:approve")}
+        closed = invoke(asked, "periods", "close", MAY, "--program", "acme")
+        early = invoke(asked, "periods", "close", "2026-06", "--program", "acme")
+    of.house.catch_up()
+    proof, key = tmp_path / "statement.proof", str(of.house.signer.verifier)
+    unsealed = invoke(environment, "statements", "export", "acme-000001", str(proof))
+    of.seal()
+
+    periods = invoke(environment, "periods", "list", "--program", "acme")
+    listed = invoke(environment, "statements", "list", "--program", "acme", "--period", MAY)
+    nobody = invoke(environment, "statements", "list", "--partner", "shade")
+    as_csv = invoke(environment, "statements", "show", "acme-000001")
+    as_json = invoke(environment, "statements", "show", "acme-000001", "--format", "json")
+    written = invoke(environment, "statements", "export", "acme-000001", str(proof))
+    again = invoke(environment, "statements", "export", "acme-000001", str(proof))
+
+    assert closed.exit_code == 0
+    assert "1 statements issued" in closed.stderr
+    assert "2026-05 is closed" in closed.stdout
+    assert (early.exit_code, "2026-06 ends at" in early.stderr) == (1, True)
+    assert (unsealed.exit_code, "no checkpoint covers" in unsealed.stderr) == (1, True)
+    assert MAY in periods.stdout
+    assert "acme-000001" in listed.stdout
+    assert "acme-000001" not in nobody.stdout
+    assert as_csv.stdout.splitlines()[1].startswith("acme-000001,1,2026-05,brightside,GBP,opening")
+    assert json.loads(as_json.stdout)["number"] == "acme-000001"
+    assert written.exit_code == 0
+    assert (again.exit_code, "is there already" in again.stderr) == (2, True)
+    assert verify_file([str(proof), "--key", key]) == 0
+
+
+def test_a_statement_that_is_not_there(shop):
+    """By number or id."""
+    _, environment = shop
+    for which in ("acme-000009", "00000000-0000-0000-0000-000000000001"):
+        shown = invoke(environment, "statements", "show", which)
+        assert (shown.exit_code, "no statement has" in shown.stderr) == (1, True)

@@ -1,0 +1,226 @@
+"""A statement's export: the standalone verifier says yes, or names what the statement has wrong."""
+
+import json
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+import pytest
+
+from ledger import ids
+from ledger.audit.revshare_verify import STATEMENT, Wrong, parse_key, verify
+from ledger.events.period import StatementIssued
+from ledger.store.application import Change
+from payouts.outcomes import Confirmed
+from projections.audit_log import Sequencer
+from projections.checkpoints import CheckpointMaker, latest
+from projections.export import NotSealed, export_part, header
+from projections.statements.deriving import content
+from projections.statements.issuing import CorrectStatement, correct
+from projections.statements.proof import export_statement
+from tests.proof.edits import missed_edits
+from tests.proof.stage import SIGNER
+from tests.support.closing import close, lived, paid, rows, stated
+from tests.support.finance import Finance, Script, day
+
+KEY = parse_key(str(SIGNER.verifier))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def finance(request):
+    """A program that closed January and February, sealed."""
+    made = Finance(request.getfixturevalue(f"{request.param}_database_url"), Script(Confirmed("tr_1")))  # type: ignore[arg-type]
+    acme, _ = lived(made)
+    seal(made)
+    made.late = next(  # type: ignore[attr-defined]
+        number for number, row in enumerate(rows(made)) if (row.partner_id, row.period) == (acme, "2024-02")
+    )
+    yield made
+    made.close()
+
+
+def seal(finance):
+    """Seal and sign all there is."""
+    Sequencer(finance.ledger).catch_up()
+    assert CheckpointMaker(finance.ledger, SIGNER).step(now_wanted=True) is not None
+
+
+def exported(finance, number):
+    """The export of one of the statements, as lines."""
+    lines: list[bytes] = []
+    export_statement(finance.ledger, rows(finance)[number].statement_id, lines.append)
+    return lines
+
+
+def test_the_verifier_says_yes_to_each_statement(finance):
+    """And its totals are what the lines moved."""
+    for number, statement in enumerate(stated(finance)):
+        result = verify(exported(finance, number), KEY)
+
+        holder = str(statement.partner.partner_id)
+        moved = sum(line.moved.available_minor for line in statement.lines)
+        assert result.totals.get((holder, "commission_payable", "GBP"), 0) == -moved
+        assert result.facts >= len(statement.lines) + 2
+
+
+def test_the_export_is_the_same_for_ever(finance):
+    """Whatever comes later, and is sealed."""
+    before = exported(finance, finance.late)
+    finance.world.now = day(75)
+    finance.earn(finance.partner("new", linked=False), 10_00)
+    seal(finance)
+
+    assert exported(finance, finance.late) == before
+
+
+def test_a_statement_that_no_checkpoint_covers_has_no_proof(finance):
+    """It is asked for again when one was signed."""
+    finance.world.now = day(100)
+    close(finance, "2024-03")
+
+    with pytest.raises(NotSealed):
+        exported(finance, len(rows(finance)) - 1)
+
+
+def test_a_correction_is_proven_with_what_it_corrects(finance):
+    """Its lines are those of the first version."""
+    paid(finance)
+    correct(
+        finance.ledger, CorrectStatement(statement_id=rows(finance)[0].statement_id, reason="paid"), by="f"
+    )
+    finance.settle()
+    seal(finance)
+
+    lines = exported(finance, len(rows(finance)) - 1)
+
+    assert verify(lines, KEY).facts == len(exported(finance, 0)) - 2 + 1
+    issues = [line for line in lines if b'"topic":"StatementIssued@1"' in line]
+    with pytest.raises(Wrong, match="it corrects"):
+        verify([line for line in lines if line != issues[0]], KEY)
+
+
+def test_single_bytes_are_all_seen(finance):
+    """Of a statement with everything in it."""
+    assert missed_edits(b"".join(exported(finance, finance.late)), count=300, seed=3) == []
+
+
+def test_lines_of_the_file_are_not_left_out_or_put_in(finance):
+    """A fact that is no line, a line without its fact, the frame."""
+    lines = exported(finance, finance.late)
+    other = exported(finance, finance.late + 1 if finance.late == 1 else 1)
+    for number in range(1, len(lines)):
+        with pytest.raises(Wrong):
+            verify(lines[:number] + lines[number + 1 :], KEY)
+    more = next(line for line in other[2:] if line not in lines)
+    together = sorted({*lines[2:], more}, key=lambda line: json.loads(line)["index"])
+    with pytest.raises(Wrong):
+        verify([*lines[:2], *together], KEY)
+
+
+def change(path: str, value: Any):
+    """Give one place of a statement another value."""
+
+    def act(told: dict[str, Any]) -> None:
+        *way, last = path.split("/")
+        here: Any = told
+        for name in way:
+            here = here[int(name)] if isinstance(here, list) else here[name]
+        here[int(last) if isinstance(here, list) else last] = value
+
+    return act
+
+
+def more_moved(told: dict[str, Any]) -> None:
+    """A line and the closing balance: the sums are right, the legs are not."""
+    told["lines"][0]["moved"]["clawback_minor"] += 1
+    told["closing"]["clawback_minor"] += 1
+
+
+def no_line(told: dict[str, Any]) -> None:
+    """A line is left out, and the balance goes with it."""
+    told["closing"] = told["opening"]
+    told["lines"].clear()
+
+
+LIES = [
+    ("number", change("number", "another-000099"), "its number is|is the"),
+    ("version", change("version", 7), "statement_version is 7"),
+    ("partner", change("partner/partner_id", "00000000-0000-0000-0000-000000000001"), "another account"),
+    ("another currency", change("currency", "EUR"), "another account"),
+    ("the month's end", change("period/ends_at", "2024-03-01T01:00:00Z"), "ends_at is"),
+    ("another month", change("period/period", "2024-05"), "no proven fact has closed 2024-05"),
+    ("its zone", change("program/time_zone", "Europe/Berlin"), "in another time zone"),
+    ("opening", change("opening/paid_minor", 1), "opening balance is not the closing balance"),
+    ("closing", change("closing/paid_minor", 1), "do not make its closing balance"),
+    ("a line's amounts", more_moved, "and its legs say"),
+    ("a line's kind", change("lines/0/kind", "clawback_offset"), "its kind is clawback_offset"),
+    ("a line's time", change("lines/0/effective_at", "2024-02-03T00:00:00Z"), "its effective_at is"),
+    ("when it was told", change("lines/0/recorded_at", "2024-02-03T00:00:00Z"), "its recorded_at is"),
+    ("a line's reward", change("lines/0/reward_id", None), "its reward_id is None"),
+    ("not late", change("lines/0/belongs_to", None), "of an earlier month, and does not say so"),
+    ("late for another", change("lines/0/belongs_to", "2024-02"), "of an earlier month, and does not say so"),
+    ("no line", no_line, "not the facts that stand below it"),
+    ("tax", change("tax_withheld_minor", 1), "tax withheld"),
+    ("no statement", lambda told: told.clear(), "no statement"),
+]
+
+
+@pytest.mark.parametrize(("lie", "says"), [lie[1:] for lie in LIES], ids=[lie[0] for lie in LIES])
+def test_a_lie_that_was_issued_and_sealed_is_named(sqlite_database_url, lie, says):
+    """The issuer itself states what is not so: the hash fits, and the facts do not."""
+    finance: Any = Finance(sqlite_database_url, Script(Confirmed("tr_1")))  # type: ignore[arg-type]
+    acme, _ = lived(finance)
+    found = [(row, made) for row, made in zip(rows(finance), stated(finance), strict=True)]
+    row, made = next(each for each in found if (each[0].partner_id, each[0].period) == (acme, "2024-02"))
+    told = json.loads(content(made))
+    count = len(found) + 1
+    told["number"] = f"{finance.name}-{count:06}"
+    lie(told)
+    lied = json.dumps(told, separators=(",", ":")).encode()
+    stream = ids.statements_id(finance.world.program_id)
+    fact: Any = finance.ledger.history(stream)[row.count - 1].fact
+    assert isinstance(fact, StatementIssued)
+    issued = msgspec.structs.replace(
+        fact,
+        number=f"{finance.name}-{count:06}",
+        count=count,
+        content_sha256=sha256(lied).hexdigest(),
+        lines=len(told.get("lines", ())),
+        **{
+            name: msgspec.convert(told[name], type(fact.opening))
+            for name in ("opening", "closing")
+            if name in told
+        },
+        **_as_told(told),
+    )
+    recorded = finance.ledger.append([Change(stream, count - 1, [issued])], by="liar")
+    finance.runner.catch_up()
+    seal(finance)
+
+    with pytest.raises(Wrong, match=says):
+        verify(forged(finance, row, recorded[0].position, lied), KEY)
+    finance.close()
+
+
+def _as_told(told: dict[str, Any]) -> dict[str, Any]:
+    """What the fact says as the lie does, so that the deeper checks are met; number and version stay."""
+    if not told:
+        return {}
+    return {
+        "partner_id": told["partner"]["partner_id"],
+        "currency": told["currency"],
+        "period": told["period"]["period"],
+    }
+
+
+def forged(finance, row, position, lied):
+    """The lie as an export: the statement's own facts, with the lie's issue in the place of the true one."""
+    lines: list[bytes] = []
+    export_statement(finance.ledger, row.statement_id, lines.append)
+    places = [json.loads(line)["position"] for line in lines[2:]]
+    places = [each for each in places if each != row.position] + [position]
+    part: list[bytes] = []
+    export_part(finance.ledger, places, part.append)
+    with finance.ledger.database.read() as connection:
+        note = latest(connection).note
+    return [header(STATEMENT, note), lied + b"\n", *part[1:]]
