@@ -19,13 +19,16 @@ from ledger.period import Books, ClosePeriod, PeriodsState, Span
 from ledger.refusals import LostRace, ViewsBehind
 from ledger.store.application import Change, Decider, Ledger
 from projections import position
+from projections.balances import Balances
 from projections.journal import Journal
-from projections.tables import journal
+from projections.tables import balances, journal
 from projections.view import position_name
 
 PERIODS: Final = Decider(rules.INITIAL, rules.evolve)
 ENGINE: Final = "engine"
 JOURNAL: Final = position_name(Journal())
+BALANCES: Final = position_name(Balances())
+"""Which tells the accounts."""
 WAIT_S: Final = 5.0
 """How long the views and the engine are waited for."""
 PAUSE_S: Final = 0.05
@@ -79,14 +82,15 @@ def _close(ledger: Ledger, command: ClosePeriod, by: str) -> Closed:
     of = program.known(ledger.load(command.program_id, PROGRAM).state)
     state, version = ledger.load(stream, PERIODS)
     with ledger.database.read() as connection:
-        reached = position.read(connection, [JOURNAL, ENGINE])
+        reached = position.read(connection, [JOURNAL, BALANCES, ENGINE])
+        through = min(reached[JOURNAL], reached[BALANCES])
         earliest = None if state.last else _earliest(connection, command.program_id)
         found = rules.to_close(
             command, state, time_zone=rules.zone_of(of), earliest=earliest, now=ledger.clock()
         )
         if found is None:
             return Closed(_as_closed(ledger, stream, command.period), new=False)
-        books = _books(connection, command.program_id, state, found, reached[JOURNAL])
+        books = _books(connection, command.program_id, state, found, through)
     facts = rules.close(command, state, found, books, by=by)
 
     def nothing_unseen(writing: sa.Connection) -> None:
@@ -118,20 +122,36 @@ def _earliest(connection: sa.Connection, program_id: UUID) -> Any:
 def _books(
     connection: sa.Connection, program_id: UUID, state: PeriodsState, found: Span, through: int
 ) -> Books:
+    of = balances.c
+    accounts = sa.select(of.partner_id, of.currency).where(of.program_id == program_id)
+    moved: dict[tuple[str, str], int] = {}
+    first_later = through + 1
+    # Account by account: so an index bounds what is read by the position, however long the history.
+    for partner_id, currency in connection.execute(accounts).all():
+        query = _sums(state, found).where(
+            journal.c.program_id == program_id,
+            journal.c.partner_id == partner_id,
+            journal.c.currency == currency,
+            journal.c.position > state.after_position,
+            journal.c.position <= through,
+        )
+        for account, legs, amount, later in connection.execute(query):
+            if legs:
+                moved[account, currency] = moved.get((account, currency), 0) + int(amount)
+            first_later = first_later if later is None else min(first_later, later)
+    return Books(through_position=through, later_after_position=first_later - 1, moved=moved)
+
+
+def _sums(state: PeriodsState, found: Span) -> sa.Select[Any]:
+    """By account of the chart: how many legs are of the month, their sum, where a later one is first."""
     c = journal.c
-    open_legs = [c.program_id == program_id, c.position > state.after_position, c.position <= through]
-    later = sa.select(sa.func.min(c.position)).where(*open_legs, c.effective_at >= found.ends_at)
-    sums = (
-        sa.select(c.account, c.currency, sa.func.sum(c.amount_minor))
-        .where(*open_legs, *legs_of(c, state.through_position, found.begins_at, found.ends_at))
-        .group_by(c.account, c.currency)
-    )
-    first_later = connection.execute(later).scalar()
-    return Books(
-        through_position=through,
-        later_after_position=through if first_later is None else first_later - 1,
-        moved={(account, currency): int(amount) for account, currency, amount in connection.execute(sums)},
-    )
+    is_of = sa.and_(*legs_of(c, state.through_position, found.begins_at, found.ends_at))
+    return sa.select(
+        c.account,
+        sa.func.count(sa.case((is_of, 1))),
+        sa.func.sum(sa.case((is_of, c.amount_minor), else_=0)),
+        sa.func.min(sa.case((c.effective_at >= found.ends_at, c.position))),
+    ).group_by(c.account)
 
 
 def legs_of(c: Any, closed_through: int, begins_at: Any, ends_at: Any) -> list[sa.ColumnElement[bool]]:

@@ -34,7 +34,7 @@ from projections.statement import (
     StatementProgram,
 )
 from projections.statements.closing import legs_of
-from projections.tables import conversions, journal, statements
+from projections.tables import balances, conversions, journal, statements
 
 KINDS: Final[dict[type[Fact], LineKind]] = {
     reward.RewardAccrued: "reward_accrued",
@@ -56,7 +56,8 @@ SEALING: Final = ("issued_at", "issued_by", "issued_position", "content_sha256",
 class Part(NamedTuple):
     """Which legs of an account are a statement's: of a month, from a part of the log."""
 
-    account: Account
+    account: Any
+    """An Account, or the columns of one."""
     span: Span
     after_position: int
     through_position: int
@@ -182,19 +183,21 @@ def _flat(statement: Statement) -> dict[str, str | None]:
 
 def moved_accounts(connection: sa.Connection, part: Part) -> list[tuple[UUID, str]]:
     """The accounts of the program (partner, currency) that a month moved; the part's own is not looked at."""
-    c = journal.c
-    query = sa.select(c.partner_id, c.currency).where(*_conditions(part, whole=True)).distinct()
+    of = balances.c
+    moves = sa.exists().where(
+        *_conditions(part._replace(account=(of.program_id, of.partner_id, of.currency)))
+    )
+    query = sa.select(of.partner_id, of.currency).where(of.program_id == part.account[0], moves)
     return [(partner_id, currency) for partner_id, currency in connection.execute(query)]
 
 
-def _conditions(part: Part, *, whole: bool = False) -> list[sa.ColumnElement[bool]]:
+def _conditions(part: Part) -> list[sa.ColumnElement[bool]]:
     c = journal.c
     program_id, partner_id, currency = part.account
-    of = [c.program_id == program_id]
-    if not whole:
-        of += [c.partner_id == partner_id, c.currency == currency]
     return [
-        *of,
+        c.program_id == program_id,
+        c.partner_id == partner_id,
+        c.currency == currency,
         c.position > part.after_position,
         c.position <= part.through_position,
         *legs_of(c, part.closed_through, part.span.begins_at, part.span.ends_at),

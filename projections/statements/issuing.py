@@ -23,7 +23,7 @@ from projections import position
 from projections.conversions import Conversions
 from projections.periods import Periods
 from projections.statement import Amounts, Statement
-from projections.statements.closing import JOURNAL, PAUSE_S, WAIT_S
+from projections.statements.closing import BALANCES, JOURNAL, PAUSE_S, WAIT_S
 from projections.statements.deriving import (
     Identity,
     closings,
@@ -292,7 +292,7 @@ def _wait_for(
 ) -> None:
     deadline = time.monotonic() + wait_s
     through = _closed(closing).through_position
-    wanted = {JOURNAL: through, CONVERSIONS: through}
+    wanted = {JOURNAL: through, BALANCES: through, CONVERSIONS: through}
     if place.last is not None and place.last.period != _closed(closing).period:
         wanted[PERIODS] = place.position  # a month opens with what the statements before it say
     while True:
