@@ -90,7 +90,7 @@ def _close(ledger: Ledger, command: ClosePeriod, by: str) -> Closed:
         )
         if found is None:
             return Closed(_as_closed(ledger, stream, command.period), new=False)
-        books = _books(connection, command.program_id, state, found, through)
+        books = books_of(connection, command.program_id, state, found, through)
     facts = rules.close(command, state, found, books, by=by)
 
     def nothing_unseen(writing: sa.Connection) -> None:
@@ -119,9 +119,10 @@ def _earliest(connection: sa.Connection, program_id: UUID) -> Any:
     ).scalar()
 
 
-def _books(
+def books_of(
     connection: sa.Connection, program_id: UUID, state: PeriodsState, found: Span, through: int
 ) -> Books:
+    """What the journal says of an open month, up to a position of the log."""
     of = balances.c
     accounts = sa.select(of.partner_id, of.currency).where(of.program_id == program_id)
     moved: dict[tuple[str, str], int] = {}

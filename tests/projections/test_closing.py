@@ -13,13 +13,15 @@ from ledger.events.program import PayoutSchedule
 from ledger.payout_commands import ChangePayoutSettings
 from ledger.period import ClosePeriod
 from ledger.refusals import EarlierPeriodOpen, PeriodNotOver, UnknownProgram, ViewsBehind
-from projections import tables
+from projections import position, tables
 from projections.audit_log import Sequencer
 from projections.checkpoints import CheckpointMaker, latest
 from projections.rebuild import rebuild
 from projections.runner import Runner
+from projections.statements import closing
 from projections.statements.closing import close_period
 from tests.proof.stage import SIGNER
+from tests.support.touched import Touched
 from tests.support.world import World, day, terms
 
 JANUARY, FEBRUARY = "2024-01", "2024-02"
@@ -203,3 +205,30 @@ def test_months_without_anything_are_closed_too(world):
 
     assert [close(world, each).fact.totals for each in (JANUARY, FEBRUARY)] == [(), ()]
     assert rules.following(FEBRUARY) == "2024-03"
+
+
+def read_by_february(world, name, sales):
+    """What closing February reads of a program with so many sales in January."""
+    world.program(terms(holding_days=0), reference=name)
+    world.touch(name, world.partner(name), day(-1))
+    world.now = day(40)
+    world.send(*(world.sale(f"{number}", name, 10_00, day(3)) for number in range(sales)))
+    settle(world)
+    close(world, JANUARY)
+    world.send(*(world.sale(f"february-{number}", name, 10_00, day(35)) for number in range(5)))
+    settle(world)
+    state = closing.periods_of(world.ledger, world.program_id)
+    span = rules.span(state, FEBRUARY, "UTC")
+    with world.database.read() as connection:
+        reached = position.read(connection, [closing.JOURNAL])[closing.JOURNAL]
+        of = (world.program_id, state, span, reached)
+        return Touched(connection).count(lambda reading: closing.books_of(reading, *of))
+
+
+def test_what_a_closing_reads_does_not_grow_with_what_is_closed(sqlite_database_url):
+    """A hundred times the January makes February no longer."""
+    world = World(sqlite_database_url)
+    few, many = read_by_february(world, "few", 2), read_by_february(world, "many", 200)
+    world.close()
+
+    assert 0 < many <= few * 1.2
