@@ -32,6 +32,24 @@ table: Final = sa.Table(
 )
 
 
+# A worker asks in every step: each statement is built once.
+_c: Final = table.c
+_NAMED: Final = _c.lease == sa.bindparam("name")
+_OURS: Final = sa.and_(_NAMED, _c.token == sa.bindparam("held"))
+_NOW: Final = sa.bindparam("now", type_=UtcTime())
+_UNTIL: Final = sa.bindparam("until", type_=UtcTime())
+_FREE: Final = sa.or_(_c.holder.is_(None), _c.holder == sa.bindparam("who"), _c.expires_at <= _NOW)
+_TOKEN: Final = sa.select(_c.token).where(_NAMED)
+_TAKE: Final = (
+    sa.update(table)
+    .where(_OURS, _FREE)
+    .values(token=sa.bindparam("next"), holder=sa.bindparam("who"), expires_at=_UNTIL)
+)
+_RENEW: Final = sa.update(table).where(_OURS, _c.expires_at > _NOW).values(expires_at=_UNTIL)
+_RELEASE: Final = sa.update(table).where(_OURS).values(holder=None)
+_HELD: Final = sa.select(_c.token).where(_OURS, _c.expires_at > _NOW).with_for_update(read=True)
+
+
 class LeaseLost(Exception):
     """The lease ended, and perhaps somebody else has it: nothing was recorded."""
 
@@ -65,44 +83,33 @@ class Leases:
 
     def take(self, name: str) -> Lease | None:
         """The lease, under the next token; None while another worker holds it."""
-        c, now = table.c, self._clock()
-        free = sa.or_(c.holder.is_(None), c.holder == self._holder, c.expires_at <= now)
+        now = self._clock()
         until = now + self._lease_for
         with self._database.write() as connection:
-            token = connection.execute(sa.select(c.token).where(c.lease == name)).scalar()
+            token = connection.execute(_TOKEN, {"name": name}).scalar()
             if token is None:
                 insert_if_absent(connection, table, {"lease": name, "token": 0, "expires_at": _NEVER})
                 token = 0
-            taken = connection.execute(
-                sa.update(table)
-                .where(c.lease == name, c.token == token, free)
-                .values(token=token + 1, holder=self._holder, expires_at=until)
-            )
+            mine = {"name": name, "held": token, "next": token + 1, "who": self._holder}
+            taken = connection.execute(_TAKE, {**mine, "now": now, "until": until})
         return Lease(name, token + 1, until) if taken.rowcount == 1 else None
 
     def renewed(self, lease: Lease) -> Lease:
         """The lease for longer, once half of it is over. Raises LeaseLost: one that ended is not revived."""
-        c, now = table.c, self._clock()
+        now = self._clock()
         if lease.expires_at - now > self._lease_for / 2:
             return lease
         until = now + self._lease_for
         with self._database.write() as connection:
-            renewed = connection.execute(
-                sa.update(table)
-                .where(c.lease == lease.name, c.token == lease.token, c.expires_at > now)
-                .values(expires_at=until)
-            )
+            renewed = connection.execute(_RENEW, {**_of(lease), "now": now, "until": until})
         if renewed.rowcount != 1:
             raise LeaseLost(lease.name)
         return lease._replace(expires_at=until)
 
     def release(self, lease: Lease) -> None:
         """Let others have it at once; nothing where they do already."""
-        c = table.c
         with self._database.write() as connection:
-            connection.execute(
-                sa.update(table).where(c.lease == lease.name, c.token == lease.token).values(holder=None)
-            )
+            connection.execute(_RELEASE, _of(lease))
 
     def fence(self, lease: Lease) -> Callable[[sa.Connection], None]:
         """To be asked in the transaction of an append: raises LeaseLost unless the lease still holds.
@@ -111,13 +118,12 @@ class Leases:
         """
 
         def check(connection: sa.Connection) -> None:
-            c = table.c
-            held = (
-                sa.select(c.token)
-                .where(c.lease == lease.name, c.token == lease.token, c.expires_at > self._clock())
-                .with_for_update(read=True)
-            )
-            if connection.execute(held).scalar() is None:
+            if connection.execute(_HELD, {**_of(lease), "now": self._clock()}).scalar() is None:
                 raise LeaseLost(lease.name)
 
         return check
+
+
+def _of(lease: Lease) -> dict[str, str | int]:
+    """What names the lease in a statement."""
+    return {"name": lease.name, "held": lease.token}

@@ -16,6 +16,16 @@ positions: Final = sa.Table(
     sa.Column("updated_at", UtcTime),
 )
 
+# Every reader asks for ever: each statement is built once.
+_NAMED: Final = positions.c.name.in_(sa.bindparam("names", expanding=True))
+_READ: Final = sa.select(positions.c.name, positions.c.position).where(_NAMED)
+_READ_LOCKED: Final = _READ.order_by(positions.c.name).with_for_update()
+_MOVE: Final = (
+    sa.update(positions)
+    .where(_NAMED)
+    .values(position=sa.bindparam("upto"), updated_at=sa.bindparam("at", type_=UtcTime()))
+)
+
 
 def read(connection: sa.Connection, names: Sequence[str], *, lock: bool = False) -> dict[str, int]:
     """The positions of readers; 0 for one that never stored its own.
@@ -23,10 +33,7 @@ def read(connection: sa.Connection, names: Sequence[str], *, lock: bool = False)
     With `lock` nobody else moves them before the transaction ends: on PostgreSQL by the rows' locks, taken
     in the order of the names; on SQLite a writing transaction holds everything anyway.
     """
-    statement = sa.select(positions.c.name, positions.c.position).where(positions.c.name.in_(names))
-    if lock:
-        statement = statement.order_by(positions.c.name).with_for_update()
-    found = dict(connection.execute(statement).all())
+    found = dict(connection.execute(_READ_LOCKED if lock else _READ, {"names": list(names)}).all())
     return {name: found.get(name, 0) for name in names}
 
 
@@ -42,8 +49,7 @@ def ensure(connection: sa.Connection, names: Sequence[str]) -> None:
 
 def move(connection: sa.Connection, names: Sequence[str], position: int, at: datetime) -> None:
     """Store that these readers have read up to a position."""
-    statement = sa.update(positions).where(positions.c.name.in_(names))
-    connection.execute(statement.values(position=position, updated_at=at))
+    connection.execute(_MOVE, {"names": list(names), "upto": position, "at": at})
 
 
 def forget(connection: sa.Connection, names: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final, cast
 from uuid import UUID
 
@@ -144,20 +145,11 @@ class EventRecorder(ApplicationRecorder):
         limit: int | None = None,
     ) -> Sequence[StoredEvent]:
         """One stream's events by version, with their positions."""
-        conditions = ["originator_id = :id"]
-        parameters: dict[str, Any] = {"id": self._id(cast(UUID, originator_id)), "gt": gt, "lte": lte}
-        if gt is not None:
-            conditions.append("originator_version > :gt")
-        if lte is not None:
-            conditions.append("originator_version <= :lte")
-        order = "DESC" if desc else "ASC"
-        tail = "" if limit is None else f" LIMIT {int(limit)}"
-        statement = (
-            f"SELECT {COLUMNS} FROM stored_events WHERE {' AND '.join(conditions)}"
-            f" ORDER BY originator_version {order}{tail}"
-        )
+        parameters: dict[str, Any] = {"id": self._id(cast(UUID, originator_id))}
+        parameters |= {name: value for name, value in (("gt", gt), ("lte", lte)) if value is not None}
+        statement = _stream(gt=gt is not None, lte=lte is not None, desc=desc, limit=limit)
         with self.database.read() as connection:
-            return self._notifications(connection.execute(sa.text(statement), parameters))
+            return self._notifications(connection.execute(statement, parameters))
 
     def select_notifications(
         self,
@@ -262,3 +254,19 @@ class EventRecorder(ApplicationRecorder):
         with self.database.write() as connection:
             self._lock(connection)
             return self._insert(connection, events)
+
+
+@cache
+def _stream(*, gt: bool, lte: bool, desc: bool, limit: int | None) -> sa.TextClause:
+    """What reads one stream; built once, since every decision begins with it."""
+    conditions = ["originator_id = :id"]
+    if gt:
+        conditions.append("originator_version > :gt")
+    if lte:
+        conditions.append("originator_version <= :lte")
+    order = "DESC" if desc else "ASC"
+    tail = "" if limit is None else f" LIMIT {int(limit)}"
+    return sa.text(
+        f"SELECT {COLUMNS} FROM stored_events WHERE {' AND '.join(conditions)}"
+        f" ORDER BY originator_version {order}{tail}"
+    )

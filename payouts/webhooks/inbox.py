@@ -13,6 +13,7 @@ from ledger.refusals import IllegalTransition, NotFound
 from ledger.store.database import Database
 from payouts.webhooks.events import ProviderEvent, Subject
 from payouts.webhooks.tables import webhook_events as table
+from projections.columns import UtcTime
 from projections.queries.paging import Page, filtered, page
 
 Status = Literal["waiting", "done", "noted", "held", "dismissed"]
@@ -27,6 +28,33 @@ REMINDER: Final = "ours-"
 REASON_LENGTH_MAX: Final = 500
 _c: Final = table.c
 _SHOWN: Final = [column for column in table.columns if column.name not in ("body", "signature", "owner")]
+
+
+# A worker asks for ever: what it always asks is built once.
+_DUE: Final = (
+    sa.select(_c.event_id)
+    .where(_c.status == "waiting", _c.next_try_at <= sa.bindparam("now", type_=UtcTime()))
+    .order_by(_c.next_try_at, _c.event_id)
+    .limit(sa.bindparam("most", type_=sa.Integer()))
+)
+_DUE_LOCKED: Final = _DUE.with_for_update(skip_locked=True)
+_AMONG: Final = _c.event_id.in_(sa.bindparam("ids", expanding=True))
+_TAKE: Final = (
+    table.update()
+    .where(_AMONG)
+    .values(
+        attempts=_c.attempts + 1,
+        next_try_at=sa.bindparam("until", type_=UtcTime()),
+        owner=sa.bindparam("by"),
+    )
+)
+_TAKEN: Final = sa.select(*_SHOWN).where(_AMONG).order_by(_c.received_at, _c.event_id)
+_OLD: Final = (
+    sa.select(_c.event_id)
+    .where(_c.received_at < sa.bindparam("before", type_=UtcTime()), _c.status.in_(FINISHED))
+    .limit(CLEARED_AT_ONCE)
+)
+_CLEAR: Final = table.delete().where(_c.event_id.in_(_OLD))
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -95,25 +123,17 @@ class Inbox:
     def take(self, limit: int, lease: timedelta) -> list[Taken]:
         """The events that are due, longest waiting first; nobody else gets them before the lease ends."""
         now = self._clock()
-        due = (
-            sa.select(_c.event_id)
-            .where(_c.status == "waiting", _c.next_try_at <= now)
-            .order_by(_c.next_try_at, _c.event_id)
-            .limit(limit)
-        )
         with self._database.read() as connection:  # an idle worker takes no lock
-            if connection.execute(due.limit(1)).first() is None:
+            if connection.execute(_DUE, {"now": now, "most": 1}).first() is None:
                 return []
         with self._database.write() as connection:
-            ids = list(connection.execute(due.with_for_update(skip_locked=True)).scalars())
+            ids = list(connection.execute(_DUE_LOCKED, {"now": now, "most": limit}).scalars())
             if not ids:
                 return []
-            taken = table.update().where(_c.event_id.in_(ids))
             owner = uuid4().hex
-            values = {"attempts": _c.attempts + 1, "next_try_at": now + lease, "owner": owner}
-            connection.execute(taken.values(**values))
-            found = sa.select(*_SHOWN).where(_c.event_id.in_(ids)).order_by(_c.received_at, _c.event_id)
-            return [_taken(row, owner) for row in connection.execute(found).mappings()]
+            connection.execute(_TAKE, {"ids": ids, "until": now + lease, "by": owner})
+            rows = connection.execute(_TAKEN, {"ids": ids}).mappings()
+            return [_taken(row, owner) for row in rows]
 
     def finish(self, taken: Taken, status: Status, reason: str | None = None) -> None:
         """It was worked on, and that is what came of it. A reminder that was heeded is forgotten."""
@@ -139,10 +159,8 @@ class Inbox:
 
     def clear(self) -> int:
         """Forget some of what was finished long ago: how many."""
-        old = (_c.received_at < self._clock() - KEPT_FOR, _c.status.in_(FINISHED))
-        some = sa.select(_c.event_id).where(*old).limit(CLEARED_AT_ONCE)
         with self._database.write() as connection:
-            return connection.execute(table.delete().where(_c.event_id.in_(some))).rowcount
+            return connection.execute(_CLEAR, {"before": self._clock() - KEPT_FOR}).rowcount
 
     # The human's queue
 
