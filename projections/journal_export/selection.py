@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,7 @@ from projections.reports.scope import Row, Scope, named, places
 from projections.tables import journal, partners, programs
 
 LEGS_AT_ONCE = 5_000
+IN_MEMORY_BYTES: Final = 1 << 20
 Progress = Callable[[int, int], None]
 """Is told how far in the log the export is, and where it ends."""
 _FACTS: Final = sa.table(
@@ -91,6 +93,7 @@ class Selection:
         self._scope = scope
         self.first = first
         self._last = last
+        self._kept: IO[bytes] | None = None
         self._zones: Zones = zones_of(ledger, scope.program_id)
         self._parties = {"program_id": Memo(self._program), "partner_id": Memo(self._partner)}
         with self._database.read() as connection:
@@ -113,18 +116,37 @@ class Selection:
         progress(self.upto, self.upto)
 
     def sums(self) -> Iterator[Sum]:
-        """What each account moved by in each month, and before the first, in the order of accounts."""
+        """What each account moved by in each month, and before the first, in the order of accounts.
+
+        They are asked for once and kept in a file: whoever takes the export slowly holds no transaction open.
+        """
+        if self._kept is None:
+            self._kept = self._summed_up()
+        self._kept.seek(0)
+        for line in self._kept:
+            yield msgspec.json.decode(line, type=Sum)
+
+    def close(self) -> None:
+        """Give up what was kept."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+
+    def _summed_up(self) -> IO[bytes]:
+        kept = SpooledTemporaryFile(max_size=IN_MEMORY_BYTES)  # noqa: SIM115 - `close` closes it
+        keys = itemgetter("program_id", "partner_id", "account", "currency")
+        order = ("place", "currency", "bucket")
         for zone in self._zones.all:
             periods = self._months(zone)
             if not periods:
                 continue
             with self._database.read() as connection:
-                rows = named(
-                    connection, self._summed(periods, zone), "place", "currency", "bucket", by_currency=False
-                )
-                keys = itemgetter("program_id", "partner_id", "account", "currency")
+                rows = named(connection, self._summed(periods, zone), *order, by_currency=False)
                 for _, group in groupby(rows, keys):
-                    yield from self._sums(list(group), periods, zone)
+                    kept.writelines(
+                        msgspec.json.encode(each) + b"\n" for each in self._sums(list(group), periods, zone)
+                    )
+        return kept
 
     def begins_on(self) -> date | None:
         """The first day of the first month; None: the export has no beginning of its own."""

@@ -6,7 +6,7 @@ other. The files are in the order of the log; both tools go by the dates.
 
 from collections.abc import Iterator
 from datetime import date, timedelta
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, Final, Protocol
 
 from ledger.money import CURRENCY_DIGITS, decimal
@@ -48,34 +48,31 @@ class Form(Protocol):
 
 
 def export(selection: Selection, form: Form, progress: Progress) -> Iterator[bytes]:
-    """The whole file, in pieces."""
+    """The whole file, in pieces. Between two of them no transaction is open."""
+    try:
+        pieces = _pieces(selection, form, progress)
+        while some := list(islice(pieces, PIECES_AT_ONCE)):
+            yield "".join(some).encode()
+    finally:
+        selection.close()
+
+
+def _pieces(selection: Selection, form: Form, progress: Progress) -> Iterator[str]:
     begins = selection.begins_on()
-    yield from _encoded(_declarations(selection, form, begins))
+    yield from _declarations(selection, form, begins)
     if begins is not None:
         before = (each for each in selection.sums() if each.month is None)
         for _, sums in groupby(before, lambda each: (each.program.id, each.partner.id)):
             held = [each for each in sums if each.total]
             if held:
-                yield form.opening(begins, held).encode()
-    pieces: list[str] = []
-    for entry in selection.entries(progress):
-        pieces.append(form.transaction(entry))
-        if len(pieces) == PIECES_AT_ONCE:
-            yield "".join(pieces).encode()
-            pieces.clear()
-    yield "".join(pieces).encode()
-    yield from _encoded(
-        form.assertion(each, each.month.following.first_day - timedelta(days=1))
-        for each in selection.sums()
-        if each.month is not None
-    )
+                yield form.opening(begins, held)
+    yield from map(form.transaction, selection.entries(progress))
+    for each in selection.sums():
+        if each.month is not None:
+            yield form.assertion(each, each.month.following.first_day - timedelta(days=1))
 
 
 PIECES_AT_ONCE: Final = 500
-
-
-def _encoded(pieces: Iterator[str]) -> Iterator[bytes]:
-    return (piece.encode() for piece in pieces)
 
 
 def _declarations(selection: Selection, form: Form, begins: date | None) -> Iterator[str]:

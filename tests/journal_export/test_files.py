@@ -13,10 +13,11 @@ import sqlalchemy as sa
 
 from ledger.money import CURRENCY_DIGITS
 from projections import queries
-from projections.journal_export import selection, tables
+from projections.journal_export import selection, tables, texts
+from projections.journal_export.formats import FORMATS
 from projections.journal_export.names import CHART
 from projections.months import Month
-from projections.reports.scope import ACCOUNTS
+from projections.reports.scope import ACCOUNTS, Scope
 from projections.runner import Runner
 from tests.projections.world import BEGIN
 from tests.properties.test_as_of import NAMES, Story, everything
@@ -161,8 +162,6 @@ def test_an_event_is_named_as_the_log_names_it(story, ledger, export):
 
 def test_nothing_that_comes_meanwhile_is_in_it(story, ledger, export):
     """A selection ends where the journal was when it was made."""
-    from projections.reports.scope import Scope
-
     chosen = selection.Selection(ledger, Scope())
     before = Counter(entry.position for entry in chosen.entries())
     story.tell("accrued", 1, 500, 0, 1)
@@ -170,6 +169,19 @@ def test_nothing_that_comes_meanwhile_is_in_it(story, ledger, export):
 
     assert Counter(entry.position for entry in chosen.entries()) == before
     assert sum(1 for _ in selection.Selection(ledger, Scope()).entries()) == len(before) + 1
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_slow_taker_holds_no_connection(story, ledger, monkeypatch, name):
+    """Whatever piece was taken last, the database is left alone until the next is asked for."""
+    monkeypatch.setattr(selection, "LEGS_AT_ONCE", 7)
+    monkeypatch.setattr(texts, "PIECES_AT_ONCE", 1)
+    pool = ledger.database.engine.pool
+    chosen = selection.Selection(ledger, Scope(), Month(2024, 2))
+    held = [pool.checkedout() for _ in FORMATS[name].write(chosen, lambda _done, _total: None)]
+
+    assert len(held) > 1
+    assert set(held) == {0}
 
 
 def test_every_account_and_every_currency_has_its_form():
