@@ -72,15 +72,20 @@ def oldest_open_payout(
 ) -> datetime | None:
     """When the oldest payout to an account was confirmed that has not reached the bank for good yet."""
     c = payouts.c
-    unfinished = c.state.in_(("confirmed", "returned")) | ((c.state == "paid") & (c.paid_at >= final_before))
     statement = (
         sa.select(c.confirmed_at)
-        .where(c.destination == destination, unfinished, c.confirmed_at.is_not(None))
+        .where(c.destination == destination, _not_final(final_before), c.confirmed_at.is_not(None))
         .order_by(c.confirmed_at)
         .limit(1)
     )
     found: datetime | None = connection.execute(statement).scalar()
     return found
+
+
+def _not_final(paid_before: datetime) -> sa.ColumnElement[bool]:
+    """Transfers of which the bank may still say something: what was paid may come back for some time."""
+    c = payouts.c
+    return c.state.in_(("confirmed", "returned")) | ((c.state == "paid") & (c.paid_at >= paid_before))
 
 
 def accounts_on_hold(
@@ -97,13 +102,15 @@ def accounts_on_hold(
     return list(connection.execute(statement).scalars())
 
 
-def accounts_with_undelivered(connection: sa.Connection, provider: str, *, limit: int) -> list[str]:
-    """The accounts to which transfers went that have not been seen at the bank yet."""
+def accounts_with_open_payouts(
+    connection: sa.Connection, provider: str, *, final_before: datetime, limit: int
+) -> list[str]:
+    """The accounts with transfers that have not reached the bank for good: not at all, or not for long."""
     c = payouts.c
     statement = (
         sa.select(c.destination)
         .distinct()
-        .where(c.state.in_(("confirmed", "returned")), c.provider == provider)
+        .where(_not_final(final_before), c.provider == provider)
         .order_by(c.destination)
         .limit(limit)
     )

@@ -1,7 +1,7 @@
 """Reconciliation: the provider's books against ours, entry by entry. Pure.
 
 Each entry of either side ends in exactly one item, and each item has exactly one verdict. What is found here
-changes nothing: a human, the worker or a webhook ends a difference, and the next run shows it.
+changes nothing: a human, a worker or a webhook ends a difference, and the next run shows it.
 """
 
 import hashlib

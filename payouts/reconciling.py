@@ -18,6 +18,7 @@ from payouts.reconciliation import (
     IN_TIME,
     REVERSAL,
     TRANSFER,
+    Item,
     Looked,
     Ours,
     Theirs,
@@ -29,6 +30,8 @@ from payouts.reconciliation import (
     totals,
 )
 from payouts.reconciliations import PROVIDER, Run, keep, reasons
+from payouts.webhooks.events import Subject
+from payouts.webhooks.inbox import Inbox
 from projections.queries.paging import by_key
 from projections.runner import Runner
 from projections.tables import journal, payouts
@@ -43,6 +46,11 @@ _IDS_AT_ONCE: Final = 500
 
 class ProviderBooks(Protocol):
     """What is asked of the provider. Each raises the gateway's GatewayError."""
+
+    @property
+    def livemode(self) -> bool:
+        """Whether it is about real money."""
+        ...
 
     def balance_transactions(self, created_from: datetime, created_to: datetime) -> list[Theirs]:
         """Every entry from a time on and before another."""
@@ -72,8 +80,9 @@ def reconcile(
     """Compare both sides from `start` on and before `end` (now), and store the result.
 
     Without `start` it begins where clean runs that join up have come to: a run by hand over another time
-    hides nothing. An entry belongs to the time at which the provider made it. Refuses with InvalidField; the
-    gateway's GatewayError passes through.
+    hides nothing. An entry belongs to the time at which the provider made it. A reversal that the ledger
+    lacks is put into the inbox of webhooks, as if the one that got lost had come. Refuses with InvalidField;
+    the gateway's GatewayError passes through.
     """
     now = ledger.clock()
     end = now if end is None else checks.moment(end, "/period_to")
@@ -98,7 +107,29 @@ def reconcile(
         recorded_at=now,
     )
     keep(ledger, run)
+    _remind(ledger, run.items, livemode=books.livemode)
     return run
+
+
+def _remind(ledger: Ledger, items: Iterable[Item], *, livemode: bool) -> None:
+    """Have our transfers looked at of which something came back that the ledger has not heard of."""
+    lost = {
+        item.theirs.reference: item.theirs.transfer_id
+        for item in items
+        if item.theirs is not None
+        and item.theirs.transfer_id is not None
+        and (item.kind, item.verdict) == (REVERSAL, "theirs_only")
+        and item.is_difference
+    }
+    # What was sent for a payout that the ledger does not have as sent is another difference, and first.
+    ours = {entry.reference for entry in _ours_of(ledger, payouts.c.transfer_id, lost.values())}
+    Inbox(ledger.database, ledger.clock, livemode=livemode).remind(
+        [
+            (Subject("transfer", transfer_id), f"reconciled.{reversal_id}")
+            for reversal_id, transfer_id in lost.items()
+            if transfer_id in ours
+        ]
+    )
 
 
 def _default_start(ledger: Ledger, end: datetime) -> datetime:

@@ -48,7 +48,10 @@ class Reconciliations(Resource):
         example={"period_from": "2026-05-01T00:00:00Z", "period_to": "2026-06-01T00:00:00Z"},
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response, body: Row) -> None:
-        """Pages Stripe's balance transactions and joins them to the journal. It changes no payout."""
+        """Pages Stripe's balance transactions and joins them to the journal. It changes no payout itself.
+
+        A transfer of which something came back that the ledger lacks is put into the webhooks' inbox.
+        """
         run = reconcile(
             self.ledger,
             self.services.provider,

@@ -20,7 +20,7 @@ from payouts.eligibility import STRIPE as PROVIDER
 from payouts.loop import run_turns
 from payouts.outcomes import GatewayError, NotSent, Rejected, RetryLater
 from payouts.webhooks.events import Subject, subject
-from payouts.webhooks.handlers import ForHuman, Handlers, Provider, Result, TooEarly
+from payouts.webhooks.handlers import FINAL_AFTER, ForHuman, Handlers, Provider, Result, TooEarly
 from payouts.webhooks.inbox import Inbox, Taken
 
 _log = structlog.get_logger(__name__)
@@ -153,7 +153,7 @@ class WebhookWorker:
 
     def _remind(self) -> None:
         """Held accounts every hour; every day accounts that nobody has looked at, and transfers not seen at
-        the bank. Each reminder counts once.
+        the bank, or not for so long that it can't give them back any more. Each reminder counts once.
         """
         if (number := self._turn("held", REMIND_HELD_EVERY)) is not None:
             with self._ledger.database.read() as connection:
@@ -166,7 +166,12 @@ class WebhookWorker:
             self._inbox.remind([(Subject("account", one), f"unseen.{number}") for one in unseen])
         if (number := self._turn("undelivered", REMIND_UNDELIVERED_EVERY)) is not None:
             with self._ledger.database.read() as connection:
-                there = candidates.accounts_with_undelivered(connection, PROVIDER, limit=REMINDED_AT_ONCE)
+                there = candidates.accounts_with_open_payouts(
+                    connection,
+                    PROVIDER,
+                    final_before=self._clock() - FINAL_AFTER,
+                    limit=REMINDED_AT_ONCE,
+                )
             self._inbox.remind([(Subject("deliveries", one), f"undelivered.{number}") for one in there])
 
     def _turn(self, name: str, every: timedelta) -> int | None:

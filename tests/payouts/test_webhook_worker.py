@@ -226,6 +226,41 @@ def test_a_payout_not_seen_at_the_bank_is_looked_for_every_day(quick):
     assert quick.status(payout_id) == "paid"
 
 
+def test_a_payout_that_the_bank_gave_back_is_found_within_a_day(connected):
+    """Though the word of it was lost: what was paid is looked at for as long as a bank may give it back."""
+    acme = connected.partner()
+    connected.provider.stands("acct_1")
+    payout_id = connected.transferred(acme, 1_000)
+    connected.provider.pays_out("po_1", "acct_1", 1_000, "paid", connected.seconds + 60)
+    for _ in range(13):
+        connected.later(timedelta(days=1))
+        connected.work()
+    assert connected.status(payout_id) == "paid"
+    created = connected.provider.payouts["po_1"][1].created
+    connected.provider.pays_out("po_1", "acct_1", 1_000, "failed", created)
+    connected.later(timedelta(days=1))
+    connected.work()
+
+    assert connected.status(payout_id) == "returned"
+
+
+def test_what_was_paid_long_ago_is_not_asked_about_any_more(quick):
+    """After two weeks nothing of it changes."""
+    quick.provider.stands("acct_1")
+    payout_id = quick.transferred(quick.partner(), 1_000)
+    quick.provider.pays_out("po_1", "acct_1", 1_000, "paid", quick.seconds + 60)
+    quick.later(timedelta(days=1))
+    quick.work()
+    assert quick.status(payout_id) == "paid"
+    quick.later(timedelta(days=15))
+    quick.work()
+    quick.provider.asked.clear()
+    quick.later(timedelta(days=1))
+    quick.work()
+
+    assert quick.provider.asked == []
+
+
 def test_our_own_payouts_to_our_bank_are_noted(quick):
     """They are about no partner."""
     quick.event("payout.paid", "po_1", None, event_id="evt_1")

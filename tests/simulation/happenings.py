@@ -84,7 +84,7 @@ class Happenings:
 
     def mend(self) -> None:
         """What kept money from flowing is over."""
-        self._stage.provider.mend()
+        self._stage.provider.mend(*self._at.plan.lasting, seed=self._at.seed)
         self._stage.provider.top_up(PLENTY_MINOR, "gbp")
         for partner_id in self.partners:
             self.set_transfers(partner_id, active=True)

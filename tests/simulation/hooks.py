@@ -23,15 +23,9 @@ class Hooks:
     def __init__(self, at: "Schedule") -> None:
         self._at = at
         self._inbox = Inbox(at.stage.database, at.clock)
-        self._is_known = False
         self._looked_in: int | None = None
         if at.plan.webhooks:
-            self.open()
-
-    def open(self) -> None:
-        """The provider is told where webhooks go."""
-        self._is_known = True
-        self._at.stage.provider.send_to(self.receive)
+            at.stage.provider.send_to(self.receive)
 
     def receive(self, delivery: Delivery) -> int | None:
         """What the door answers; None: nothing."""
@@ -53,19 +47,15 @@ class Hooks:
 
     def come(self) -> None:
         """All that are due by now are delivered."""
-        if self._is_known:
+        if self._at.plan.webhooks:
             self._at.stage.provider.deliver_due()
 
     # What people do in the end
 
-    def reconcile(self) -> int:
-        """Finance compares both sides; what the ledger lacks is sent again by hand: how many webhooks."""
+    def reconcile(self) -> None:
+        """Finance compares both sides: what the ledger lacks of what came back is looked at for that."""
         run = reconciling.reconcile(self._at.stage.ledger, self._at.stage.gateway, by="key:finance")
         self._at.say(f"reconciled: {dict(run.counts)}")
-        if not run.differences:
-            return 0
-        self.open()
-        return self._at.stage.provider.send_again("transfer.reversed")
 
     def try_again(self) -> None:
         """Somebody lets all that was left to humans be worked on once more."""

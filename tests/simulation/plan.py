@@ -33,6 +33,7 @@ MISHAPS: Final[tuple[WebhookFault, ...]] = (
     "webhook_forged",
     "webhook_future",
 )
+LASTING: Final = ("webhook_lost", "payout_fails")
 LATE_MAX: Final = timedelta(days=3)
 RATES_BPS: Final = (0, 0, 1, 30_00, 90_00)
 """What may be withheld from partners: a rate that rounds to nothing, and one that leaves little."""
@@ -94,6 +95,8 @@ class Plan(NamedTuple):
     """What becomes of webhooks and of payouts to banks, by chance."""
     list_lag_s: int
     """How long what the provider makes is not in its lists yet."""
+    lasting: tuple[Fault, ...]
+    """Of those what does not end when it calms down: webhooks get lost for good, banks give money back."""
     page_rows: int
     """How many rows the provider gives at once, whatever it is asked for."""
 
@@ -101,6 +104,7 @@ class Plan(NamedTuple):
 def plan(rng: Random) -> Plan:
     """Some schedules are calm, some have one kind of trouble, and some have all of it at once."""
     made = _plan(rng)
+    made = made._replace(lasting=tuple(one for one in made.mishaps if one.do in LASTING))
     return made._replace(**BUSY) if rng.random() < BUSY_RATE else made
 
 
@@ -134,6 +138,7 @@ def _plan(rng: Random) -> Plan:
         withheld_bps=tuple(rng.choices(RATES_BPS, k=PARTNERS_MAX)),
         webhooks=rng.random() < 0.6,
         mishaps=mishaps(rng),
+        lasting=(),
         list_lag_s=rng.choice((0, 0, 5, 600, 3500)),
         page_rows=rng.choice((1, 2, 100, 100)),
     )

@@ -153,9 +153,10 @@ class Provider:
         self._standin.faults.reset(seed)
         self._standin.play(*chances)
 
-    def mend(self) -> None:
-        """Nothing goes wrong any more but what has begun to."""
-        self._standin.faults.reset()
+    def mend(self, *lasting: Fault, seed: int) -> None:
+        """Nothing goes wrong any more but what has begun to, and what may for ever."""
+        self._standin.faults.reset(seed)
+        self._standin.play(*lasting)
         self._standin.set(list_lag_s=0)
 
     def send_to(self, door: Callable[[Delivery], int | None]) -> None:
@@ -165,13 +166,6 @@ class Provider:
     def deliver_due(self) -> int:
         """Hand out all webhooks that are due: how many."""
         return self._standin.deliver()
-
-    def send_again(self, kind: str) -> int:
-        """Somebody has all events of a kind sent once more, by hand."""
-        company = self._standin.company
-        with company.acting() as work:
-            found = [one for one in self._standin.objects("event") if one["type"] == kind]
-            return sum(webhooks.queue(work, "snapshot", event) for event in found)
 
     def deliveries(self) -> list[dict[str, Any]]:
         """Every webhook, and how it stands."""

@@ -141,6 +141,9 @@ class Schedule:
         self._settle()
         self.happenings.last_payouts()
         self._settle(delivered=True)
+        # A bank may have given back what was paid; if the word of it is lost, the daily look learns it.
+        self.pass_time(NEXT_DAY)
+        self._settle(delivered=True)
 
     def _end(self) -> None:
         self.storm = False
