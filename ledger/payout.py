@@ -111,7 +111,6 @@ _STATUS_AFTER: Final[dict[type[Fact], PayoutStatus]] = {
     TransferRejected: "rejected",
     PayoutPaid: "paid",
     PayoutReturned: "returned",
-    PayoutReversed: "reversed",
 }
 
 
@@ -127,6 +126,10 @@ def evolve(state: PayoutState, fact: Fact) -> PayoutState:
         return msgspec.structs.replace(
             state, status="intent", rejection=None, told=still, withdrawn=fact, reason=fact.reason
         )
+    if isinstance(fact, PayoutReversed):
+        reversals = {**state.reversals, fact.reference: fact.amount_minor}
+        gone = "reversed" if is_all_back(fact) else state.status
+        return msgspec.structs.replace(state, status=gone, reversals=reversals)
     status_after = _STATUS_AFTER.get(type(fact))
     if status_after is None:
         return state
@@ -145,12 +148,13 @@ def evolve(state: PayoutState, fact: Fact) -> PayoutState:
             return msgspec.structs.replace(after, search=fact)
         case TransferConfirmed():
             return msgspec.structs.replace(after, transfer_id=fact.transfer_id)
-        case PayoutReversed():
-            return msgspec.structs.replace(
-                after, reversals={**state.reversals, fact.reference: fact.amount_minor}
-            )
         case _:
             return after
+
+
+def is_all_back(fact: PayoutReversed) -> bool:
+    """Whether nothing of the transfer is left with the partner, so that the payout is reversed."""
+    return not fact.left_minor
 
 
 def told(fact: Fact) -> str | None:
@@ -336,7 +340,9 @@ def reverse(
     reference: str,
     now: datetime,
 ) -> list[Fact]:
-    """A part or all of a transfer came back to our balance; each reference counts once."""
+    """A part or all of a transfer came back to our balance; each reference counts once. While something is
+    left the payout stands where it stood: the bank may still bring that, or give it back.
+    """
     known = state.reversals.get(reference)
     if known is not None and known != amount_minor:
         raise ContentConflict(f"reversal {reference} was recorded with {known}")
@@ -346,7 +352,15 @@ def reverse(
     left = drafted(state).net_minor - sum(state.reversals.values())
     if not 0 < amount_minor <= left:
         raise InvalidField(f"{amount_minor} reversed of {left} left", pointer="/amount_minor")
-    return [PayoutReversed(amount_minor=amount_minor, effective_at=now, origin=origin, reference=reference)]
+    return [
+        PayoutReversed(
+            amount_minor=amount_minor,
+            left_minor=left - amount_minor,
+            effective_at=now,
+            origin=origin,
+            reference=reference,
+        )
+    ]
 
 
 def withheld_back(state: PayoutState, amount_minor: int, *, remitted_through: datetime | None) -> int:

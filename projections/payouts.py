@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from ledger.events import payout as facts
 from ledger.events.bank import BankRejectionWithdrawn
 from ledger.events.base import Fact, Recorded
-from ledger.payout import told
+from ledger.payout import is_all_back, told
 from ledger.payout_batch import approvals_needed
 from projections import tables
 from projections.view import Batch, Names, TableChanges
@@ -135,8 +135,8 @@ def _payout(changes: Changes, event: Recorded) -> None:
             changes.payout(event, state="paid", paid_at=effective_at)
         case facts.PayoutReturned(reason=reason):
             changes.payout(event, state="returned", reason=reason)
-        case facts.PayoutReversed(amount_minor=amount):
-            changes.payout(event, state="reversed")
+        case facts.PayoutReversed(amount_minor=amount) as fact:
+            changes.payout(event, **({"state": "reversed"} if is_all_back(fact) else {}))
             changes.payouts.add(event.originator_id, reversed_minor=amount)
         case _:
             pass

@@ -252,9 +252,16 @@ class PayoutReturned(Fact, frozen=True, kw_only=True):
 
 
 class PayoutReversed(Fact, frozen=True, kw_only=True):
-    """A part or all of the transfer came back; the account's TransferReversalCredited holds the money."""
+    """A part or all of the transfer came back; the account's TransferReversalCredited holds the money.
+
+    `left_minor` is what of it is still with the partner: at 0 the payout is reversed, else it goes on as it
+    stood. None: recorded before that was told apart; whatever was left, the payout ended.
+    """
+
+    version = 2
 
     amount_minor: int
+    left_minor: int | None
     effective_at: AwareTime
     origin: Literal["us", "provider"]
     reference: str

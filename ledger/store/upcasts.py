@@ -30,6 +30,11 @@ def _transfer_reversal_credited_2(fact: dict[str, Any]) -> dict[str, Any]:
     return fact | {"withheld_minor": 0}
 
 
+def _payout_reversed_2(fact: dict[str, Any]) -> dict[str, Any]:
+    """Before version 2 whatever came back ended the payout; how much was left stood in no fact."""
+    return fact | {"left_minor": None}
+
+
 def _by_stripe(fact: dict[str, Any]) -> dict[str, Any]:
     """Before this all money left over Stripe, and came back there."""
     return fact | {"provider": "stripe"}
@@ -40,6 +45,7 @@ UPCASTS: Final[dict[str, Upcast]] = {
     "PayoutBatchApproved@1": _payout_batch_approved_2,
     "PayoutBatchDrafted@1": _payout_batch_drafted_2,
     "PayoutDrafted@1": _payout_drafted_2,
+    "PayoutReversed@1": _payout_reversed_2,
     "TransferConfirmed@1": _by_stripe,
     "TransferReversalCredited@1": _transfer_reversal_credited_2,
     "TransferReversalCredited@2": _by_stripe,

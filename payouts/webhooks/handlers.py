@@ -222,8 +222,9 @@ class Handlers:
 def delivered(followed: _Followed, delivery: Delivery, now: datetime) -> list[Fact]:
     """The facts that follow from where the money is; none where that is known. Pure.
 
-    What came back to us (reversed) is not followed any further. Where another payout brought the money to the
-    bank than the one that we heard of, the first one had failed in between.
+    What came back to us whole (reversed) is not followed any further; where a part did, the rest is. Where
+    another payout brought the money to the bank than the one that we heard of, the first one had failed in
+    between.
     """
     state = followed.state
     if state.status not in ("confirmed", "paid", "returned"):

@@ -96,7 +96,7 @@ ABSENT = TransferFoundAbsent(
 HELD = PayoutLeftToHuman(attempt=1, reason="two transfers", effective_at=NOW)
 PAID = PayoutPaid(effective_at=NOW)
 RETURNED = PayoutReturned(effective_at=NOW, reason="closed")
-REVERSED = PayoutReversed(amount_minor=50, effective_at=NOW, origin="us", reference="trr_1")
+REVERSED = PayoutReversed(amount_minor=11_25, left_minor=0, effective_at=NOW, origin="us", reference="trr_1")
 
 UP_TO: dict[str, list[Fact]] = {
     "none": [],
@@ -134,7 +134,7 @@ STEPS = {
     "unknown": lambda s: payout.leave_unknown(s, attempt=1, reason="cut off", sent_at=NOW, now=NOW),
     "pay": lambda s: payout.settle(s, reference=None, now=NOW),
     "return": lambda s: payout.give_back(s, reason="closed", now=NOW),
-    "reverse": lambda s: payout.reverse(s, amount_minor=50, origin="us", reference="trr_1", now=NOW),
+    "reverse": lambda s: payout.reverse(s, amount_minor=11_25, origin="us", reference="trr_1", now=NOW),
 }
 INTENT_2 = msgspec.structs.replace(INTENT, attempt=2, idempotency_key=f"payout-{PAYOUT}-2")
 GRANTED: dict[tuple[str, str], list[Fact]] = {
@@ -214,17 +214,46 @@ def test_an_outcome_of_an_earlier_attempt_is_refused():
 
 def test_reversals_count_once_each_and_end_at_the_amount():
     """The same reference again is nothing new; more than was sent (the net) can't come back."""
-    state = replay(UP_TO["reversed"])
+    state = replay([*UP_TO["confirmed"], CENTS_BACK])
 
     def reverse(amount, reference):
         return payout.reverse(state, amount_minor=amount, origin="us", reference=reference, now=NOW)
 
     assert reverse(50, "trr_1") == []
-    assert [fact.amount_minor for fact in reverse(10_75, "trr_2")] == [10_75]
+    assert [(fact.amount_minor, fact.left_minor) for fact in reverse(10_75, "trr_2")] == [(10_75, 0)]
     with pytest.raises(ContentConflict):
         reverse(51, "trr_1")
     with pytest.raises(InvalidField):
         reverse(10_76, "trr_2")
+
+
+CENTS_BACK = PayoutReversed(
+    amount_minor=50, left_minor=10_75, effective_at=NOW, origin="us", reference="trr_1"
+)
+
+
+@pytest.mark.parametrize("state", ["confirmed", "paid", "returned"])
+def test_what_came_back_in_part_stands_where_it_stood(state):
+    """The rest is still the partner's: the bank may bring it, and give it back. Once all is back it ends."""
+    after = replay([*UP_TO[state], CENTS_BACK])
+
+    assert (after.status, after.reversals) == (state, {"trr_1": 50})
+    assert payout.settle(after, reference=None, now=NOW) == GRANTED[state, "pay"]
+    assert payout.give_back(after, reason="closed", now=NOW) == GRANTED[state, "return"]
+    rest = payout.reverse(after, amount_minor=10_75, origin="us", reference="trr_2", now=NOW)
+    assert replay([*UP_TO[state], CENTS_BACK, *rest]).status == "reversed"
+
+
+def test_what_came_back_in_part_before_that_was_told_apart_stays_reversed():
+    """Facts of version 1 mean what they meant: whatever came back ended the payout."""
+    of_version_1 = msgspec.structs.replace(CENTS_BACK, left_minor=None)
+    before = replay([*UP_TO["paid"], of_version_1])
+
+    assert before.status == "reversed"
+    rest = payout.reverse(before, amount_minor=10_75, origin="us", reference="trr_2", now=NOW)
+    assert rest == [
+        msgspec.structs.replace(of_version_1, amount_minor=10_75, left_minor=0, reference="trr_2")
+    ]
 
 
 # Batches

@@ -286,7 +286,8 @@ def test_a_reversal_that_the_list_does_not_show_yet_is_waited_for(connected):
     connected.later(timedelta(minutes=1))
     connected.work()
 
-    assert (connected.status(payout_id), connected.ends()["evt_1"][0]) == ("reversed", "done")
+    assert connected.ends()["evt_1"][0] == "done"
+    assert connected.ledger.load(payout_id, PAYOUT).state.reversals == {"trr_1": 300}
     assert connected.payable_minor(acme) == 300
 
 
@@ -308,6 +309,30 @@ def test_reversals_are_recorded_and_payable_again_once_each(connected):
         ("trr_2", 700, "provider"),
     ]
     assert connected.payable_minor(acme) == 1_000
+    assert sum(leg.amount_minor for one in connected.world.log() for leg in postings(one.fact)) == 0
+
+
+def test_of_what_came_back_in_part_the_rest_is_followed(connected):
+    """A cent is taken back; the bank gets the rest and gives it back, and gets it again. Then all is back."""
+    acme = connected.partner()
+    payout_id = connected.transferred(acme, 30_00)
+    connected.provider.reverses("trr_1", "tr_1", 1, connected.seconds)
+    connected.event("transfer.reversed", "tr_1")
+    connected.work()
+    told = [connected.status(payout_id)]
+    for number, inside, status in ((1, {"py_1"}, "paid"), (1, {"py_1"}, "failed"), (2, {"po_1"}, "paid")):
+        connected.later(timedelta(hours=1))
+        contents = Contents(inside) if number == 1 else Contents((), inside)
+        connected.provider.pays_out(f"po_{number}", "acct_1", 29_99, status, connected.seconds, contents)
+        connected.event(f"payout.{status}", f"po_{number}", "acct_1")
+        connected.work()
+        told.append(connected.status(payout_id))
+    connected.provider.reverses("trr_2", "tr_1", 29_99, connected.seconds)
+    connected.event("transfer.reversed", "tr_1")
+    connected.work()
+
+    assert [*told, connected.status(payout_id)] == ["confirmed", "paid", "returned", "paid", "reversed"]
+    assert connected.payable_minor(acme) == 30_00
     assert sum(leg.amount_minor for one in connected.world.log() for leg in postings(one.fact)) == 0
 
 

@@ -36,6 +36,19 @@ CONFIRMED = facts.TransferConfirmed(
     currency="GBP",
     effective_at=day(52),
 )
+
+
+def reversed_by(number, amount_minor, *, left_minor):
+    """A part of the transfer comes back, or all of it."""
+    return facts.PayoutReversed(
+        amount_minor=amount_minor,
+        left_minor=left_minor,
+        effective_at=day(55),
+        origin="us",
+        reference=f"trr_{number}",
+    )
+
+
 STEPS = [
     (facts.PayoutApproved(approved_by="key:bob", content_hash="h"), "approved"),
     (intent(1), "intent"),
@@ -50,11 +63,14 @@ STEPS = [
     (CONFIRMED, "confirmed"),
     (facts.PayoutPaid(effective_at=day(53)), "paid"),
     (facts.PayoutReturned(effective_at=day(54), reason="closed"), "returned"),
-    (
-        facts.PayoutReversed(amount_minor=1_800, effective_at=day(55), origin="us", reference="trr_1"),
-        "reversed",
-    ),
+    (reversed_by(1, 300, left_minor=1_500), "returned"),
+    (facts.PayoutPaid(effective_at=day(53)), "paid"),
+    (reversed_by(2, 500, left_minor=1_000), "paid"),
+    (reversed_by(3, 1_000, left_minor=0), "reversed"),
 ]
+
+
+OF_VERSION_1 = reversed_by(1, 300, left_minor=None)
 
 
 @pytest.fixture
@@ -113,6 +129,17 @@ def test_a_payout_shows_each_step(drafted, ledger):
         (2, "confirmed", None),
     ]
     assert [leg["account"] for leg in found["legs"]] == ["payout_clearing", "stripe_balance"]
+
+
+def test_a_part_that_came_back_before_that_was_told_apart_shows_as_it_did(drafted, ledger):
+    """Version 1 of the fact ended the payout, and goes on doing so."""
+    drafted.add(PAYOUT, *[fact for fact, _ in STEPS[:9]], OF_VERSION_1)
+    Runner(ledger).catch_up()
+    found: Any
+    with ledger.database.read() as connection:
+        found = queries.payout(connection, PAYOUT)
+
+    assert (found["state"], found["reversed_minor"]) == ("reversed", 300)
 
 
 def test_a_payout_in_one_batch_of_the_log_is_the_same(drafted, ledger):

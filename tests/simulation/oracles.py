@@ -159,15 +159,17 @@ def sums_are_zero(evidence: Evidence, found: Findings) -> None:
 
 
 def all_at_an_end(evidence: Evidence, found: Findings) -> None:
-    """Paid, returned, reversed, canceled or rejected with the money free again, or in a human's queue."""
+    """Paid, returned, taken back whole, canceled or rejected with the money free again, or for a human."""
     for payout_id, state in evidence.payouts.items():
         assert state.draft is not None
-        if payout_id in evidence.held_for_human or state.status == "reversed":
+        if payout_id in evidence.held_for_human:
             continue
         if state.status in payout.DELIVERED:
             at_the_bank = state.transfer_id in evidence.delivered
-            if state.status not in (("paid",) if at_the_bank else ("returned",)):
-                where = "at the bank" if at_the_bank else "not at the bank"
+            ends, where = ("paid", "at the bank") if at_the_bank else ("returned", "not at the bank")
+            if sum(state.reversals.values()) == state.draft.net_minor:
+                ends, where = "reversed", "back with us"
+            if state.status != ends:
                 found.say(f"payout {payout_id} is left as {state.status}, its money is {where}")
             continue
         reserved = evidence.accounts[state.draft.partner_id].reserved
