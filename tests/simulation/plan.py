@@ -59,14 +59,21 @@ BUSY: Final[dict[str, Any]] = {
     "workers": 1,
     "ticks": 60,
     "faults": COMMON,
-    "fault_rate": 0.6,
+    "fault_rate": 0.8,
     "crash_rate": 0.0,
     "sleep_rate": 0.0,
     "happening_rate": 0.05,
     "pace_weights": (2, 8, 0, 0, 0, 0),
 }
 """A provider that is busy all day, and a worker that asks it again and again."""
-BUSY_RATE: Final = 0.1
+BUSY_RATE: Final = 0.15
+AWAY: Final[dict[str, Any]] = {
+    **BUSY,
+    "faults": ("drop_after_commit", "html_502_after_commit", "no_json_after_commit", "cut_body"),
+    "pace_weights": (4, 2, 0, 1, 0, 3),
+}
+"""Answers get lost, and nobody is there for days: keys end while what they did is not known."""
+AWAY_RATE: Final = 0.15
 
 
 class Plan(NamedTuple):
@@ -105,7 +112,10 @@ def plan(rng: Random) -> Plan:
     """Some schedules are calm, some have one kind of trouble, and some have all of it at once."""
     made = _plan(rng)
     made = made._replace(lasting=tuple(one for one in made.mishaps if one.do in LASTING))
-    return made._replace(**BUSY) if rng.random() < BUSY_RATE else made
+    roll = rng.random()
+    if roll < BUSY_RATE:
+        return made._replace(**BUSY)
+    return made._replace(**AWAY) if roll < BUSY_RATE + AWAY_RATE else made
 
 
 def _plan(rng: Random) -> Plan:
