@@ -1,5 +1,6 @@
 """The simulation finds nothing wrong with our worker, finds what is wrong with others, and tells it again."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from tests.simulation.mutants import MUTANTS
 
 ROOT = Path(__file__).resolve().parents[2]
 CAUGHT_WITHIN = 200
+CAUGHT_TIMES = 5
 
 
 def simulate(*arguments: str, **environment: str) -> tuple[int, list[str]]:
@@ -49,10 +51,11 @@ def test_two_thousand_schedules_pay_each_payout_once():
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_worker_with_a_wrong_idea_is_caught(name):
-    """Within two hundred schedules the oracles see that it pays twice."""
-    caught = (run_one(seed, name) for seed in range(1, CAUGHT_WITHIN + 1))
+    """Within two hundred schedules the oracles see that it pays twice, and not by one lucky seed alone."""
+    verdicts = (run_one(seed, name) for seed in range(1, CAUGHT_WITHIN + 1))
+    caught = itertools.islice((one for one in verdicts if one.paid_twice), CAUGHT_TIMES)
 
-    assert any(verdict.paid_twice for verdict in caught)
+    assert len(list(caught)) == CAUGHT_TIMES
 
 
 def test_a_caught_mutant_ends_with_its_count_and_the_command_that_shows_it_again():
