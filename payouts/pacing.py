@@ -118,7 +118,10 @@ class Wait(NamedTuple):
 
 
 class Waits:
-    """What is waited for, by key: each time twice as long as before, up to a limit."""
+    """What is waited for, by key: each time twice as long as before, up to a limit.
+
+    Who says how long to wait at least is waited for as long, however long that is.
+    """
 
     def __init__(self, clock: Clock, *, first: timedelta = WAIT_FIRST, most: timedelta = WAIT_MAX) -> None:
         self._clock, self._first, self._most = clock, first, most
@@ -127,13 +130,13 @@ class Waits:
     def wait(self, key: Hashable, *, least: timedelta = timedelta(0)) -> None:
         """Wait (longer than the last time)."""
         before = self._of.get(key)
-        delay = max(least, before.delay * 2 if before else self._first)
-        self._of[key] = Wait(self._clock() + min(delay, self._most), min(delay, self._most))
+        delay = min(before.delay * 2, self._most) if before else self._first
+        self._of[key] = Wait(self._clock() + max(delay, least), delay)
 
     def extend(self, key: Hashable, least: timedelta) -> None:
         """Go on waiting for this long at least."""
         found = self._of[key]
-        self._of[key] = Wait(max(found.until, self._clock() + min(least, self._most)), found.delay)
+        self._of[key] = Wait(max(found.until, self._clock() + least), found.delay)
 
     def wait_until(self, key: Hashable, until: datetime) -> None:
         """Wait for a time that is known."""

@@ -6,23 +6,27 @@ import msgspec
 
 
 class NoThreshold(ValueError):
-    """No threshold is known for a year."""
+    """No threshold is known for a year: it is before our first line, or its amount was not set yet."""
 
 
 class Threshold(msgspec.Struct, frozen=True):
-    """From `from_year` on payments of at least `amount_minor` in a calendar year are reported."""
+    """In these years payments of at least `amount_minor` in a calendar year are reported."""
 
     form: Literal["1099-NEC"]
     from_year: int
+    to_year: int
     currency: str
     amount_minor: int
     source: str
 
 
 THRESHOLDS: Final[tuple[Threshold, ...]] = (
-    Threshold("1099-NEC", 2020, "USD", 600_00, "26 U.S.C. 6041A(a)(2); form of its own since tax year 2020"),
+    Threshold(
+        "1099-NEC", 2020, 2025, "USD", 600_00, "26 U.S.C. 6041A(a)(2); form of its own since tax year 2020"
+    ),
     Threshold(
         "1099-NEC",
+        2026,
         2026,
         "USD",
         2_000_00,
@@ -34,15 +38,10 @@ THRESHOLDS: Final[tuple[Threshold, ...]] = (
 def threshold(year: int, currency: str) -> Threshold | None:
     """What holds in a year for a currency; None for one in which nothing is reported.
 
-    Raises NoThreshold for a year before the first line.
+    Raises NoThreshold for a year that no line is about: a guess would be an amount too high or too low.
     """
-    if year < THRESHOLDS[0].from_year:
-        raise NoThreshold(f"thresholds are known from {THRESHOLDS[0].from_year} on")
-    lines = [line for line in THRESHOLDS if line.from_year <= year and line.currency == currency]
-    return max(lines, key=lambda line: line.from_year, default=None)
-
-
-def reportable(year: int, currency: str, paid_minor: int) -> bool:
-    """Whether what a payee was paid in a year is reported. Raises NoThreshold."""
-    line = threshold(year, currency)
-    return line is not None and paid_minor >= line.amount_minor
+    first, last = THRESHOLDS[0].from_year, THRESHOLDS[-1].to_year
+    if not first <= year <= last:
+        raise NoThreshold(f"thresholds are known from {first} to {last}")
+    lines = (line for line in THRESHOLDS if line.from_year <= year <= line.to_year)
+    return next((line for line in lines if line.currency == currency), None)

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from uuid import UUID, uuid4
 
 import msgspec
+import sqlalchemy as sa
 import structlog
 
 from ledger import payout, payout_search
@@ -44,7 +45,7 @@ __all__ = ["Gateway", "Options", "PayoutWorker", "transfer_body"]
 _log = structlog.get_logger(__name__)
 
 LOOK_AT_ONCE: Final = 10_000
-"""Payouts that one step looks at."""
+"""Payouts that one step looks at; more where all of them wait."""
 PORTION_MAX: Final = 128
 """Payouts that are opened together at the most: so many intents share one commit."""
 _CLEARING: Final = "clearing"
@@ -67,6 +68,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     shards: int = SHARDS
     search_margin: timedelta = MARGIN
     portion_max: int = PORTION_MAX
+    look_at_once: int = LOOK_AT_ONCE
 
 
 class PayoutWorker:
@@ -134,9 +136,8 @@ class PayoutWorker:
         done = self._under_lease(_CLEARING, partial(self._clearing.clear, due)) if due else 0
         with self._ledger.database.read() as connection:
             self._hurry(self._asks.new(connection))
-            found = worklist.payouts_to_work_on(connection, STRIPE, limit=LOOK_AT_ONCE)
+            found = self._found(connection)
             self.held_for_human = set(candidates.payouts_in(connection, {"held"}, limit=LOOK_AT_ONCE))
-        self._forget_settled(found)
         for shard, payouts in self._dealt(found).items():
             if not self._may_go_on(stop):
                 break
@@ -153,17 +154,32 @@ class PayoutWorker:
     def _may_go_on(self, stop: threading.Event | None) -> bool:
         return not (stop is not None and stop.is_set()) and not self._sending.is_held_off()
 
+    def _found(self, connection: sa.Connection) -> list[UUID]:
+        """What the views name as open, as far as something that does not wait: what waits hides nothing."""
+        found: list[UUID] = []
+        limit = self._options.look_at_once
+        while True:
+            some = worklist.payouts_to_work_on(connection, STRIPE, limit=limit, after=len(found))
+            found += some
+            if len(some) < limit:
+                self._forget_settled(found)
+                return found
+            if not all(map(self._is_to_wait, some)):
+                return found
+
     def _forget_settled(self, found: Sequence[UUID]) -> None:
-        """Wait no longer for what is settled: by whichever worker, or by a human."""
-        if len(found) < LOOK_AT_ONCE:  # else some may not be among them
-            self._waits.keep(frozenset(found))
-            self._settled.intersection_update(found)
+        """Wait no longer for what is settled: by whichever worker, or by a human. `found` is all there is."""
+        self._waits.keep(frozenset(found))
+        self._settled.intersection_update(found)
+
+    def _is_to_wait(self, payout_id: UUID) -> bool:
+        return payout_id in self._settled or self._waits.is_waiting(payout_id)
 
     def _dealt(self, found: Sequence[UUID]) -> dict[str, list[UUID]]:
         """What is to be looked at now, by its lease."""
         shards: dict[str, list[UUID]] = {}
         for payout_id in found:
-            if payout_id not in self._settled and not self._waits.is_waiting(payout_id):
+            if not self._is_to_wait(payout_id):
                 shards.setdefault(shard_of(payout_id, self._options.shards), []).append(payout_id)
         return shards
 

@@ -28,12 +28,13 @@ class PausedBatch(NamedTuple):
     left_minor: int
 
 
-def payouts_to_work_on(connection: sa.Connection, provider: str, *, limit: int) -> list[UUID]:
+def payouts_to_work_on(connection: sa.Connection, provider: str, *, limit: int, after: int = 0) -> list[UUID]:
     """The payouts of a provider that a worker can get on with: first those of which something went out.
 
-    Those of held partners and paused batches are left out, and rejections whose cause does not pass.
+    Those of held partners and paused batches are left out, and rejections whose cause does not pass. `after`
+    so many of them the list begins.
     """
-    return list(connection.execute(_to_work_on(provider, limit)).scalars())
+    return list(connection.execute(_to_work_on(provider, limit), {"after": after}).scalars())
 
 
 @cache
@@ -54,6 +55,7 @@ def _to_work_on(provider: str, limit: int) -> sa.Select[UUID]:
         .where(sa.or_(asked, sa.and_(openable, ~held, ~paused)))
         .order_by(sa.case((asked, 0), else_=1), c.position, c.payout_id)
         .limit(limit)
+        .offset(sa.bindparam("after", type_=sa.Integer))
     )
 
 

@@ -156,7 +156,8 @@ class TaxReport1099(Resource):
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: Row) -> None:
         """Partners of the US, and those that named no country, that were sent at least the year's threshold
-        in USD: transfers less reversals, with what was withheld. 600.00 for 2025, 2,000.00 from 2026 on.
+        in USD: transfers less reversals, with what was withheld. 600.00 for 2025, 2,000.00 for 2026.
+        Later years' amounts are indexed: a year whose amount is not known here is refused.
         """
         try:
             line = threshold(query["year"], "USD")

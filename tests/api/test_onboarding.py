@@ -257,6 +257,6 @@ def test_who_is_over_the_threshold_of_a_year_is_listed(house: House):
 
     assert listed(2025) == {"acme": 600_00}
     assert listed(2026) == {"cove": 2_000_00}
-    assert listed(2027) == {}
-    early = house.get("/v1/tax-reports/1099-nec", query_string="year=2019")
-    assert problem(early) == (400, "invalid-query")
+    for year in (2019, 2027):
+        unknown = house.get("/v1/tax-reports/1099-nec", query_string=f"year={year}")
+        assert problem(unknown) == (400, "invalid-query")

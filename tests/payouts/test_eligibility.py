@@ -22,7 +22,7 @@ from ledger.tax_forms import expires_at
 from payouts import accounts
 from payouts.eligibility import account_holds, obstacles
 from payouts.outcomes import Account
-from payouts.tax_thresholds import THRESHOLDS, NoThreshold, reportable
+from payouts.tax_thresholds import THRESHOLDS, NoThreshold, threshold
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ID = uuid4()
@@ -190,23 +190,18 @@ def test_a_look_at_another_account_changes_nothing():
 
 
 @pytest.mark.parametrize(
-    ("year", "currency", "paid_minor", "expected"),
-    [
-        (2025, "USD", 599_99, False),
-        (2025, "USD", 600_00, True),
-        (2026, "USD", 600_00, False),
-        (2026, "USD", 1_999_99, False),
-        (2026, "USD", 2_000_00, True),
-        (2027, "USD", 2_000_00, True),
-        (2025, "GBP", 10**9, False),
-    ],
+    ("year", "currency", "least_minor"),
+    [(2020, "USD", 600_00), (2025, "USD", 600_00), (2026, "USD", 2_000_00), (2025, "GBP", None)],
 )
-def test_the_threshold_is_that_of_the_year(year, currency, paid_minor, expected):
-    assert reportable(year, currency, paid_minor) is expected
+def test_the_threshold_is_that_of_the_year(year, currency, least_minor):
+    line = threshold(year, currency)
+
+    assert (line and line.amount_minor) == least_minor
 
 
-def test_before_the_first_threshold_nothing_is_guessed():
-    """And each line says where it is from."""
-    with pytest.raises(NoThreshold):
-        reportable(2019, "USD", 1)
+@pytest.mark.parametrize("year", [2019, 2027])
+def test_for_a_year_without_a_threshold_nothing_is_guessed(year):
+    """From 2027 on it is indexed each year. And each line says where it is from."""
+    with pytest.raises(NoThreshold, match="2020 to 2026"):
+        threshold(year, "USD")
     assert all(line.source for line in THRESHOLDS)

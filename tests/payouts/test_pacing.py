@@ -9,7 +9,7 @@ import pytest
 from payouts.outcomes import Confirmed, Outcome, RetryLater, TransferIntent
 from payouts.pacing import Buckets, Concurrency, Portion, TokenBucket, Waits
 from payouts.worker import Options
-from tests.support.finance import Finance, Script
+from tests.support.finance import Script
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -105,6 +105,24 @@ def test_each_wait_is_twice_the_last():
     assert not waits.knows("a")
 
 
+def test_who_says_how_long_to_wait_is_waited_for():
+    """Also longer than our own limit, which goes on doubling as if nothing had been said."""
+    clock = Clock()
+    waits = Waits(clock, first=timedelta(seconds=1), most=timedelta(seconds=6))
+    waits.wait("a", least=timedelta(minutes=30))
+    waits.wait("b")
+    waits.extend("b", timedelta(hours=1))
+    clock.forward(minutes=29, seconds=59)
+    assert waits.is_waiting("a")
+    clock.forward(seconds=1)
+    assert not waits.is_waiting("a")
+    waits.wait("a")
+    clock.forward(seconds=2)
+
+    assert not waits.is_waiting("a")
+    assert waits.is_waiting("b")
+
+
 # What a worker makes of it
 
 
@@ -138,14 +156,6 @@ class Busy:
                 return RetryLater(after_s=1)
             self.made[intent.idempotency_key] = self.made.get(intent.idempotency_key, 0) + 1
             return Confirmed(f"tr_{len(self.made)}")
-
-
-@pytest.fixture
-def finance(sqlite_database_url, stripe_gateway):
-    """Which database it is makes no difference to the pace."""
-    department = Finance(sqlite_database_url, stripe_gateway)
-    yield department
-    department.close()
 
 
 @pytest.fixture
@@ -186,6 +196,43 @@ def test_fewer_are_sent_at_once_after_429(finance, many):
     assert len(provider.made) == 12
     assert set(provider.made.values()) == {1}
     assert {p.status for p in finance.payouts(many)} == {"confirmed"}
+
+
+def test_a_provider_that_asks_for_an_hour_has_it(finance, many):
+    """As long as it says, as far as the gateway believes it; nothing goes out before."""
+    worker = finance.worker(
+        gateway := Script(RetryLater(after_s=3600), Confirmed("tr_1")), options=Options(shards=1)
+    )
+    finance.pay(worker)
+    for minutes in (5, 50):
+        finance.later(minutes=minutes)
+        finance.pay(worker)
+    assert len(gateway.intents) == 1
+    finance.later(minutes=5)
+    finance.pay(worker)
+
+    assert len(gateway.intents) > 1
+
+
+def test_what_waits_hides_nothing_that_could_be_sent(finance):
+    """However many wait: a worker looks on until it finds something to do, or has seen everything."""
+    stuck = [finance.partner(f"stuck-{number}", available_minor=20_00) for number in range(5)]
+    batch = finance.approved()
+    worker = finance.worker(Script(Confirmed("tr_1")), options=Options(shards=1, look_at_once=2))
+    for partner_id in stuck:
+        worker._waits.wait_until(
+            finance.payout(batch, partner_id).payout_id, finance.world.now + timedelta(hours=1)
+        )
+    due = finance.partner("due", available_minor=30_00)
+    last = finance.approved()
+
+    assert finance.pay(worker) == 1
+    assert finance.payout(last, due).status == "confirmed"
+    assert {p.status for p in finance.payouts(batch)} == {"approved"}
+    finance.later(hours=1)
+    for _ in range(5):
+        finance.pay(worker)
+    assert {p.status for p in finance.payouts(batch)} == {"confirmed"}
 
 
 def test_what_is_no_good_news_is_recorded_at_once(finance, many):

@@ -15,8 +15,6 @@ from payouts import reconciliations
 from payouts.gateway import GatewayError, StripeGateway
 from payouts.outcomes import Confirmed, TransferIntent, Unknown
 from payouts.reconciling import reconcile
-from payouts.webhooks import inbox
-from payouts.webhooks.worker import WebhookWorker
 from tests.support.finance import CURRENCY, Cut
 from tests.support.reconciled import finance_and_stripe
 from tests.support.transfers import intent
@@ -192,48 +190,6 @@ def test_a_reversal_is_matched_by_its_id(finance, run):
 
     assert verdicts(before) == [("matched",), ("theirs_only",)]
     assert verdicts(after) == [("matched",), ("matched",)]
-
-
-def waiting(finance):
-    """How many webhooks, or reminders of our own, wait to be worked on."""
-    with finance.ledger.database.read() as connection:
-        return inbox.count(connection, "waiting")
-
-
-def test_a_reversal_whose_webhook_was_lost_is_looked_at_once_it_was_found(finance, run):
-    """However often it is found it counts once, and what came back is payable; the next run is clean."""
-    acme = finance.partner(available_minor=30_00)
-    payout = paid(finance, acme)
-    hooks = WebhookWorker(finance.ledger, finance.gateway)
-    hooks.step()
-    for amount in (10_00, 1_00):
-        finance.gateway._client.v1.transfers.reversals.create(payout.transfer_id, {"amount": amount})
-
-    found = [run(), run()]
-    assert waiting(finance) == 2
-    while hooks.step():
-        finance.runner.catch_up()
-    after = run()
-
-    assert [verdicts(each).count(("theirs_only",)) for each in found] == [2, 2]
-    assert after.is_clean
-    assert finance.balance(acme) == {"available": 11_00, "paid": 19_00, "earned": 30_00}
-    assert waiting(finance) == 0
-    finance.check_zero_sum()
-
-
-def test_reversals_of_what_the_ledger_did_not_send_are_not_looked_at(finance, run):
-    """A transfer of somebody else, or one that a restored ledger lacks, is a difference of its own."""
-    finance.partner(available_minor=30_00)
-    destination = finance.payout(finance.approved()).destination
-    for named in ("order-7", str(uuid4())):
-        made = finance.gateway.create_transfer(intent(destination, metadata={"payout_id": named}))
-        assert isinstance(made, Confirmed)
-        finance.gateway._client.v1.transfers.reversals.create(made.transfer_id, {"amount": 1})
-    found = run()
-
-    assert verdicts(found).count(("theirs_only",)) == 4
-    assert waiting(finance) == 0
 
 
 def test_an_outcome_that_was_lost_is_theirs_only_until_the_worker_learns_it(finance, run):
