@@ -136,7 +136,7 @@ class PayoutWorker:
         done = self._under_lease(_CLEARING, partial(self._clearing.clear, due)) if due else 0
         with self._ledger.database.read() as connection:
             self._hurry(self._asks.new(connection))
-            found = self._found(connection)
+            found = self._look_through(connection)
             self.held_for_human = set(candidates.payouts_in(connection, {"held"}, limit=LOOK_AT_ONCE))
         for shard, payouts in self._dealt(found).items():
             if not self._may_go_on(stop):
@@ -154,7 +154,7 @@ class PayoutWorker:
     def _may_go_on(self, stop: threading.Event | None) -> bool:
         return not (stop is not None and stop.is_set()) and not self._sending.is_held_off()
 
-    def _found(self, connection: sa.Connection) -> list[UUID]:
+    def _look_through(self, connection: sa.Connection) -> list[UUID]:
         """What the views name as open, as far as something that does not wait: what waits hides nothing."""
         found: list[UUID] = []
         limit = self._options.look_at_once
