@@ -99,15 +99,18 @@ def issue(
     closed = closings(ledger, program_id)
     count, number = 0, _first_open(closed, _place(ledger, program_id))
     while number < len(closed):
-        if end is not None and time.monotonic() >= end:
-            return Issued(count, is_complete=False)
         place = _place(ledger, program_id)
         _wait_for(ledger, closed[number], place, wait_s, pause)
-        done = _issue_some(ledger, reference, closed, number, place, by)
-        if done is None:
-            number += 1
-        count += done or 0
-        progress(count)
+        missing = _missing(ledger, closed, number, place)
+        for start in range(0, len(missing), BATCH):
+            if end is not None and time.monotonic() >= end:
+                return Issued(count, is_complete=False)
+            some = missing[start : start + BATCH]
+            if not _issue(ledger, reference, closed, number, place.version + start, some, by):
+                break  # somebody else issued these: what is missing now is looked at anew
+            count += len(some)
+            progress(count)
+        number += not missing
     return Issued(count, is_complete=True)
 
 
@@ -203,27 +206,42 @@ def _newest_version(connection: sa.Connection, row: Any) -> Any:
 # One batch
 
 
-def _issue_some(
-    ledger: Ledger, reference: str, closed: Sequence[Recorded], number: int, place: _Place, by: str
-) -> int | None:
-    """Issue the next statements of a month; how many, None where it misses none."""
+def _missing(
+    ledger: Ledger, closed: Sequence[Recorded], number: int, place: _Place
+) -> list[tuple[Key, Amounts]]:
+    """The accounts that miss a statement of a month, each with its opening balance, in order."""
     fact, before = _closed(closed[number]), _closed(closed[number - 1]) if number else None
     with ledger.database.read() as connection:
         held = _held(connection, before)
         part = part_of((fact.program_id, fact.program_id, ""), fact, before)
         accounts = {*moved_accounts(connection, part), *(key for key in held if _is_open(held[key]))}
-        wanted = [key for key in sorted(accounts, key=_order) if not place.is_done(fact.period, key)][:BATCH]
-        facts = []
-        for count, key in enumerate(wanted, start=place.version + 1):
-            mine = part._replace(account=(fact.program_id, *key))
-            opening = held.get(key) or last_closing(connection, mine.account, fact.period)
+        wanted = [key for key in sorted(accounts, key=_order) if not place.is_done(fact.period, key)]
+        return [
+            (key, held.get(key) or last_closing(connection, (fact.program_id, *key), fact.period))
+            for key in wanted
+        ]
+
+
+def _issue(
+    ledger: Ledger,
+    reference: str,
+    closed: Sequence[Recorded],
+    number: int,
+    version: int,
+    accounts: Sequence[tuple[Key, Amounts]],
+    by: str,
+) -> bool:
+    """Issue statements of a month upon a version of their stream; False if somebody else was quicker."""
+    fact, before = _closed(closed[number]), _closed(closed[number - 1]) if number else None
+    facts = []
+    with ledger.database.read() as connection:
+        for count, (key, opening) in enumerate(accounts, start=version + 1):
             identity = Identity(number_of(reference, count), 1, fact.through_position)
-            made = derive(ledger, connection, mine, identity, opening, closed=closed)
+            part = part_of((fact.program_id, *key), fact, before)
+            made = derive(ledger, connection, part, identity, opening, closed=closed)
             facts.append(_fact(made, identity, count))
-    if not facts:
-        return None
-    change = Change(ids.statements_id(fact.program_id), place.version, facts)
-    return 0 if ledger.append([change], by=by) is None else len(facts)
+    change = Change(ids.statements_id(fact.program_id), version, facts)
+    return ledger.append([change], by=by) is not None
 
 
 def _held(connection: sa.Connection, before: PeriodClosed | None) -> dict[Key, Amounts]:

@@ -73,6 +73,25 @@ def test_finance_closes_a_month_and_its_statements_are_issued(shop: Shop):
     assert problem(house.get(f"/v1/programs/{shop.program}/periods/2026-06")) == (404, "not-found")
 
 
+def test_a_closing_that_takes_too_long_goes_on_when_it_is_sent_again(shop: Shop, monkeypatch):
+    """It says so; the month is closed all the same."""
+    monkeypatch.setattr("api.resources.statements.ISSUE_S_MAX", 0.0)
+    begun = shop.close()
+    monkeypatch.undo()
+    done = shop.close()
+
+    assert (begun.status_code, begun.json["statements_complete"], begun.json["statements_issued"]) == (
+        201,
+        False,
+        0,
+    )
+    assert (done.status_code, done.json["statements_complete"], done.json["statements_issued"]) == (
+        200,
+        True,
+        1,
+    )
+
+
 def test_a_month_with_something_unseen_is_refused_for_now(shop: Shop, monkeypatch):
     """503, and when to come again."""
     monkeypatch.setattr("api.resources.statements.WAIT_S", 0)
