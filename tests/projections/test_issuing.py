@@ -9,9 +9,12 @@ import sqlalchemy as sa
 from ledger.commands import WriteOffClawback
 from ledger.period import ClosePeriod
 from ledger.refusals import InvalidField, NotFound, NothingToCorrect, ViewsBehind
+from ledger.store.application import Ledger
+from ledger.store.database import Database
 from payouts.outcomes import Confirmed
 from projections import tables
 from projections.rebuild import rebuild
+from projections.runner import Runner
 from projections.statement import Amounts
 from projections.statements import issuing
 from projections.statements.closing import close_period
@@ -19,6 +22,7 @@ from projections.statements.deriving import content, content_sha256
 from projections.statements.issuing import CorrectStatement, correct, issue, restate, statement_row
 from projections.statements.preview import preview
 from tests.support.closing import FEBRUARY, JANUARY, MARCH, close, lived, paid, rows, stated
+from tests.support.databases import sqlite_copy
 from tests.support.finance import Finance, Script, day
 
 
@@ -88,6 +92,30 @@ def test_what_was_issued_is_derived_the_same_after_late_facts_and_a_rebuild(fina
 
     assert [content(each) for each in after] == before
     assert [content_sha256(each) for each in after] == [row.content_sha256 for row in rows(finance)]
+
+
+def test_another_machine_derives_the_same_bytes(finance, migrated_sqlite, tmp_path):
+    """From the log alone, on a database of its own."""
+    lived(finance)
+    with finance.ledger.database.read() as connection:
+        log = finance.ledger.log.read_log(connection, after=0, limit=100_000)
+    (tmp_path / "other").mkdir()
+    other = Ledger(Database(sqlite_copy(migrated_sqlite, tmp_path / "other")))
+    with other.database.write() as connection:
+        for stream, version, topic, state, place in log:
+            connection.exec_driver_sql(
+                "INSERT INTO stored_events (originator_id, originator_version, topic, state, notification_id)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (stream.hex, version, topic, state, place),
+            )
+    Runner(other).catch_up()
+
+    with other.database.read() as connection:
+        found = connection.execute(sa.select(tables.statements).order_by(tables.statements.c.count)).all()
+        there = [content(restate(other, connection, row)) for row in found]
+    other.close()
+
+    assert there == [content(each) for each in stated(finance)]
 
 
 def test_an_account_that_holds_something_has_a_statement_each_month(finance):
