@@ -119,6 +119,9 @@ def evolve(state: ConversionState, fact: Fact) -> ConversionState:
     """The conversion after a fact."""
     match fact:
         case ConversionRecorded():
+            # Nearly every conversion is recorded before anything about it: a third of `replace`'s time.
+            if state is INITIAL:
+                return ConversionState(recorded=fact)
             return msgspec.structs.replace(state, recorded=fact)
         case ConversionRefunded():
             return msgspec.structs.replace(

@@ -57,10 +57,14 @@ class Piece(msgspec.Struct, frozen=True):
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """The terms that a partner had agreed to at the conversion's time."""
+    """The terms that a partner had agreed to at the conversion's time.
+
+    `counts` is false where no running total matters to them: they have no cap and no number of payments.
+    """
 
     terms_version: int
     terms: Terms
+    counts: bool = True
 
 
 class NoOffer(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ the outcome depends on the facts and not on the order in which they came.
 """
 
 from datetime import datetime
+from functools import cache
 from typing import Final, Literal
 from uuid import UUID
 
@@ -61,7 +62,9 @@ def settle(case: Case) -> list[Outcome]:
             continue
         accrued = _accrue(case, index, share)
         if isinstance(accrued, RewardAccrued):
-            outcome += [accrued, *_takings(case, piece_of(accrued), index)]
+            outcome.append(accrued)
+            if case.conversion.last_taking is not None:
+                outcome += _takings(case, piece_of(accrued), index)
         else:
             outcome += accrued
     return outcome
@@ -156,7 +159,7 @@ def _accrue(case: Case, index: int, share: AttributionShare) -> RewardAccrued | 
     gross = _gross_minor(case, index, rule.rate_bps, rule.flat_minor, sale.amount_minor)
     if gross == 0:
         return _not_rewarded(case, partner_id, NoOffer("rounds_to_zero", "the reward rounds to nothing"))
-    amount, caps = _capped(case, offer.terms, account_id, gross)
+    amount, caps = _capped(case, offer.terms, account_id, gross) if offer.counts else (gross, ())
     if amount == 0:
         return _not_rewarded(case, partner_id, NoOffer("cap_used_up", "the cap was used up before"))
     number = 1 + sum(piece.partner_id == partner_id for piece in case.pieces)
@@ -239,6 +242,7 @@ def _sentence(
 _CAP_WORDS: Final = {"per_customer": "for this customer", "per_period": "for the period"}
 
 
+@cache
 def percent(bps: int) -> str:
     """Basis points for people: 2000 → 20%, 1250 → 12.5%."""
     whole, rest = divmod(bps, 100)

@@ -21,7 +21,7 @@ from ledger.store.database import DatabaseUnavailable
 from ledger.store.mapper import topic_of
 from ledger.store.recorder import Row
 from ledger.unswept import unswept
-from projections import position
+from projections import position, shadow
 from projections.columns import UtcTime
 from projections.queries.plain import Statement, run
 
@@ -95,23 +95,34 @@ class Sequencer:
     def __init__(self, ledger: Ledger, *, batch_events: int = BATCH_EVENTS) -> None:
         self._ledger = ledger
         self._batch_events = batch_events
+        self._ensured = False
 
     def step(self) -> int:
         """Add one batch; how many leaves (0: idle)."""
+        self._ensure()
         with self._ledger.database.read() as connection:
+            shadow.see_one_moment(connection)  # the tree as it was at that position
             after = position.read(connection, [NAME])[NAME]
             rows = self._ledger.log.read_log(connection, after=after, limit=self._batch_events)
-        if not rows:
-            return 0
-        with unswept():
-            leaves = [merkle.leaf_hash(entry_of(self._ledger, row)) for row in rows]
+            if not rows:
+                return 0
+            with unswept():
+                leaves = [merkle.leaf_hash(entry_of(self._ledger, row)) for row in rows]
+                grown = _grown(connection, leaves, [row[4] for row in rows])
+        # Nothing is read or hashed where it would keep writers waiting.
         with self._ledger.database.write() as connection:
-            position.ensure(connection, [NAME])
             if position.read(connection, [NAME], lock=True)[NAME] != after:
-                return 1  # somebody else was quicker: the next step looks again
-            _add(connection, leaves, [row[4] for row in rows])
+                return 1  # somebody else was quicker, and the tree is another: the next step looks again
+            for table, changed in grown:
+                _put(connection, table, changed)
             position.move(connection, [NAME], rows[-1][4], self._ledger.clock())
         return len(rows)
+
+    def _ensure(self) -> None:
+        if not self._ensured:
+            with self._ledger.database.write() as connection:
+                position.ensure(connection, [NAME])
+            self._ensured = True
 
     def catch_up(self) -> None:
         """Add leaves until none is left."""
@@ -119,10 +130,14 @@ class Sequencer:
             pass
 
     def run(self, stop: threading.Event) -> None:
-        """Add leaves until told to stop. A database that is down is waited for."""
+        """Add leaves until told to stop. A database that is down is waited for.
+
+        While facts keep coming it rests between two batches, too: each is a commit, which takes the disk's
+        time, and on SQLite the place of somebody who writes.
+        """
         while not stop.is_set():
             try:
-                if not self.step():
+                if self.step() < self._batch_events:
                     stop.wait(IDLE_S)
             except DatabaseUnavailable as error:
                 log.warning("audit.database_unavailable", error=str(error), retry_in_s=RETRY_S)
@@ -221,38 +236,37 @@ def indexes_of(connection: sa.Connection, places: Iterable[int]) -> dict[int, in
     return {place: found[place] for place in wanted if place in found}
 
 
-def _add(connection: sa.Connection, leaves: Sequence[bytes], positions: Sequence[int]) -> None:
+Rows = Sequence[dict[str, Any]]
+
+
+def _grown(
+    connection: sa.Connection, leaves: Sequence[bytes], positions: Sequence[int]
+) -> list[tuple[sa.Table, Rows]]:
+    """What more leaves change in each table."""
     size = tree_size(connection)
     rims = [
         read_tile(connection, level, tile) if width else b""
         for level, (tile, width) in enumerate(merkle.rim_places(size))
     ]
     changed = merkle.grow(rims, size, leaves)
-    _put(
-        connection,
-        tiles,
-        [{"level": level, "tile": tile, "hashes": found} for (level, tile), found in changed.items()],
-    )
+    hashes = [{"level": level, "tile": tile, "hashes": found} for (level, tile), found in changed.items()]
     tile, width = divmod(size, TILE_HASHES)
     known = positions_of(connection, tile) if width else []
     assert len(known) == width == len(rims[0] if rims else b"") // HASH_BYTES
     together = [*known, *positions]
     starts = range(0, len(together), TILE_HASHES)
-    _put(
-        connection,
-        bundles,
-        [
-            {
-                "tile": tile + number,
-                "first_position": together[start],
-                "positions": b"".join(map(_POSITION.pack, together[start : start + TILE_HASHES])),
-            }
-            for number, start in enumerate(starts)
-        ],
-    )
+    places = [
+        {
+            "tile": tile + number,
+            "first_position": together[start],
+            "positions": b"".join(map(_POSITION.pack, together[start : start + TILE_HASHES])),
+        }
+        for number, start in enumerate(starts)
+    ]
+    return [(tiles, hashes), (bundles, places)]
 
 
-def _put(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
+def _put(connection: sa.Connection, table: sa.Table, rows: Rows) -> None:
     """Store rows; the first of a level may take the place of what there was of it."""
     keys = [column.name for column in table.primary_key]
     gone = sa.and_(*(table.c[key] == sa.bindparam(f"old_{key}") for key in keys))

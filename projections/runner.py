@@ -22,6 +22,9 @@ BATCH_EVENTS: Final = 4_000
 QUICK_EVENTS: Final = 500
 """A batch of so many facts is folded by the quick ways of a rebuild, a smaller one by the views' own, plain
 ones. Both write the same rows, byte for byte, and every rebuild compares them."""
+REST_S: Final = 0.02
+"""Between two batches while facts keep coming: few large transactions take less than many small ones, and
+leave the database to those who write."""
 IDLE_FIRST_S: Final = 0.05
 IDLE_MAX_S: Final = 0.25
 RETRY_FIRST_S: Final = 0.25
@@ -123,6 +126,8 @@ class Runner:
                 retry = RETRY_FIRST_S
             if done:
                 idle = IDLE_FIRST_S
+                if done < self._batch_events:
+                    stop.wait(REST_S)
             else:
                 stop.wait(idle)
                 idle = min(idle * 2, IDLE_MAX_S)

@@ -18,6 +18,12 @@ _PARTNER: Final = Decider(partner.INITIAL, partner.evolve)
 _AGREEMENT: Final = Decider(agreement.INITIAL, agreement.evolve)
 
 
+def _counts(terms: Terms) -> bool:
+    """Whether running totals matter to these terms."""
+    capped = terms.cap_per_customer_minor is not None or terms.cap_per_period is not None
+    return capped or any(rule.duration.payments is not None for rule in terms.rules)
+
+
 class Directory:
     """Looks things up as the facts stood that the engine has read."""
 
@@ -25,14 +31,20 @@ class Directory:
         self._ledger = ledger
         self._kept: OrderedDict[UUID, Any] = OrderedDict()
         self._terms: dict[tuple[UUID, int], Terms] = {}  # a version never changes
+        self._plain: dict[tuple[int, int], tuple[datetime, Offer]] = {}
+        """By program and partner, as numbers: the only offer that there ever was, and since when it holds."""
 
     def forget(self, stream_ids: Sequence[UUID]) -> None:
         """New facts of these streams were read: load them anew."""
         for stream_id in stream_ids:
             self._kept.pop(stream_id, None)
+        self._plain.clear()
 
     def offer(self, program_id: UUID, partner_id: UUID, when: datetime) -> Offer | NoOffer:
         """The terms that a partner had agreed to at a time, or why there were none."""
+        plain = self._plain.get((program_id.int, partner_id.int))
+        if plain is not None and plain[0] <= when:
+            return plain[1]
         the_partner: partner.PartnerState | None = self._load(partner_id, _PARTNER)
         if the_partner is None or the_partner.status not in ("approved", "suspended"):
             return NoOffer("partner_not_approved", "the partner is not approved")
@@ -42,7 +54,13 @@ class Directory:
         version = agreement.terms_version_at(deal, when)
         if version is None:
             return NoOffer("no_agreement", "the partner had no agreement at that time")
-        return Offer(version, self.terms(program_id, version))
+        terms = self.terms(program_id, version)
+        offer = Offer(version, terms, counts=_counts(terms))
+        if len(deal.timeline) == 1 and not the_partner.suspensions:
+            if len(self._plain) >= KEPT_MAX:
+                self._plain.clear()
+            self._plain[program_id.int, partner_id.int] = (deal.timeline[0].effective_at, offer)
+        return offer
 
     def terms(self, program_id: UUID, version: int) -> Terms:
         """A version of a program's terms."""

@@ -1,7 +1,7 @@
 """The engine's loop: read facts in log order, settle, mature, append; each step one transaction."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -30,8 +30,10 @@ _TURN: Final = "engine:turn"
 """Counts the engine's transactions: whoever finds it changed is not the leader any more."""
 LOST_MAX: Final = 20
 """How often in a row a step may lose its race: payouts win one now and then, never so many."""
-BATCH_MAX: Final = 1_000
+BATCH_MAX: Final = 2_000
 IDLE_S: Final = timedelta(milliseconds=50).total_seconds()
+REST_S: Final = timedelta(milliseconds=10).total_seconds()
+"""Between two steps while facts keep coming: few large transactions take less than many small ones."""
 RETRY_S: Final = timedelta(seconds=1).total_seconds()
 
 _log = structlog.get_logger(__name__)
@@ -80,8 +82,10 @@ class RewardEngine:
                     if not lock.acquire():
                         self._turn = None
                         stop.wait(RETRY_S)
-                    elif not self.step():
+                    elif not (done := self.step()):
                         stop.wait(IDLE_S)
+                    elif done < self._batch_max:
+                        stop.wait(REST_S)
                 except DatabaseUnavailable as error:
                     _log.warning("engine waits for the database", error=str(error))
                     stop.wait(RETRY_S)
@@ -133,7 +137,7 @@ class RewardEngine:
                 return 0
             space = Workspace(self._ledger, connection)
             space.load_conversions([row.conversion_id for row in waiting], until=position)
-            self._load_companions(space)
+            self._load_companions(space, [row.conversion_id for row in waiting])
             self._bind_anew(space, position)
             for row in waiting:
                 Settler(self._directory).settle(space, space.conversions[row.conversion_id], row.since)
@@ -183,15 +187,21 @@ class RewardEngine:
     def _commit(self, space: Workspace, step: str, *, position: int | None = None) -> None:
         assert self._turn is not None
         turn = self._turn
+        saves = [*space.saves()]
+        if position is not None:
+            row = (POSITION, position)
+            saves.append(
+                tables.upserting(tables.positions, [row], postgresql=self._ledger.database.is_postgresql)
+            )
 
-        def within(connection: sa.Connection) -> None:
+        def before(connection: sa.Connection) -> None:
             self._advance(connection, turn)
-            space.save(connection)
-            if position is not None:
-                tables.upsert(connection, tables.positions, [{"name": POSITION, "position": position}])
+            for save in saves:
+                save(connection)
 
         changes = space.changes()
-        if self._ledger.append(changes, by=POSITION, within=within) is None:
+        # Only the facts themselves are written under the log's lock, and nothing is made ready there.
+        if None in self._ledger.append_units([self._ledger.stamp(changes, by=POSITION)], before=before):
             # A money account moved on between our read and our write: payouts may do that. The step is
             # taken again from the start; nothing of it was stored.
             self._lost[step] = self._lost.get(step, 0) + 1
@@ -231,38 +241,41 @@ class RewardEngine:
 
     def _load_for(self, space: Workspace, events: Sequence[Recorded], *, until: int) -> None:
         """Everything that a batch of facts will touch, in a few reads."""
-        fresh: set[UUID] = set()
+        fresh: dict[UUID, UUID] = {}
         with_history: set[UUID] = set()
         customers: dict[UUID, UUID] = {}
         for event in events:
             fact = event.fact
-            if isinstance(fact, _CONVERSION_FACTS):
-                first = event.originator_version == 1
-                (fresh if first else with_history).add(event.originator_id)
-                if isinstance(fact, conversions.ConversionRecorded):
-                    customers[ids.customer_id(fact.program_id, fact.customer)] = fact.program_id
+            if isinstance(fact, conversions.ConversionRecorded):
+                customer_id = ids.customer_id(fact.program_id, fact.customer)
+                customers[customer_id] = fact.program_id
+                if event.originator_version == 1:
+                    fresh[event.originator_id] = customer_id
+                else:
+                    with_history.add(event.originator_id)
+            elif isinstance(fact, _CONVERSION_FACTS):
+                with_history.add(event.originator_id)
             elif isinstance(fact, _CUSTOMER_FACTS):
                 customers[event.originator_id] = fact.program_id
-        for conversion_id in fresh - with_history:
-            space.conversions[conversion_id] = Conversion(conversion_id)
+        for conversion_id, customer_id in fresh.items():
+            if conversion_id not in with_history:
+                space.conversions[conversion_id] = Conversion(conversion_id, derived_customer_id=customer_id)
         space.load_conversions(with_history, until=until)
         space.load_customers(customers)
-        self._load_companions(space)
+        self._load_companions(space, with_history)
 
     @staticmethod
-    def _load_companions(space: Workspace) -> None:
-        """The customers and money accounts of the conversions that were loaded."""
+    def _load_companions(space: Workspace, conversion_ids: Iterable[UUID]) -> None:
+        """The customers and money accounts of conversions that were loaded."""
+        entries = [space.conversions[conversion_id] for conversion_id in conversion_ids]
         customers = {
             entry.customer_id: entry.state.recorded.program_id
-            for entry in space.conversions.values()
+            for entry in entries
             if entry.state.recorded is not None
         }
         space.load_customers(customers)
         space.load_accounts(
-            piece.account_id
-            for entry in space.conversions.values()
-            for piece in entry.pieces.values()
-            if piece.matured
+            piece.account_id for entry in entries for piece in entry.pieces.values() if piece.matured
         )
 
     # Facts

@@ -30,16 +30,19 @@ class Settler:
 
     def settle(self, space: Workspace, entry: Conversion, cause_position: int) -> None:
         """Bring a recorded conversion's rewards to what they should be, as facts of this step."""
-        for outcome in settle(self._case(space, entry, cause_position)):
+        case = self._case(space, entry, cause_position)
+        for outcome in settle(case):
             if isinstance(outcome, RewardAccrued):
-                self._accrue(space, entry, outcome)
+                self._accrue(space, entry, outcome, case)
             elif isinstance(outcome, Reversal):
                 self._reverse(space, entry, outcome, cause_position)
             else:
                 self._tell(space, entry, outcome)
         last = entry.state.last_taking
+        if last is None:
+            return
         for piece in list(entry.pieces.values()):
-            if not piece.closed and last is not None and piece.takings != last.number:
+            if not piece.closed and piece.takings != last.number:
                 space.keep_piece(msgspec.structs.replace(piece, takings=last.number))
 
     def _case(self, space: Workspace, entry: Conversion, cause_position: int) -> Case:
@@ -51,7 +54,7 @@ class Settler:
         offers = {p: self._directory.offer(sale.program_id, p, sale.effective_at) for p in partners}
         totals: dict[TotalKey, int] = {}
         for partner_id, offer in offers.items():
-            if isinstance(offer, Offer):
+            if isinstance(offer, Offer) and offer.counts:
                 account_id = ids.account_id(sale.program_id, partner_id, sale.currency)
                 keys = cap_keys(offer.terms, account_id, entry.customer_id, sale.effective_at)
                 if any(counts_payment(rule, sale.kind) for rule in offer.terms.rules):
@@ -73,11 +76,16 @@ class Settler:
             cause_position=cause_position,
         )
 
-    def _accrue(self, space: Workspace, entry: Conversion, fact: RewardAccrued) -> None:
+    @staticmethod
+    def _accrue(space: Workspace, entry: Conversion, fact: RewardAccrued, case: Case) -> None:
         space.append_to_rewards(entry, fact)
         piece = piece_of(fact)
         space.keep_piece(piece)
-        terms = self._directory.terms(fact.program_id, fact.terms_version)
+        offer = case.offers[fact.partner_id]
+        assert isinstance(offer, Offer)
+        if not offer.counts:
+            return
+        terms = offer.terms
         for key in cap_keys(terms, fact.account_id, fact.customer_id, fact.effective_at):
             space.add_total(key, fact.amount_minor)
         assert entry.state.recorded is not None

@@ -86,11 +86,12 @@ accounts: Final = sa.Table(
 """A snapshot of each money account, so that its stream need not be read from the start."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def to_us(when: datetime) -> int:
     """Microseconds since 1970, exact: sortable alike on both databases."""
-    return (when - _EPOCH) // timedelta(microseconds=1)
+    return (when - _EPOCH) // _MICROSECOND
 
 
 def from_us(microseconds: int) -> datetime:
@@ -98,24 +99,31 @@ def from_us(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
-def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows, replacing those whose primary key exists. The keys of the rows are all different."""
+Save = Callable[[sa.Connection], None]
+"""Writes rows that were made ready, in a transaction."""
+
+
+def upserting(table: sa.Table, rows: Sequence[Sequence[Any]], *, postgresql: bool) -> Save:
+    """What inserts rows (in the order of the table's columns), replacing those whose primary key exists.
+
+    The keys of the rows are all different. The rows are packed here: in the transaction nothing is left but
+    to send them.
+    """
     if not rows:
-        return
+        return lambda _: None
     columns = list(table.columns)
-    values = [[row[column.name] for row in rows] for column in columns]
-    raw = driver(connection)
-    if connection.dialect.name == "postgresql":
+    values = list(zip(*rows, strict=True))
+    if postgresql:
         packed = [_PACKED[type(c.type)](of) for c, of in zip(columns, values, strict=True)]
-        source = f"SELECT * FROM unnest({', '.join(['%b'] * len(columns))})"
-        raw.cursor(binary=True).execute(_upserting(table, source), packed)
-    else:
-        hexed = [
-            [each.hex for each in of] if isinstance(c.type, sa.Uuid) else of
-            for c, of in zip(columns, values, strict=True)
-        ]
-        source = f"VALUES ({', '.join('?' * len(columns))})"
-        raw.executemany(_upserting(table, source), zip(*hexed, strict=True))
+        statement = _upserting(table, f"SELECT * FROM unnest({', '.join(['%b'] * len(columns))})")
+        return lambda connection: driver(connection).cursor(binary=True).execute(statement, packed)
+    hexed = [
+        [each.hex for each in of] if isinstance(c.type, sa.Uuid) else of
+        for c, of in zip(columns, values, strict=True)
+    ]
+    stored = list(zip(*hexed, strict=True))
+    statement = _upserting(table, f"VALUES ({', '.join('?' * len(columns))})")
+    return lambda connection: driver(connection).executemany(statement, stored)
 
 
 def _upserting(table: sa.Table, source: str) -> str:

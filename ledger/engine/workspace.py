@@ -76,6 +76,7 @@ class Workspace:
     def __init__(self, ledger: Ledger, connection: sa.Connection) -> None:
         self._ledger = ledger
         self._connection = connection
+        self._encoder = msgspec.json.Encoder()
         self.conversions: dict[UUID, Conversion] = {}
         self.customers: dict[UUID, Customer] = {}
         self.accounts: dict[UUID, Account] = {}
@@ -193,63 +194,51 @@ class Workspace:
         ]
         return changes
 
-    def save(self, connection: sa.Connection) -> None:
-        """Write what changed, in the transaction that stores the step's facts."""
-        encode = msgspec.json.encode
-        tables.upsert(connection, tables.conversions, self._conversion_rows())
-        tables.upsert(
-            connection,
-            tables.customers,
-            [{"customer_id": c, "document": encode(self.customers[c])} for c in self.changed_customers],
-        )
-        links = [
-            {"program_id": program, "partner_id": partner, "customer_id": customer}
-            for program, partner, customer in self.partner_links
+    def saves(self) -> list[tables.Save]:
+        """What writes all that changed, in the transaction that stores the step's facts; made ready here."""
+        encode = self._encoder.encode
+        links = list(self.partner_links)
+        rows: list[tuple[sa.Table, Sequence[tuple[Any, ...]]]] = [
+            (tables.conversions, self._conversion_rows()),
+            (tables.customers, [(c, encode(self.customers[c])) for c in self.changed_customers]),
+            (tables.customer_partners, links),
+            (tables.rewards, [self._reward_row(piece) for piece in self.changed_pieces.values()]),
+            (tables.totals, [(total_id(key), self.totals[key]) for key in self.changed_totals]),
+            (
+                tables.accounts,
+                [
+                    (account_id, entry.version + len(entry.new_facts), encode(entry.state))
+                    for account_id, entry in self.accounts.items()
+                    if entry.new_facts
+                ],
+            ),
         ]
-        tables.upsert(connection, tables.customer_partners, links)
-        tables.upsert(connection, tables.rewards, [self._reward_row(p) for p in self.changed_pieces.values()])
-        changed_totals = [
-            {"total_id": total_id(key), "amount": self.totals[key]} for key in self.changed_totals
-        ]
-        tables.upsert(connection, tables.totals, changed_totals)
-        snapshots = [
-            {
-                "account_id": account_id,
-                "version": entry.version + len(entry.new_facts),
-                "document": encode(entry.state),
-            }
-            for account_id, entry in self.accounts.items()
-            if entry.new_facts
-        ]
-        tables.upsert(connection, tables.accounts, snapshots)
-        self._save_work(connection)
+        postgresql = self._ledger.database.is_postgresql
+        upserts = [tables.upserting(table, of, postgresql=postgresql) for table, of in rows if of]
+        return [*upserts, self._save_work]
 
-    def _conversion_rows(self) -> list[dict[str, Any]]:
+    def _conversion_rows(self) -> list[tuple[Any, ...]]:
         rows = []
         for conversion_id in self.changed_conversions:
             entry = self.conversions[conversion_id]
             assert entry.state.recorded is not None
             rows.append(
-                {
-                    "conversion_id": conversion_id,
-                    "customer_id": entry.customer_id,
-                    "effective_at_us": tables.to_us(entry.state.recorded.effective_at),
-                    "rewards_version": entry.rewards_version + len(entry.new_facts),
-                    "told": " ".join(sorted(entry.told)),
-                }
+                (
+                    conversion_id,
+                    entry.customer_id,
+                    tables.to_us(entry.state.recorded.effective_at),
+                    entry.rewards_version + len(entry.new_facts),
+                    " ".join(sorted(entry.told)),
+                )
             )
         return rows
 
-    def _reward_row(self, piece: Piece) -> dict[str, Any]:
+    def _reward_row(self, piece: Piece) -> tuple[Any, ...]:
         waits = False
         if piece.kept_minor and not piece.matured:
             waits = not self.conversions[piece.conversion_id].state.disputed
-        return {
-            "reward_id": piece.reward_id,
-            "conversion_id": piece.conversion_id,
-            "due_at_us": tables.to_us(piece.matures_at) if waits else None,
-            "document": msgspec.json.encode(piece),
-        }
+        due_at_us = tables.to_us(piece.matures_at) if waits else None
+        return (piece.reward_id, piece.conversion_id, due_at_us, self._encoder.encode(piece))
 
     def _save_work(self, connection: sa.Connection) -> None:
         for start in range(0, len(self.work_done), 500):

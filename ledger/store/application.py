@@ -237,11 +237,15 @@ class Ledger(Application[UUID]):
         units: Sequence[Sequence[Recorded]],
         *,
         within: Callable[[sa.Connection], None] | None = None,
+        before: Callable[[sa.Connection], None] | None = None,
     ) -> list[list[int] | None]:
-        """Store units of envelopes, each all or none; per unit its positions, None where it lost a race."""
-        if within is None:
+        """Store units of envelopes, each all or none; per unit its positions, None where it lost a race.
+
+        `within` and `before` run in the same transaction, as the recorder says.
+        """
+        if within is None and before is None:
             return self.send_units(units)()
-        return self._recorder.append(self._rows(units), within)
+        return self._recorder.append(self._rows(units), within, before=before)
 
     def send_units(self, units: Sequence[Sequence[Recorded]]) -> Callable[[], list[list[int] | None]]:
         """As `append_units`; the answer is a call that waits for it, so that the next units can be made

@@ -58,17 +58,20 @@ class EventRecorder(ApplicationRecorder):
         self,
         units: Sequence[Unit],
         within: Callable[[sa.Connection], None] | None = None,
+        *,
+        before: Callable[[sa.Connection], None] | None = None,
     ) -> list[list[int] | None]:
         """Store units in one transaction; per unit the new positions, or None where it lost a race.
 
         Writers exclude each other from before the first position is drawn until the commit, so positions
         are handed out in commit order and a reader that tails the log never skips one. `within` runs in
         the same transaction after the inserts; then it is all units or none, and an error stores nothing.
+        So with `before`, which runs ahead of the lock: what needs no lock keeps no other writer waiting.
         """
-        if within is None and all(len(unit) == 1 for unit in units):
+        if within is None and before is None and all(len(unit) == 1 for unit in units):
             return self._append_singles([unit[0] for unit in units])
         try:
-            return self._append(units, within)
+            return self._append(units, within, before)
         except _Raced:
             return [None] * len(units)
 
@@ -89,12 +92,20 @@ class EventRecorder(ApplicationRecorder):
         ]
 
     def _append(
-        self, units: Sequence[Unit], within: Callable[[sa.Connection], None] | None
+        self,
+        units: Sequence[Unit],
+        within: Callable[[sa.Connection], None] | None,
+        before: Callable[[sa.Connection], None] | None,
     ) -> list[list[int] | None]:
+        together = within is not None or before is not None
         with self.database.write() as connection:
-            self._lock(connection)
-            # With `within` a version that is taken undoes everything, so the inserts tell soon enough.
-            taken = self._taken(connection, units) if within is None else set()
+            if before is not None:
+                before(connection)
+            if within is not None or any(units):
+                self._lock(connection)
+            # Where all are stored or none, a version that is taken undoes everything: the inserts tell soon
+            # enough.
+            taken = set() if together else self._taken(connection, units)
             accepted = [self._accept(unit, taken) for unit in units]
             events = [event for unit, ok in zip(units, accepted, strict=True) if ok for event in unit]
             inserted = iter(self._insert(connection, events) if events else [])
@@ -102,9 +113,9 @@ class EventRecorder(ApplicationRecorder):
                 self._all_or_none([next(inserted) for _ in unit]) if ok else None
                 for unit, ok in zip(units, accepted, strict=True)
             ]
+            if together and None in outcome:
+                raise _Raced
             if within is not None:
-                if None in outcome:
-                    raise _Raced
                 within(connection)
         return outcome
 

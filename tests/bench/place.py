@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from ledger.commands import ConversionCommand, IssueApiKey
+from ledger.engine.engine import BATCH_MAX
 from ledger.store.migrations import migrate
 from tests.bench.client import Client
 from tests.bench.harness import ROUNDS
@@ -97,7 +98,7 @@ def fresh_database(server_url: str | None, folder: Path) -> Iterator[str]:
 @contextmanager
 def furnished(url: str) -> Iterator[tuple[World, str]]:
     """A world on this database with a program, partners and their customers; and an API key."""
-    world = World(url, batch_max=1_000)
+    world = World(url, batch_max=BATCH_MAX)
     world.now = datetime.now(UTC)
     world.program()
     for number in range(PARTNERS + 1):

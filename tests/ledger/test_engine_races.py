@@ -59,14 +59,14 @@ def test_races_lost_now_and_then_are_no_lost_cause(world: World, monkeypatch: py
     world.program()
     world.touch("cus", world.partner("acme"), day(-3))
     world.engine.drain()
-    append, tries = world.ledger.append, 0
+    append, tries = world.ledger.append_units, 0
 
     def losing(*given: Any, **named: Any) -> Any:
         nonlocal tries
         tries += 1
-        return None if tries % LOST_MAX else append(*given, **named)
+        return [None] if tries % LOST_MAX else append(*given, **named)
 
-    monkeypatch.setattr(world.ledger, "append", losing)
+    monkeypatch.setattr(world.ledger, "append_units", losing)
     for number in range(3):
         world.send(world.sale(f"s{number}", "cus", 10_000, day(-1)))
         world.engine.drain()
@@ -79,6 +79,7 @@ def test_a_stuck_engine_says_so_in_the_log_and_goes_on_once_it_can(world: World)
     """It stays the leader, tells the error, and waits between its attempts."""
     world.program()
     world.touch("cus", world.partner("acme"), day(-3))
+    world.engine.drain()
     world.send(world.sale("s1", "cus", 10_000, day(-1)))
     _write_into_the_rewards_of(world, "s1")
 

@@ -201,6 +201,28 @@ class TestWithin:
         assert not self.marked(ledger)
 
     @pytest.mark.parametrize("racing", [1, 2], ids=["single", "of-two"])
+    def test_what_runs_ahead_of_the_lock_is_undone_with_a_unit_that_lost(self, ledger, racing):
+        """It sees nothing of the events yet; without any it is stored alone."""
+        taken, heads = uuid4(), []
+        ledger.append_units([[envelope(taken, 1)]])
+
+        def before(connection: sa.Connection) -> None:
+            heads.append(ledger.log.head(connection))
+            self.mark(connection)
+
+        unit = [envelope(taken, 1, 1), envelope(taken, 2)][:racing]
+        assert ledger.append_units([[envelope(uuid4(), 1)], unit], before=before) == [None, None]
+        assert stored(ledger) == [(taken, 1)]
+        assert not self.marked(ledger)
+
+        first = heads[0]
+        ledger.append_units([[envelope(uuid4(), 1)]], before=lambda c: heads.append(ledger.log.head(c)))
+        ledger.append_units([], before=self.mark)
+        assert heads == [first, first]
+        assert len(stored(ledger)) == 2
+        assert self.marked(ledger)
+
+    @pytest.mark.parametrize("racing", [1, 2], ids=["single", "of-two"])
     def test_one_unit_that_lost_a_race_undoes_all_and_it_is_not_run(self, ledger, racing):
         taken = uuid4()
         ledger.append_units([[envelope(taken, 1)]])

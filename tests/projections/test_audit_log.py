@@ -1,6 +1,8 @@
 """The audit log on both databases: a leaf for every fact, in log order; checkpoints that only ever grow."""
 
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -109,6 +111,40 @@ def test_two_sequencers_add_each_leaf_once(world):
 
     leaves = [merkle.leaf_hash(entry_of(world.ledger, row)) for row in rows(world)]
     assert stored(world) == (len(leaves), merkle.root_of(leaves))
+
+
+def test_two_sequencers_at_the_same_time_add_each_leaf_once(world):
+    """Each works its part of the tree out before it may write: what another one wrote meanwhile tells."""
+    sell(world, 200)
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(Sequencer(world.ledger, batch_events=7).catch_up) for _ in range(2)]:
+            done.result()
+
+    leaves = [merkle.leaf_hash(entry_of(world.ledger, row)) for row in rows(world)]
+    assert stored(world) == (len(leaves), merkle.root_of(leaves))
+
+
+def test_it_rests_between_two_batches_unless_it_is_behind(world):
+    """So facts that come one by one are sealed together: each batch is a commit that ingest waits for."""
+    sell(world, 100)
+
+    class Stop(threading.Event):
+        rests = 0
+
+        def wait(self, timeout=None):
+            self.rests += 1
+            if self.rests == 1:
+                sell(world, 3, first=100)
+            elif self.rests == 3:
+                self.set()
+            return self.is_set()
+
+    stop = Stop()
+    Sequencer(world.ledger, batch_events=50).run(stop)
+
+    # Behind by four batches and a rest of one; then the new sales; then nothing.
+    assert stop.rests == 3
+    assert stored(world)[0] == len(rows(world))
 
 
 class TestCheckpoints:
