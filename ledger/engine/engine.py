@@ -30,7 +30,8 @@ _TURN: Final = "engine:turn"
 """Counts the engine's transactions: whoever finds it changed is not the leader any more."""
 LOST_MAX: Final = 20
 """How often in a row a step may lose its race: payouts win one now and then, never so many."""
-BATCH_MAX: Final = 2_000
+BATCH_MAX: Final = 4_000
+"""Facts of a step. Only the insert of those that it makes is under the log's lock: some tens of ms."""
 IDLE_S: Final = timedelta(milliseconds=50).total_seconds()
 REST_S: Final = timedelta(milliseconds=10).total_seconds()
 """Between two steps while facts keep coming: few large transactions take less than many small ones."""

@@ -1,15 +1,23 @@
 """Conversions → rewards → balances ÷ a raw scan of the same rows; and one hot partner ÷ spread load."""
 
-from projections.runner import Runner
+from tests.bench.following import Follower, following
 from tests.bench.harness import Ratio, alternate, timed
 from tests.bench.place import HOT, Place
 from tests.bench.scan import head, scan
 
 
 def measure(place: Place) -> list[Ratio]:
-    """The engine and all views, in this process, one after the other; conversions are stored beforehand."""
-    count = 500 if place.quick else 10_000
-    runner = Runner(place.world.ledger)
+    """The engine in this process and all views in another one at the same time, as `revshare up` runs them.
+
+    Conversions are stored beforehand, while both rest; the clock stops when the last balance stands.
+    """
+    place.world.engine.drain()
+    with following(place.url) as views:
+        return _measure(place, views)
+
+
+def _measure(place: Place, views: Follower) -> list[Ratio]:
+    count = 2_000 if place.quick else 20_000
     stored: list[tuple[int, int]] = []
 
     def settle(partner: int | None) -> float:
@@ -17,8 +25,9 @@ def measure(place: Place) -> list[Ratio]:
         place.world.send(*place.sales(count, partner))
         stored.append((before, head(place)))
         with timed() as seconds:
+            views.begin()
             place.world.engine.drain()
-            runner.catch_up()
+            views.rest_at(head(place))
         return count / seconds()
 
     def scan_the_same(_: int) -> float:
@@ -26,8 +35,6 @@ def measure(place: Place) -> list[Ratio]:
         assert rows >= count
         return rows / seconds
 
-    place.world.engine.drain()
-    runner.catch_up()
     tops, bottoms = alternate(lambda _: settle(None), scan_the_same, place.rounds)
     hot, spread = alternate(lambda _: settle(HOT), lambda _: settle(None), place.rounds)
     return [
