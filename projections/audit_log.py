@@ -100,15 +100,18 @@ class Sequencer:
     def step(self) -> int:
         """Add one batch; how many leaves (0: idle)."""
         self._ensure()
+        with unswept():
+            return self._step()
+
+    def _step(self) -> int:
         with self._ledger.database.read() as connection:
             shadow.see_one_moment(connection)  # the tree as it was at that position
             after = position.read(connection, [NAME])[NAME]
             rows = self._ledger.log.read_log(connection, after=after, limit=self._batch_events)
             if not rows:
                 return 0
-            with unswept():
-                leaves = [merkle.leaf_hash(entry_of(self._ledger, row)) for row in rows]
-                grown = _grown(connection, leaves, [row[4] for row in rows])
+            leaves = [merkle.leaf_hash(entry_of(self._ledger, row)) for row in rows]
+            grown = _grown(connection, leaves, [row[4] for row in rows])
         # Nothing is read or hashed where it would keep writers waiting.
         with self._ledger.database.write() as connection:
             if position.read(connection, [NAME], lock=True)[NAME] != after:
