@@ -74,6 +74,8 @@ class Payouts:
         """The changes of a batch."""
         changes = Changes()
         for event in batch.events:
+            if type(event.fact) not in _FACTS:
+                continue  # nearly all of a batch
             _batch(changes, event)
             _payout(changes, event)
             _transfer(changes, event)
@@ -85,6 +87,9 @@ class Payouts:
         changes.batches.write(connection, names)
         changes.payouts.write(connection, names)
         changes.attempts.write(connection, names)
+
+
+_FACTS: Final = frozenset(Payouts.facts)
 
 
 def _batch(changes: Changes, event: Recorded) -> None:

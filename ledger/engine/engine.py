@@ -106,12 +106,23 @@ class RewardEngine:
         same step lost its race so often that it can't be chance.
         """
         with unswept():
-            return self._read() + self._settle_waiting() + self._mature()
+            done = self._read()
+            waits, due = self._look()
+            return done + (self._settle_waiting() if waits else 0) + (self._mature() if due else 0)
 
     def drain(self) -> None:
         """Step until there is nothing left to do."""
         while self.step():
             pass
+
+    def _look(self) -> tuple[bool, bool]:
+        """Whether anything waits to be settled again, and whether anything is due: mostly neither."""
+        waits = sa.select(tables.work.c.conversion_id).exists()
+        due_at = tables.rewards.c.due_at_us
+        due = sa.select(due_at).where(due_at <= tables.to_us(self._ledger.clock())).exists()
+        with self._ledger.database.glance() as connection:
+            found = connection.execute(sa.select(waits, due)).one()
+        return bool(found[0]), bool(found[1])
 
     # The three kinds of steps
 
