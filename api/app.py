@@ -62,6 +62,7 @@ def routes(services: Services) -> dict[str, object]:
         "/v1/partners/{partner_id:uuid}/suspend": partners.PartnerSuspension(services),
         "/v1/partners/{partner_id:uuid}/reinstate": partners.PartnerReinstatement(services),
         "/v1/partners/{partner_id:uuid}/group": partners.PartnerMembership(services),
+        "/v1/partners/{partner_id:uuid}/locale": partners.PartnerLocale(services),
         "/v1/partners/{partner_id:uuid}/payout-account": payout_accounts.PartnerPayoutAccount(services),
         "/v1/partners/{partner_id:uuid}/payout-account/link": payout_accounts.PartnerOnboardingLink(services),
         "/v1/partners/{partner_id:uuid}/bank-account": bank_accounts.PartnerBankAccount(services),

@@ -33,6 +33,7 @@ _CODE: Final = re.compile(r"[A-Za-z0-9_-]{2,64}")
 _EMAIL: Final = re.compile(
     r"[^\s@\x00-\x1f\x7f\ud800-\udfff]+@[^\s@.\x00-\x1f\x7f\ud800-\udfff]+(\.[^\s@.\x00-\x1f\x7f\ud800-\udfff]+)+"
 )
+_LOCALE: Final = re.compile(r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|[0-9]{3}))?")
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
 _URL_CHARACTERS: Final = re.compile(r"[\x21-\x7e]+")
 _TRANSFER: Final = re.compile(r"tr_[A-Za-z0-9_]{1,64}")
@@ -128,6 +129,13 @@ def email(value: str | None, pointer: str) -> str | None:
     """Something that could be an address; only a mail to it would prove that it is one."""
     if value is not None and (len(value) > 254 or not _EMAIL.fullmatch(value)):
         raise InvalidField("must look like an email address", pointer=pointer)
+    return value
+
+
+def locale(value: str | None, pointer: str) -> str | None:
+    """The shape of a language tag: a language, perhaps a script, a region (BCP 47). Not that we have it."""
+    if value is not None and not _LOCALE.fullmatch(value):
+        raise InvalidField("must be a language tag as de or de-AT (BCP 47)", pointer=pointer)
     return value
 
 

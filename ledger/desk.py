@@ -43,6 +43,7 @@ from ledger.commands import (
     WriteOffClawback,
 )
 from ledger.events.base import Fact, Recorded
+from ledger.partner_commands import ChangePartnerLocale
 from ledger.payout_commands import ChangePayoutSettings, RecordWithholdingRemitted, SetWithholding
 from ledger.refusals import WrongCurrency
 from ledger.store.application import Decider, Ledger
@@ -170,7 +171,9 @@ def _apply_as_partner(desk: Desk, command: ApplyAsPartner, by: str) -> Outcome:
 
 
 def _change_partner(
-    desk: Desk, command: partner.StatusCommand | partner.HoldCommand | partner.AccountCommand, by: str
+    desk: Desk,
+    command: partner.StatusCommand | partner.HoldCommand | partner.AccountCommand | ChangePartnerLocale,
+    by: str,
 ) -> Outcome:
     now = desk.ledger.clock()
     return desk.append(command.partner_id, PARTNER, lambda state: partner.decide(command, state, now=now), by)
@@ -319,6 +322,7 @@ HANDLERS: Final[dict[type[Command], Callable[[Desk, Any, str], Outcome]]] = {
     SuspendPartner: _change_partner,
     ReinstatePartner: _change_partner,
     AssignPartnerGroup: _assign_partner_group,
+    ChangePartnerLocale: _change_partner,
     LinkPayoutAccount: _change_partner,
     LinkBankAccount: _change_partner,
     SetWithholding: _change_partner,

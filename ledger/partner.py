@@ -30,6 +30,7 @@ from ledger.events.partner import (
     PartnerApproved,
     PartnerDeclined,
     PartnerGroupAssigned,
+    PartnerLocaleChanged,
     PartnerPayoutsPaused,
     PartnerPayoutsResumed,
     PartnerReinstated,
@@ -43,6 +44,7 @@ from ledger.events.partner import (
     TaxFormFiled,
     WithholdingSet,
 )
+from ledger.partner_commands import ChangePartnerLocale
 from ledger.payout_commands import SetWithholding
 from ledger.refusals import AlreadyExists, IllegalTransition, NotFound, UnknownPartner
 
@@ -50,7 +52,9 @@ PartnerStatus = Literal["applied", "in_review", "approved", "declined", "suspend
 StatusCommand = ReviewPartner | ApprovePartner | DeclinePartner | SuspendPartner | ReinstatePartner
 HoldCommand = PausePartnerPayouts | ResumePartnerPayouts
 AccountCommand = LinkPayoutAccount | LinkBankAccount | SeePayoutAccount | FileTaxForm | SetWithholding
-PartnerCommand = ApplyAsPartner | StatusCommand | AssignPartnerGroup | AccountCommand | HoldCommand
+PartnerCommand = (
+    ApplyAsPartner | StatusCommand | AssignPartnerGroup | ChangePartnerLocale | AccountCommand | HoldCommand
+)
 
 
 class Suspension(msgspec.Struct, frozen=True):
@@ -73,6 +77,7 @@ class PartnerState(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     email: str | None
     country: str | None
+    locale: str | None = None
     status: PartnerStatus = "applied"
     remark: str | None = None
     suspensions: tuple[Suspension, ...] = ()
@@ -128,6 +133,8 @@ def evolve(state: PartnerState | None, fact: Fact) -> PartnerState | None:
             return _replace(state, groups=groups)
         case PayoutAccountAsked():
             return _replace(state, accounts_asked={**state.accounts_asked, fact.provider: fact.effective_at})
+        case PartnerLocaleChanged():
+            return _replace(state, locale=fact.locale)
         case PayoutAccountLinked():
             return _replace(
                 state,
@@ -210,6 +217,8 @@ def decide(
             return _apply(command, state)
         case AssignPartnerGroup():
             return _assign(command, known(state), program.known(program_state))
+        case ChangePartnerLocale():
+            return _change_locale(command, known(state))
         case LinkPayoutAccount():
             return _link(command, known(state))
         case LinkBankAccount():
@@ -308,6 +317,11 @@ def _assign(
     if state.groups.get(command.program_id) == group:
         return []
     return [PartnerGroupAssigned(program_id=command.program_id, partner_group=group)]
+
+
+def _change_locale(command: ChangePartnerLocale, state: PartnerState) -> list[Fact]:
+    locale = checks.locale(command.locale, "/locale")
+    return [] if locale == state.locale else [PartnerLocaleChanged(locale=locale)]
 
 
 def _link(command: LinkPayoutAccount, state: PartnerState) -> list[Fact]:

@@ -33,6 +33,18 @@ def onboard(
     out.print(shown["onboarding_link"]["url"], soft_wrap=True)
 
 
+@partners.command()
+def locale(
+    partner: Partner,
+    tag: Annotated[str, typer.Argument(help="As de or de-AT (BCP 47); none: no language of its own.")],
+    url: Url = None,
+    key: Key = "",
+) -> None:
+    """Say in which language and number format the partner's statements are written."""
+    shown = _post(url, key, partner, "locale", {"locale": None if tag == "none" else tag})
+    say(f"{shown['reference']} is written to in {shown['locale'] or 'no language of its own'}")
+
+
 @partners.command("payout-account")
 def payout_account(
     partner: Partner,

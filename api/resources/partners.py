@@ -12,6 +12,7 @@ from api.masking import shown_destination
 from api.operations import operation
 from api.schemas.fields import page_of
 from api.schemas.partners import (
+    LocaleSchema,
     MembershipSchema,
     NewPartnerSchema,
     NoteSchema,
@@ -33,6 +34,7 @@ from ledger.commands import (
     ReviewPartner,
     SuspendPartner,
 )
+from ledger.partner_commands import ChangePartnerLocale
 from projections import queries
 
 PARTNER = PartnerSchema()
@@ -55,6 +57,7 @@ def show_partner(partner_id: UUID, state: partner.PartnerState) -> Row:
         "status_note": state.remark,
         "payout_account": accounts[-1] if accounts else None,
         "payout_holds": [{"cause": c, "reason": r} for c, r in sorted(state.payout_holds.items())],
+        "locale": state.locale,
         "groups": [{"program_id": p, "partner_group": g} for p, g in state.groups.items()],
     }
 
@@ -185,6 +188,24 @@ class PartnerMembership(_PartnerStep):
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response, partner_id: UUID, body: Row) -> None:
         """Or out of it, with null."""
+        self.step(req, resp, partner_id, body)
+
+
+class PartnerLocale(_PartnerStep):
+    """The language of a partner."""
+
+    command = ChangePartnerLocale
+
+    @operation(
+        "Set a partner's language",
+        body=LocaleSchema(),
+        example={"locale": "de-AT"},
+        answer=PARTNER,
+        scopes=("admin",),
+        problems=("unknown-partner",),
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response, partner_id: UUID, body: Row) -> None:
+        """Its statements are written in it, if we have it, with the number format of its region."""
         self.step(req, resp, partner_id, body)
 
 

@@ -131,6 +131,12 @@ class MembershipSchema(Strict):
     partner_group = text(64, load_default=None, allow_none=True)
 
 
+class LocaleSchema(Strict):
+    """In which language and number format a partner is written to; null: in none of its own."""
+
+    locale = text(20, required=True, allow_none=True, metadata={"example": "de-AT"})
+
+
 class PayoutHoldSchema(Strict):
     """Why nothing is drafted for a partner or sent to it. Each cause is lifted by itself."""
 
@@ -160,6 +166,10 @@ class PartnerSchema(Strict):
         fields.Nested(PayoutHoldSchema()),
         required=True,
         metadata={"description": "While there is any, nothing is paid to the partner."},
+    )
+    locale = Text(
+        allow_none=True,
+        metadata={"description": "As in BCP 47. Told of one partner, not in lists."},
     )
     groups = fields.List(
         fields.Nested(MembershipSchema()), metadata={"description": "Told of one partner, not in lists."}

@@ -61,6 +61,12 @@ class PartnerGroupAssigned(Fact, frozen=True, kw_only=True):
     partner_group: str | None
 
 
+class PartnerLocaleChanged(Fact, frozen=True, kw_only=True):
+    """In which language and number format the partner is written to, as in BCP 47; None: nobody has said."""
+
+    locale: str | None
+
+
 class PayoutAccountLinked(Fact, frozen=True, kw_only=True):
     """Where the partner's money goes: a connected account of the provider."""
 

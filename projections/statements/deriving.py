@@ -314,7 +314,7 @@ def _partner(history: Sequence[Recorded], partner_id: UUID) -> StatementPartner:
     for each in history:
         state = partner.evolve(state, each.fact)
     known = partner.known(state)
-    return StatementPartner(partner_id, known.reference, known.name, known.email, known.country)
+    return StatementPartner(partner_id, known.reference, known.name, known.email, known.country, known.locale)
 
 
 def _payout(history: Sequence[Recorded], payout_id: UUID) -> StatementPayout:

@@ -208,6 +208,7 @@ WRITERS = {
     "/v1/partners/{partner_id:uuid}/suspend": "admin",
     "/v1/partners/{partner_id:uuid}/reinstate": "admin",
     "/v1/partners/{partner_id:uuid}/group": "admin",
+    "/v1/partners/{partner_id:uuid}/locale": "admin",
     "/v1/partners/{partner_id:uuid}/bank-account": "finance:approve",
     "/v1/partners/{partner_id:uuid}/payout-account": "finance:approve",
     "/v1/partners/{partner_id:uuid}/payout-account/link": "finance:approve",

@@ -27,6 +27,9 @@ def test_a_partner_is_onboarded_and_looked_at(place):
         }
         link = invoke(environment, "partners", "onboard", "brightside", "--return-url", RETURN)
         shown = invoke(environment, "partners", "payout-account", "brightside")
+        admin = {**environment, "REVSHARE_API_KEY": place.house.key("admin")}
+        language = invoke(admin, "partners", "locale", "brightside", "pt-BR")
+        wrong = invoke(admin, "partners", "locale", "brightside", "pt_BR")
         signed = ("--reference", "vault/1", "--signed-at", "2026-01-15T00:00:00Z")
         filed = invoke(environment, "partners", "tax-form", "brightside", "w-9", *signed)
         listed = invoke(environment, "partners", "reportable", "--year", "2026")
@@ -34,6 +37,9 @@ def test_a_partner_is_onboarded_and_looked_at(place):
 
     assert "/_sim/onboarding/acct_" in link.stdout, link.output
     assert "can't be paid: there is no W-9 on file" in shown.stdout
+    assert "pt-BR" in language.stdout + language.stderr
+    assert wrong.exit_code == 1
+    assert "BCP 47" in wrong.output
     assert "w-9" in filed.stdout
     assert "no W-9" not in filed.stdout
     assert listed.exit_code == 0

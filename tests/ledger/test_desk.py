@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from ledger import bank_commands, commands, ids, partner, payout_commands, refusals
+from ledger import bank_commands, commands, ids, partner, partner_commands, payout_commands, refusals
 from ledger.account import Holder, mature, reverse
 from ledger.commands import (
     AcceptAgreement,
@@ -33,6 +33,7 @@ from ledger.commands import (
     WriteOffClawback,
 )
 from ledger.desk import ACCOUNT, HANDLERS, Desk
+from ledger.partner_commands import ChangePartnerLocale
 from ledger.store.application import Change, Ledger
 from ledger.store.database import Database
 
@@ -103,6 +104,7 @@ TWICE = [
     ApprovePartner(partner_id=BOLT, note="fine"),
     SuspendPartner(partner_id=ACME, reason="fraud"),
     AssignPartnerGroup(partner_id=ACME, program_id=PROGRAM, partner_group="gold"),
+    ChangePartnerLocale(partner_id=ACME, locale="de-AT"),
     LinkPayoutAccount(partner_id=ACME, destination="acct_1ABC"),
     AcceptAgreement(program_id=PROGRAM, partner_id=ACME, terms_version=1, accepted_by="A. Person"),
     IssueReferralCode(program_id=PROGRAM, partner_id=ACME, code="ACME-1"),
@@ -147,7 +149,7 @@ def test_every_wish_but_those_of_other_rooms_is_on_the_contents_page():
     }
     wishes = {
         value
-        for module in (commands, payout_commands, bank_commands)
+        for module in (commands, partner_commands, payout_commands, bank_commands)
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, Command) and not name.startswith("_")
     }

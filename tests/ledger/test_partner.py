@@ -29,6 +29,7 @@ from ledger.events.partner import (
     PartnerApproved,
     PartnerDeclined,
     PartnerGroupAssigned,
+    PartnerLocaleChanged,
     PartnerPayoutsPaused,
     PartnerPayoutsResumed,
     PartnerReinstated,
@@ -38,6 +39,7 @@ from ledger.events.partner import (
     PayoutAccountLinked,
 )
 from ledger.events.program import PartnerGroupCreated, ProgramCreated
+from ledger.partner_commands import ChangePartnerLocale
 from ledger.refusals import (
     AlreadyExists,
     IllegalTransition,
@@ -213,6 +215,22 @@ def test_groups_are_those_of_the_program():
     assert refused.value.pointer == "/partner_group"
     with pytest.raises(UnknownProgram):
         decide([APPLIED], into, None)
+
+
+def test_a_partner_has_a_language_or_none():
+    """The same again is nothing new; what is no tag is refused."""
+    german = ChangePartnerLocale(partner_id=ID, locale="de-AT")
+    told = PartnerLocaleChanged(locale="de-AT")
+
+    assert decide([APPLIED], german) == [told]
+    assert decide([APPLIED, told], german) == []
+    assert replay([APPLIED, told]).locale == "de-AT"
+    none = decide([APPLIED, told], msgspec.structs.replace(german, locale=None))
+    assert replay([APPLIED, told, *none]).locale is None
+    for wrong in ("", "German", "de_AT", "DE", "de-at", "de-AT-x", "d", "de\n"):
+        with pytest.raises(InvalidField) as refused:
+            decide([APPLIED], msgspec.structs.replace(german, locale=wrong))
+        assert refused.value.pointer == "/locale"
 
 
 def test_money_goes_to_an_account_of_a_provider_we_know():

@@ -22,6 +22,7 @@ from ledger.commands import (
     PausePartnerPayouts,
     SeePayoutAccount,
 )
+from ledger.partner_commands import ChangePartnerLocale
 from ledger.period import ClosePeriod
 from ledger.store.database import Database
 from payouts.outcomes import Confirmed
@@ -49,6 +50,7 @@ def live(url: str) -> list[Kept]:
     program = world.program_id
     desk.execute(CreatePartnerGroup(program_id=program, partner_group="gold", name="Gold"), by="test")
     for wish in (
+        ChangePartnerLocale(partner_id=partners[0], locale="en-GB"),
         AssignPartnerGroup(partner_id=partners[0], program_id=program, partner_group="gold"),
         IssueReferralCode(program_id=program, partner_id=partners[0], code="GOLD-1"),
         IssueApiKey(name="shop", scopes=("conversions:write",)),

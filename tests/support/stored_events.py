@@ -35,6 +35,7 @@ SAMPLES: dict[str, Any] = {
     "due_on": date(2026, 2, 28),
     "ends_at": datetime(2026, 3, 1, tzinfo=UTC),
     "email": "partners@example.com",
+    "locale": "de-AT",
     "execution_date": date(2026, 3, 2),
     "expires_at": datetime(2030, 1, 1, tzinfo=UTC),
     "iban": "DE89370400440532013000",
