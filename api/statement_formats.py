@@ -7,6 +7,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from api.statement_files.content import file_name
+from api.statement_files.locales import DEFAULT, Language
+from api.statement_files.pdf import to_pdf
+from api.statement_files.workbook import to_xlsx
 from projections.statement import Amounts, Statement
 
 CHUNK_LINES: Final = 500
@@ -34,11 +38,26 @@ CSV_COLUMNS: Final = (
 
 
 class Format(NamedTuple):
-    """A way to write a statement; `write` gives it in pieces, so that a long one is never in memory twice."""
+    """A way to write a statement; `pieces` gives it in pieces, so that a long one is never in memory twice.
+
+    `whole`: instead of pieces, for files for people, which have a language.
+    """
 
     media_type: str
     extension: str
-    write: Callable[[Statement], Iterator[bytes]]
+    pieces: Callable[[Statement], Iterator[bytes]] | None = None
+    whole: Callable[[Statement, Language], bytes] | None = None
+
+    def write(self, statement: Statement, language: Language = DEFAULT) -> Iterator[bytes]:
+        """The statement's bytes. Refuses with StatementTooLong, at once."""
+        if self.whole is not None:
+            return iter([self.whole(statement, language)])
+        assert self.pieces is not None
+        return self.pieces(statement)
+
+    def file_name(self, statement: Statement) -> str:
+        """What the file is called that somebody saves."""
+        return file_name(statement, self.extension)
 
 
 def as_json(statement: Statement) -> Iterator[bytes]:
@@ -85,5 +104,9 @@ def _csv(rows: list[tuple[object, ...]]) -> bytes:
 FORMATS: Final[dict[str, Format]] = {
     "json": Format("application/json", "json", as_json),
     "csv": Format("text/csv", "csv", as_csv),
+    "pdf": Format("application/pdf", "pdf", whole=to_pdf),
+    "xlsx": Format(
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xlsx", whole=to_xlsx
+    ),
 }
 """By the word that `?format=` and `--format` take."""

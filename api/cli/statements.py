@@ -14,9 +14,10 @@ from api.cli.keys import partner_id_of
 from api.cli.parts import open_ledger, settings
 from api.cli.terminal import EXIT_FAILED, EXIT_USAGE, fail, out, say
 from api.cli.terminal import table as new_table
+from api.statement_files.locales import chosen
 from api.statement_formats import FORMATS
 from ledger.money import Money
-from ledger.refusals import NotFound
+from ledger.refusals import NotFound, Refusal
 from ledger.store.application import Ledger
 from projections.export import NotSealed
 from projections.statements import reading
@@ -31,6 +32,9 @@ periods = typer.Typer(help="The months of a program: close them, list what is cl
 statements = typer.Typer(help="What partners are told of each closed month.", no_args_is_help=True)
 
 Program = Annotated[str, typer.Option(help="The program's id, or its reference.")]
+Locale = Annotated[
+    str | None, typer.Option(help="The language of a PDF or workbook, as de-AT. Default: the partner's.")
+]
 Which = Annotated[str, typer.Argument(help="The statement's number (shop-000042), or its id.")]
 
 
@@ -97,10 +101,11 @@ def _add(shown: Any, row: dict[str, Any]) -> None:
 def show(
     which: Which,
     format_: Annotated[FormatName, typer.Option("--format", help="How to write it.")] = FormatName.csv,  # type: ignore[attr-defined]
+    locale: Locale = None,
 ) -> None:
     """Print a statement."""
     with open_ledger(settings()) as ledger:
-        for piece in _pieces(ledger, which, str(format_)):
+        for piece in _pieces(ledger, which, str(format_), locale):
             typer.echo(piece, nl=False)
 
 
@@ -109,15 +114,19 @@ def export(
     which: Which,
     file: Annotated[Path, typer.Argument(help="Where to write it; there must be no such file yet.")],
     format_: Annotated[
-        FormatName, typer.Option("--format", help="`proof`: for revshare_verify.py, with each line's fact.")
-    ] = FormatName.proof,  # type: ignore[attr-defined]
+        FormatName | None,
+        typer.Option("--format", help="Default: by the file's ending, else `proof`, for revshare_verify.py."),
+    ] = None,
+    locale: Locale = None,
 ) -> None:
     """Write a statement to a file."""
     if file.exists():
         fail(f"{file} is there already", code=EXIT_USAGE)
+    ending = file.suffix.removeprefix(".")
+    written = str(format_ or (ending if ending in FORMATS else PROOF))
     beside = file.with_name(f"{file.name}.part")
     with open_ledger(settings()) as ledger:
-        pieces = _pieces(ledger, which, str(format_))
+        pieces = _pieces(ledger, which, written, locale)
         with beside.open("wb") as part:
             for piece in pieces:
                 part.write(piece)
@@ -125,15 +134,16 @@ def export(
     say(f"{file}: written")
 
 
-def _pieces(ledger: Ledger, which: str, format_: str) -> Any:
+def _pieces(ledger: Ledger, which: str, format_: str, locale: str | None) -> Any:
     with ledger.database.read() as connection:
         try:
             statement_id = _id_of(connection, which)
             if format_ != PROOF:
-                return FORMATS[format_].write(reading.load_by_id(ledger, connection, statement_id))
+                found = reading.load_by_id(ledger, connection, statement_id)
+                return FORMATS[format_].write(found, chosen(locale, found.partner.locale, None))
             lines: list[bytes] = []
             export_statement(ledger, statement_id, lines.append)
-        except (NotFound, NotSealed, reading.StatementDiffers) as error:
+        except (Refusal, NotSealed, reading.StatementDiffers) as error:
             fail(str(error), code=EXIT_FAILED)
     return lines
 

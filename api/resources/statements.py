@@ -23,6 +23,7 @@ from api.schemas.statements import (
     StatementSchema,
 )
 from api.services import Resource
+from api.statement_files.locales import chosen
 from api.statement_formats import CHUNK_LINES, FORMATS, Format
 from ledger import partner, program
 from ledger.period import ClosePeriod
@@ -136,14 +137,14 @@ class OneStatement(_Statement):
         query=FormatQuery(),
         answer=StatementSchema(),
         also_produces=MEDIA_TYPES[1:],
-        problems=("not-found",),
+        problems=("not-found", "statement-too-long"),
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, statement_id: UUID, query: Row) -> None:
         """As it was issued, the same bytes for ever, once a checkpoint covers it; in any of the formats."""
         row = self.row(req, statement_id)
         with self.database.read() as connection:
             found = reading.load(self.ledger, connection, row)
-        send_statement(req, resp, found, query["format"])
+        send_statement(req, resp, found, query)
 
 
 class StatementProof(_Statement):
@@ -194,7 +195,7 @@ class StatementPreview(Resource):
         query=PreviewQuery(),
         answer=StatementSchema(),
         also_produces=MEDIA_TYPES[1:],
-        problems=("unknown-program", "unknown-partner", "invalid-field"),
+        problems=("unknown-program", "unknown-partner", "invalid-field", "statement-too-long"),
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, partner_id: UUID, query: Row) -> None:
         """As it stands now: without a number, and it can change until the month is closed."""
@@ -203,19 +204,18 @@ class StatementPreview(Resource):
         account = (query["program_id"], partner_id, query["currency"] or of.currency)
         with self.database.read() as connection:
             found = preview(self.ledger, connection, account, query["period"])
-        send_statement(req, resp, found, query["format"])
+        send_statement(req, resp, found, query)
 
 
-def send_statement(
-    req: falcon.Request, resp: falcon.Response, statement: Statement, asked: str | None
-) -> None:
-    """Answer with a statement in the format that was asked for; a long one in pieces."""
-    of = _format(req, asked)
-    resp.append_header("Vary", "Accept")
+def send_statement(req: falcon.Request, resp: falcon.Response, statement: Statement, query: Row) -> None:
+    """Answer with a statement in the format and language that were asked for; a long one in pieces."""
+    of = _format(req, query["format"])
+    language = chosen(query["locale"], statement.partner.locale, req.get_header("Accept-Language"))
+    resp.append_header("Vary", "Accept, Accept-Language")
     resp.content_type = of.media_type
     if of is not FORMATS["json"]:
-        resp.downloadable_as = f"{statement.number}.{of.extension}"
-    pieces = of.write(statement)
+        resp.downloadable_as = of.file_name(statement)
+    pieces = of.write(statement, language)
     if len(statement.lines) > CHUNK_LINES:
         resp.stream = pieces
     else:

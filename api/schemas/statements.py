@@ -17,6 +17,7 @@ from api.schemas.fields import (
     currency,
     text,
 )
+from api.statement_files.locales import PATTERN
 from api.statement_formats import FORMATS
 
 _MONTH: Final = re.compile(r"\A[0-9]{4}-(?:0[1-9]|1[0-2])\Z")
@@ -220,6 +221,17 @@ class FormatQuery(Strict):
 
     format = choice(
         *FORMATS, load_default=None, metadata={"description": "Default: what `Accept` asks for, else JSON."}
+    )
+    locale = Text(
+        load_default=None,
+        validate=validate.Regexp(
+            PATTERN.replace("$", r"\Z"), error="must be a language that we have, as de-AT"
+        ),
+        metadata={
+            "pattern": PATTERN,
+            "example": "de-AT",
+            "description": "That of a PDF or workbook. Default: the partner's, else by Accept-Language.",
+        },
     )
 
 

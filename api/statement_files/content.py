@@ -120,9 +120,9 @@ def payout_provider(words: Words, payout: StatementPayout) -> str:
 
 
 def how_to_verify(statement: Statement) -> str:
-    """The commands by which a statement is checked without us (docs/audit-log.md)."""
+    """The commands by which a statement is checked without us (docs/statements.md)."""
     return (
-        f"revshare audit export part.ndjson --partner {statement.partner.partner_id}\n"
+        f"revshare statements export {statement.number} statement.proof\n"
         "revshare audit verifier > revshare_verify.py\n"
-        "python revshare_verify.py part.ndjson --key KEY --kept CHECKPOINT --totals"
+        "python revshare_verify.py statement.proof --key 'NAME+ID+KEY'"
     )

@@ -2,15 +2,20 @@
 
 from typing import Final
 
-from babel import Locale, UnknownLocaleError
+from babel import Locale as Language
+from babel import UnknownLocaleError
 
 from api.statement_files.words import languages
 from ledger.refusals import InvalidField
 
-DEFAULT: Final = Locale("en")
+__all__ = ["DEFAULT", "PATTERN", "Language", "chosen", "offered"]
+
+PATTERN: Final = rf"^(?:{'|'.join(languages())})(?:-[A-Z]{{2}})?$"
+"""What may be asked for by name: a language that we have, perhaps with a region."""
+DEFAULT: Final = Language("en")
 
 
-def chosen(asked: str | None, of_partner: str | None, accepted: str | None) -> Locale:
+def chosen(asked: str | None, of_partner: str | None, accepted: str | None) -> Language:
     """What the request names, else the partner's, else the first that the caller accepts, else English.
 
     `accepted` is an Accept-Language header. It counts last: browsers always send one, and a statement is a
@@ -29,11 +34,11 @@ def chosen(asked: str | None, of_partner: str | None, accepted: str | None) -> L
     return DEFAULT
 
 
-def offered(tag: str) -> Locale | None:
+def offered(tag: str) -> Language | None:
     """The locale of a BCP 47 tag, if we offer its language. A region that nobody knows is left out."""
     for part in (tag, tag.partition("-")[0]):
         try:
-            found = Locale.parse(part, sep="-")
+            found = Language.parse(part, sep="-")
         except (UnknownLocaleError, ValueError):
             continue
         if found.language in languages():

@@ -138,7 +138,7 @@ def _checkpoint(of: Written) -> dict[str, Any]:
         "text": words.checkpoint_text if statement.checkpoint else words.checkpoint_pending,
         "note": statement.checkpoint,
         "facts": [[label, text] for label, text in named if text],
-        "verify": words.verify,
+        "verify": None if statement.is_preview else words.verify,
         "verify_text": words.verify_text,
         "commands": how_to_verify(statement),
     }

@@ -5,9 +5,13 @@ import io
 from uuid import UUID
 
 import msgspec
+import openpyxl  # type: ignore[import-untyped]
 import pytest
+from babel import Locale
 
 from api.schemas.statements import StatementSchema
+from api.statement_files.pdf import to_pdf
+from api.statement_files.workbook import to_xlsx
 from ledger.audit.revshare_verify import parse_key, verify
 from projections.audit_log import Sequencer
 from projections.checkpoints import CheckpointMaker
@@ -217,3 +221,49 @@ def test_a_statement_comes_with_proofs_once_it_is_sealed(shop: Shop):
     assert result.facts == 4  # two lines, the closing, the issue
     shop.seal()
     assert house.get(f"/v1/statements/{statement_id}/proof").content == export.content
+
+
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+def test_a_statement_is_a_pdf_and_a_workbook_in_the_partners_language(shop: Shop):
+    """By `format` or Accept, under the statement's number; `locale` names another language for once."""
+    house = shop.house
+    house.post(f"/v1/partners/{shop.partner}/locale", {"locale": "de-AT"})
+    house.catch_up()
+    path = f"/v1/statements/{shop.closed()}"
+    shop.seal()
+
+    pdf, again = house.get(f"{path}?format=pdf"), house.get(path, headers={"Accept": "application/pdf"})
+    xlsx, french = house.get(path, headers={"Accept": XLSX}), house.get(f"{path}?format=xlsx&locale=fr")
+
+    statement = msgspec.convert(house.get(path).json, Statement)
+    assert statement.partner.locale == house.get(f"/v1/partners/{shop.partner}").json["locale"] == "de-AT"
+    assert pdf.headers["content-type"] == "application/pdf"
+    assert 'filename="acme-000001.pdf"' in pdf.headers["content-disposition"]
+    assert "Accept-Language" in pdf.headers["vary"]
+    assert pdf.content == again.content == to_pdf(statement, Locale("de", "AT"))
+    assert (xlsx.headers["content-type"], xlsx.content) == (XLSX, to_xlsx(statement, Locale("de", "AT")))
+    assert french.content == to_xlsx(statement, Locale("fr"))
+    assert problem(house.get(f"{path}?format=pdf&locale=sv")) == (400, "invalid-query")
+
+
+def test_without_a_language_of_its_own_a_partner_gets_what_the_caller_accepts(shop: Shop):
+    """A preview, too, under the month's name; and what is too long says what to ask for."""
+    house = shop.house
+    preview = f"/v1/partners/{shop.partner}/statement-preview?program_id={shop.program}&period={MAY}"
+
+    made = house.get(f"{preview}&format=xlsx", headers={"Accept-Language": "sv, es;q=0.7"})
+
+    assert openpyxl.load_workbook(io.BytesIO(made.content)).worksheets[0]["A1"].value == "Liquidación"
+    assert 'filename="preview-acme-brightside-2026-05.xlsx"' in made.headers["content-disposition"]
+
+
+def test_a_statement_too_long_for_a_pdf_says_what_to_ask_for(shop: Shop, monkeypatch):
+    """422, and nothing half written."""
+    monkeypatch.setattr("api.statement_files.pdf.LINES_MAX", 1)
+
+    refused = shop.house.get(f"/v1/statements/{shop.closed()}?format=pdf")
+
+    assert problem(refused) == (422, "statement-too-long")
+    assert "xlsx" in refused.json["detail"]

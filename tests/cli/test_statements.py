@@ -2,6 +2,7 @@
 
 import json
 
+import openpyxl  # type: ignore[import-untyped]
 import pytest
 
 from ledger.audit.revshare_verify import main as verify_file
@@ -52,6 +53,26 @@ def test_a_month_is_closed_and_its_statements_listed_shown_and_written(shop, tmp
     assert written.exit_code == 0
     assert (again.exit_code, "is there already" in again.stderr) == (2, True)
     assert verify_file([str(proof), "--key", key]) == 0
+
+
+def test_a_file_is_written_as_its_ending_says(shop, tmp_path):
+    """A PDF and a workbook in the language that is asked for."""
+    of, environment = shop
+    of.closed()
+    pdf, xlsx = tmp_path / "may.pdf", tmp_path / "may.xlsx"
+
+    written = [
+        invoke(environment, "statements", "export", "acme-000001", str(file), "--locale", "nl")
+        for file in (pdf, xlsx)
+    ]
+    no_language = (str(tmp_path / "x.pdf"), "--locale", "sv")
+    wrong = invoke(environment, "statements", "export", "acme-000001", *no_language)
+
+    assert [done.exit_code for done in written] == [0, 0]
+    assert pdf.read_bytes().startswith(b"%PDF-1.7")
+    assert openpyxl.load_workbook(xlsx).sheetnames[0] == "Overzicht"
+    assert (wrong.exit_code, "en, es, fr" in wrong.stderr) == (1, True)
+    assert not (tmp_path / "x.pdf").exists()
 
 
 def test_a_statement_that_is_not_there(shop):
