@@ -23,6 +23,9 @@ from ledger.refusals import EarlierPeriodOpen, InvalidField, PeriodNotOver
 
 _MONTH: Final = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])")
 DEFAULT_ZONE: Final = "UTC"
+FIRST_MONTH: Final = "1970-01"
+LAST_MONTH: Final = "9998-12"
+"""The calendar has a month after it."""
 EVER: Final = checks.EARLIEST
 """No fact is older."""
 
@@ -88,7 +91,7 @@ def zone_of(program: ProgramState) -> str:
 
 def month(period: str, pointer: str = "/period") -> str:
     """A month as it is written: `2026-10`. Refuses with InvalidField."""
-    if not _MONTH.fullmatch(period) or period < "1970-01":
+    if not _MONTH.fullmatch(period) or not FIRST_MONTH <= period <= LAST_MONTH:
         raise InvalidField("must be a month such as 2026-10", pointer=pointer)
     return period
 

@@ -26,8 +26,8 @@ from api.services import Resource
 from api.statement_files.locales import chosen
 from api.statement_formats import CHUNK_LINES, FORMATS, Format
 from ledger import partner, program
-from ledger.period import ClosePeriod
-from ledger.refusals import NotFound
+from ledger.period import ClosePeriod, month
+from ledger.refusals import InvalidField, NotFound
 from projections.statement import Amounts, Statement
 from projections.statements import reading
 from projections.statements.closing import WAIT_S, close_period
@@ -97,6 +97,10 @@ class Period(Resource):
     @operation("Get a closed month", scopes=READ, answer=PERIOD, problems=("not-found",))
     def on_get(self, _req: falcon.Request, resp: falcon.Response, program_id: UUID, period: str) -> None:
         """With its totals; an open month is not found."""
+        try:
+            month(period)
+        except InvalidField:
+            raise nothing_there() from None
         with self.database.read() as connection:
             row = reading.period_row(connection, program_id, period)
         if row is None:

@@ -74,7 +74,8 @@ def test_finance_closes_a_month_and_its_statements_are_issued(shop: Shop):
     assert problem(shop.close("2026-08")) == (409, "earlier-period-open")
     assert problem(shop.close("2026-04")) == (422, "invalid-field")
     assert problem(shop.close("May")) == (422, "invalid-field")
-    assert problem(house.get(f"/v1/programs/{shop.program}/periods/2026-06")) == (404, "not-found")
+    for never in ("2026-06", "%00", "9999-12"):
+        assert problem(house.get(f"/v1/programs/{shop.program}/periods/{never}")) == (404, "not-found")
 
 
 def test_a_closing_that_takes_too_long_goes_on_when_it_is_sent_again(shop: Shop, monkeypatch):
@@ -195,6 +196,7 @@ def test_a_preview_says_that_it_is_one(shop: Shop):
     assert open_month.json["closing"]["available_minor"] > 0
     assert house.get(f"{path}{MAY}&format=csv").status_code in (200, 422)
     assert problem(house.get(path + MAY)) == (422, "invalid-field")
+    assert problem(house.get(path + "9999-12")) == (422, "invalid-field")
 
 
 def test_a_correction_that_would_change_nothing_is_refused(shop: Shop):

@@ -64,6 +64,7 @@ def test_a_closed_month_is_closed_once():
         ("2026-13", (), None, InvalidField, "such as 2026-10"),
         ("2026-1", (), None, InvalidField, "such as 2026-10"),
         ("1969-12", (), None, InvalidField, "such as 2026-10"),
+        ("9999-12", (), None, InvalidField, "such as 2026-10"),
         ("2026-06", (), None, PeriodNotOver, "2026-06 ends at 2026-07-01T00:00:00"),
         ("2026-04", ("2026-01",), None, EarlierPeriodOpen, "2026-02 is open"),
         ("2026-04", (), datetime(2026, 2, 3, tzinfo=UTC), EarlierPeriodOpen, "2026-02 is open"),
