@@ -25,12 +25,9 @@ class Sighting:
         """Whether the log holds what was seen in it; then its newest event is what is remembered."""
         log = self._ledger.log
         with self._ledger.database.glance() as connection:
-            if self._seen is not None:
-                found = log.read_log(connection, after=self.position - 1, limit=1, stop=self.position)
-                if found != [self._seen]:
-                    return False
-            head = log.head(connection)
-            newest = log.read_log(connection, after=head - 1, limit=1, stop=head) if head else []
+            if self._seen is not None and log.read_at(connection, [self.position]) != [self._seen]:
+                return False
+            newest = log.read_at(connection, [log.head(connection)])
         self._seen = newest[0] if newest else self._seen
         return True
 

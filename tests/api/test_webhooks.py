@@ -105,9 +105,8 @@ def test_an_event_is_answered_before_anything_is_done_about_it(house: House):
     assert facts() == before
 
 
-def test_what_could_not_be_stored_is_not_answered_as_if_it_were(sqlite_house: House, monkeypatch):
+def test_what_could_not_be_stored_is_not_answered_as_if_it_were(house: House, monkeypatch):
     """503: the provider sends it again. An answer of 200 comes after the commit, never before."""
-    house = sqlite_house
 
     write = Database.write
 
@@ -126,11 +125,11 @@ def test_what_could_not_be_stored_is_not_answered_as_if_it_were(sqlite_house: Ho
     assert deliver(house).json["new"] is True
 
 
-def test_an_event_of_three_days_ago_is_taken(sqlite_house: House):
+def test_an_event_of_three_days_ago_is_taken(house: House):
     """Each try is signed anew: the signature has to be young, not what it tells of."""
-    old = {**EVENT, "created": int(sqlite_house.clock().timestamp()) - 3 * 86_400}
+    old = {**EVENT, "created": int(house.clock().timestamp()) - 3 * 86_400}
 
-    assert deliver(sqlite_house, old).json["new"] is True
+    assert deliver(house, old).json["new"] is True
 
 
 RAW = encoded(EVENT)
@@ -150,45 +149,44 @@ RAW = encoded(EVENT)
         "x" * 3_000,
     ],
 )
-def test_what_is_not_signed_is_refused_and_not_stored(sqlite_house: House, signature):
+def test_what_is_not_signed_is_refused_and_not_stored(house: House, signature):
     """400 with a name that callers can rely on."""
-    assert problem(deliver(sqlite_house, signature=signature)) == (400, "invalid-signature")
-    assert stored(sqlite_house) == []
+    assert problem(deliver(house, signature=signature)) == (400, "invalid-signature")
+    assert stored(house) == []
 
 
-def test_a_forged_one_is_refused(sqlite_house: House):
+def test_a_forged_one_is_refused(house: House):
     """Another secret; another body under a good signature; a body that is no UTF-8."""
-    good = sign(RAW, sqlite_house.clock())
-    forged = sign(RAW, sqlite_house.clock(), "whsec_guessed")
+    good = sign(RAW, house.clock())
+    forged = sign(RAW, house.clock(), "whsec_guessed")
 
     for body, signature in ((RAW, forged), (RAW + b" ", good), (b"\xff" + RAW, good)):
-        assert problem(deliver(sqlite_house, body=body, signature=signature)) == (400, "invalid-signature")
-    assert stored(sqlite_house) == []
+        assert problem(deliver(house, body=body, signature=signature)) == (400, "invalid-signature")
+    assert stored(house) == []
 
 
 @pytest.mark.parametrize(
     ("ahead_s", "status"), [(0, 200), (-299, 200), (-301, 400), (59, 200), (61, 400), (31_536_000, 400)]
 )
-def test_a_signature_counts_for_minutes_in_both_directions(sqlite_house: House, ahead_s, status):
+def test_a_signature_counts_for_minutes_in_both_directions(house: House, ahead_s, status):
     """By our clock. The SDK alone would take one of next year."""
-    signed_at = sqlite_house.clock() + timedelta(seconds=ahead_s)
+    signed_at = house.clock() + timedelta(seconds=ahead_s)
 
-    assert deliver(sqlite_house, signature=sign(RAW, signed_at)).status_code == status
-    assert len(stored(sqlite_house)) == (status == 200)
+    assert deliver(house, signature=sign(RAW, signed_at)).status_code == status
+    assert len(stored(house)) == (status == 200)
 
 
-def test_the_time_that_is_looked_at_is_the_signed_one(sqlite_house: House):
+def test_the_time_that_is_looked_at_is_the_signed_one(house: House):
     """An old signature does not become young by a second time in the header."""
-    old = sign(RAW, sqlite_house.clock() - timedelta(days=1))
-    now = int(sqlite_house.clock().timestamp())
+    old = sign(RAW, house.clock() - timedelta(days=1))
+    now = int(house.clock().timestamp())
 
     for header in (f"t={now},{old}", f"{old},t={now}", f"t={now}," + old.partition(",")[2]):
-        assert problem(deliver(sqlite_house, signature=header)) == (400, "invalid-signature")
+        assert problem(deliver(house, signature=header)) == (400, "invalid-signature")
 
 
-def test_several_secrets_hold_while_one_takes_the_place_of_another(sqlite_house: House):
+def test_several_secrets_hold_while_one_takes_the_place_of_another(house: House):
     """A header may hold signatures with both; after the rotation the old one opens nothing."""
-    house = sqlite_house
     old, new = sign(RAW, house.clock(), "whsec_old"), sign(RAW, house.clock(), "whsec_new")
     both = f"{old},{new.partition(',')[2]}"
 
@@ -201,11 +199,11 @@ def test_several_secrets_hold_while_one_takes_the_place_of_another(sqlite_house:
     assert [asked(("whsec_new",), header) for header in (old, new, both)] == [400, 200, 200]
 
 
-def test_without_a_secret_the_provider_is_told_to_come_again(sqlite_house: House):
+def test_without_a_secret_the_provider_is_told_to_come_again(house: House):
     """Nothing is taken on trust."""
     settings = Settings(stripe_api_key="sk_test_ours")
-    sqlite_house.client.app = create_app(make_services(sqlite_house.ledger, settings))
-    refused = deliver(sqlite_house)
+    house.client.app = create_app(make_services(house.ledger, settings))
+    refused = deliver(house)
 
     assert problem(refused) == (503, "webhooks-not-configured")
     assert refused.headers["retry-after"] == "300"
@@ -224,18 +222,18 @@ def test_without_a_secret_the_provider_is_told_to_come_again(sqlite_house: House
         encoded({**thin("v2.core.account.updated", "acct_1"), "created": "2026-05-28"}),
     ],
 )
-def test_what_is_signed_and_no_event_is_refused(sqlite_house: House, body):
+def test_what_is_signed_and_no_event_is_refused(house: House, body):
     """Nothing is stored that could not be worked on."""
-    assert problem(deliver(sqlite_house, body=body)) == (400, "unreadable-body")
-    assert stored(sqlite_house) == []
+    assert problem(deliver(house, body=body)) == (400, "unreadable-body")
+    assert stored(house) == []
 
 
-def test_a_body_has_a_size(sqlite_house: House):
+def test_a_body_has_a_size(house: House):
     """And a content type."""
-    large = deliver(sqlite_house, body=b" " * 600_000, signature="t=1,v1=00")
+    large = deliver(house, body=b" " * 600_000, signature="t=1,v1=00")
 
     assert problem(large) == (413, "too-large")
-    odd = sqlite_house.client.simulate_post(DOOR, body=RAW, headers={"Content-Type": "text/plain"})
+    odd = house.client.simulate_post(DOOR, body=RAW, headers={"Content-Type": "text/plain"})
     assert problem(odd) == (415, "unsupported-media-type")
 
 

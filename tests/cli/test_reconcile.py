@@ -17,16 +17,16 @@ from tests.support.transfers import intent
 KEY = "sk_test_standin"
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    """A stand-in as a process."""
-    with running_stripe(tmp_path_factory.mktemp("stripe")) as address:
+@pytest.fixture
+def address(tmp_path):
+    """A stand-in as a process, which holds nothing yet."""
+    with running_stripe(tmp_path) as address:
         yield address
 
 
-def test_it_ends_with_0_3_or_4(sqlite_database_url, address):
+def test_it_ends_with_0_3_or_4(database_url, address):
     """Clean; with differences, until a reason ends them; and when nobody answers."""
-    env = {"DATABASE_URL": sqlite_database_url, "STRIPE_API_KEY": KEY, "STRIPE_API_BASE": address}
+    env = {"DATABASE_URL": database_url, "STRIPE_API_KEY": KEY, "STRIPE_API_BASE": address}
     gateway = StripeGateway(KEY, address)
 
     clean = invoke(env, "reconcile")

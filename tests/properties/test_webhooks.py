@@ -2,8 +2,9 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,9 +19,11 @@ from payouts.batches import PAYOUT
 from payouts.connected import Contents
 from payouts.webhooks.worker import WebhookWorker
 from tests.support.connected import Connected
-from tests.support.databases import sqlite_copy
+from tests.support.databases import postgresql_database, sqlite_copy
 
 HOUR: Final = timedelta(hours=1)
+Fresh = Callable[[], AbstractContextManager[str]]
+"""Makes a fresh, migrated database: its URL."""
 Happening = tuple[str, Callable[[Connected, int], None], tuple[str, str, str | None]]
 
 
@@ -71,10 +74,17 @@ def story(automatic: bool) -> list[Happening]:
 
 
 @contextmanager
-def world(template: Path) -> Iterator[tuple[Connected, list[Any]]]:
-    """A partner with three transfers on a fresh database."""
+def fresh_sqlite(template: Path) -> Iterator[str]:
+    """A fresh database for one play."""
     with tempfile.TemporaryDirectory() as folder:
-        made = Connected(sqlite_copy(template, Path(folder)))
+        yield sqlite_copy(template, Path(folder))
+
+
+@contextmanager
+def world(fresh: Fresh) -> Iterator[tuple[Connected, list[Any]]]:
+    """A partner with three transfers on a fresh database."""
+    with fresh() as url:
+        made = Connected(url)
         # Events alone must do: what reminders find later is another matter.
         made.worker = WebhookWorker(made.ledger, made.provider, reminders=False)
         acme = made.partner()
@@ -101,9 +111,9 @@ def end(made: Connected, ids: list[Any]) -> dict[str, Any]:
     }
 
 
-def play(template: Path, happenings: list[Happening], deliveries: list[tuple[int, int]]) -> dict[str, Any]:
+def play(fresh: Fresh, happenings: list[Happening], deliveries: list[tuple[int, int]]) -> dict[str, Any]:
     """Let the story happen; each delivery is (hour, number of the event). The worker works every hour."""
-    with world(template) as (made, ids):
+    with world(fresh) as (made, ids):
         begin = made.world.now
         for hour in sorted({*range(len(happenings)), *(hour for hour, _ in deliveries)}):
             made.world.now = begin + HOUR * (hour + 1)
@@ -127,21 +137,31 @@ def delivered(draw: st.DrawFn) -> list[tuple[int, int]]:
     return draw(st.permutations(found))
 
 
-_AT_ONCE: Final[dict[bool, dict[str, Any]]] = {}
+_AT_ONCE: Final[dict[tuple[str, bool], dict[str, Any]]] = {}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def fresh(request: pytest.FixtureRequest) -> Fresh:
+    """Makes fresh databases of a kind."""
+    if request.param == "sqlite":
+        return partial(fresh_sqlite, request.getfixturevalue("migrated_sqlite"))
+    server, template = (request.getfixturevalue(name) for name in ("postgres_url", "migrated_postgresql"))
+    return partial(postgresql_database, server, template=template)
 
 
 @pytest.mark.parametrize("automatic", [True, False])
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(when=delivered())
-def test_any_order_doubled_and_late_ends_the_same(migrated_sqlite, automatic, when):
+def test_any_order_doubled_and_late_ends_the_same(request, fresh, automatic, when):
     """As if each had come at once, in order, one time. Nothing is paid again, nothing counted twice."""
     happenings = story(automatic)
-    if automatic not in _AT_ONCE:
+    of = (request.node.name, automatic)
+    if of not in _AT_ONCE:
         in_order = [(number, number) for number in range(len(happenings))]
-        _AT_ONCE[automatic] = play(migrated_sqlite, happenings, in_order)
-    at_once = _AT_ONCE[automatic]
+        _AT_ONCE[of] = play(fresh, happenings, in_order)
+    at_once = _AT_ONCE[of]
 
-    assert play(migrated_sqlite, happenings, when) == at_once
+    assert play(fresh, happenings, when) == at_once
     assert at_once["payouts"] == [
         ("paid", {}),
         ("paid", {}),
