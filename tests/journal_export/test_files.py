@@ -3,7 +3,7 @@
 import csv
 import re
 from collections import Counter
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from projections import queries
 from projections.journal_export import selection, tables, texts
 from projections.journal_export.formats import FORMATS
 from projections.journal_export.names import CHART
-from projections.months import Month
+from projections.months import Month, Zones
 from projections.reports.scope import ACCOUNTS, Scope
 from projections.runner import Runner
 from tests.projections.world import BEGIN
@@ -62,6 +62,28 @@ def test_the_tool_accepts_all_of_it_and_some_months(story, export, tool):
         file = export(tool, **asked)
         assert CHECKS[tool](file) == "", asked
     assert "Opening balances" in export(tool, first=march).read_text()
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_programs_of_several_time_zones_are_in_one_file(story, ledger, export, tool, monkeypatch):
+    """Days and month ends are those of each program; a partner can be in both."""
+    other = Story(ledger)
+    monkeypatch.setattr(other, "partner", story.partner)
+    other.now = story.now
+    for number in range(30):
+        other.tell("accrued", 1, 100 + number, back=number * 20, later=0)
+    Runner(ledger).catch_up()
+    zones = Zones({story.program: "Pacific/Auckland", other.program: "America/New_York"})
+    monkeypatch.setattr(selection, "zones_of", lambda _ledger, _program: zones)
+
+    days = set()
+    for asked in ({}, {"first": Month(2024, 2), "last": Month(2024, 3)}):
+        file = export(tool, **asked)
+        assert CHECKS[tool](file) == "", asked
+        days |= set(re.findall(r"^(\d{4}-\d\d-\d\d) \*", file.read_text(), re.MULTILINE))
+    assert {each.day for each in selection.Selection(ledger, Scope()).entries()} <= {
+        date.fromisoformat(day) for day in days
+    }
 
 
 @pytest.mark.parametrize("tool", TOOLS)
