@@ -3,14 +3,16 @@
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from ledger import payout
 from ledger.store.application import Change
-from payouts.leases import LEASE_FOR, LeaseLost, Leases, shard_of
+from payouts.leases import LEASE_FOR, LeaseLost, Leases, shard_of, table
 from payouts.outcomes import Confirmed, Rejected
 from payouts.turn import Turn, load
 from tests.payouts.test_worker import CONFIRMED_FACTS
 from tests.support.finance import Script
+from tests.support.world import World
 
 SECOND = timedelta(seconds=1)
 
@@ -78,6 +80,26 @@ def test_a_zombie_whose_lease_ended_cannot_record(finance, two, taken_over):
         zombie.append([Change(at.payout_id, at.version, facts)])
 
     assert finance.world.log() == before
+
+
+def test_nobody_takes_a_lease_between_the_fence_and_its_commit(postgresql_database_url):
+    """SQLite has one writer; on PostgreSQL the fence holds the lease's row until the append is committed."""
+    world = World(postgresql_database_url)
+    database = world.database
+    ann = Leases(database, world.ledger.clock, holder="ann")
+    lease = ann.take("payouts 1 of 8")
+    assert lease is not None
+    free = sa.select(table.c.lease).with_for_update(skip_locked=True)
+
+    def can_be_taken():
+        with database.write() as other:
+            return list(other.execute(free).scalars())
+
+    with database.write() as appending:
+        ann.fence(lease)(appending)
+        assert can_be_taken() == []
+    assert can_be_taken() == [lease.name]
+    world.close()
 
 
 def test_a_holder_records(finance, two):

@@ -70,6 +70,7 @@ def story(automatic: bool) -> list[Happening]:
         ("third fails", _bank(3, 150, "failed", third), ("payout.failed", "po_3", "acct_1")),
         ("v2", _account(True), ("v2.core.account[requirements].updated", "acct_1", None)),
         ("restricted again", _account(False, "listed"), of_account),
+        ("a cent back", _back(3, "tr_2", 1), ("transfer.reversed", "tr_2", None)),
     ]
 
 
@@ -164,9 +165,9 @@ def test_any_order_doubled_and_late_ends_the_same(request, fresh, automatic, whe
     assert play(fresh, happenings, when) == at_once
     assert at_once["payouts"] == [
         ("paid", {}),
-        ("paid", {}),
+        ("paid", {"trr_3": 1}),
         ("reversed", {"trr_1": 100, "trr_2": 150}),
     ]
     assert at_once["holds"].keys() == {"account_restricted"}
-    assert at_once["payable"] == 250
+    assert at_once["payable"] == 251
     assert at_once["transfers"] == 3

@@ -38,11 +38,16 @@ class Summary(msgspec.Struct):
 _stages: list[Stage] = []
 
 
-def run_one(seed: int, mutant: str | None = None, trace: list[str] | None = None) -> Verdict:
-    """One schedule, on this process's stage."""
+def stage() -> Stage:
+    """This process's stage."""
     if not _stages:
         _stages.append(Stage())
-    return Schedule(_stages[0], seed, MUTANTS[mutant].worker_of if mutant else None, trace=trace).run()
+    return _stages[0]
+
+
+def run_one(seed: int, mutant: str | None = None, trace: list[str] | None = None) -> Verdict:
+    """One schedule, on this process's stage."""
+    return Schedule(stage(), seed, MUTANTS[mutant].worker_of if mutant else None, trace=trace).run()
 
 
 def _run_chunk(seeds: range, mutant: str | None) -> list[Verdict]:
