@@ -1,4 +1,4 @@
-"""The tables that the room keeps for itself: what reconciliations found. No view: they are not in the log."""
+"""The tables that the room keeps for itself, no views: what reconciliations found, which statements came."""
 
 from typing import Final
 
@@ -50,3 +50,12 @@ reconciliation_items: Final = sa.Table(
     sa.Column("resolution", sa.Text),
     sa.Index("reconciliation_items_reference", "reference"),
 )
+
+bank_statements: Final = sa.Table(
+    "bank_statements",
+    METADATA,
+    sa.Column("bank_statement_id", sa.Uuid, primary_key=True),
+    sa.Column("imported_at", UtcTime, nullable=False),
+    sa.Index("bank_statements_imported", "imported_at", "bank_statement_id"),
+)
+"""Which statements were imported, and when each last said something new. What it said is in its stream."""

@@ -7,17 +7,20 @@ import falcon
 import msgspec
 
 from api.answers import send
-from api.listings import Row, shown_as
+from api.listings import Row, fetch_page, shown_as
 from api.operations import BATCH_BYTES_MAX, operation
+from api.pagination import send_page
 from api.problems import HttpProblem
 from api.resources.payouts import PAYOUT, show_payout
 from api.schemas.bank import (
     BankOutcomeSchema,
     ImportedStatementSchema,
+    ListedStatementSchema,
     StatementFileSchema,
     StatementLineSchema,
     StatementReportSchema,
 )
+from api.schemas.fields import PageQuery, page_of
 from api.schemas.partners import ReasonSchema
 from api.services import Resource
 from ledger.bank_commands import TellBankOutcome, WithdrawBankRejection
@@ -27,12 +30,14 @@ from payouts.bank.importing import Form, Imported
 
 REPORT: Final = StatementReportSchema()
 IMPORTED: Final = ImportedStatementSchema()
+LISTED: Final = ListedStatementSchema()
 FORMS: Final[dict[str, Form]] = {"application/xml": "camt.053", "text/xml": "camt.053", "text/csv": "csv"}
 EXAMPLE: Final = (
     "statement_id,entry_reference,direction,amount,currency,end_to_end_id,booked_on\n"
     "2026-06-02,17,debit,20.00,EUR,0C9F4C7A6E3B5D1C8B3A0F6F0F6B2A11,2026-06-02\n"
 )
 _show_line = shown_as(StatementLineSchema())
+_show_listed = shown_as(LISTED)
 
 
 def _show(imported: Imported) -> Row:
@@ -42,6 +47,7 @@ def _show(imported: Imported) -> Row:
         "account_iban": None if imported.account_iban is None else masked(imported.account_iban),
         "file_sha256": imported.file_sha256,
         "imported_by_person": imported.imported_by_person,
+        "imported_at": imported.imported_at,
         "counts": imported.counts,
         "differences": imported.differences,
         "lines": [_show_line(msgspec.structs.asdict(line)) for line in imported.lines],
@@ -81,6 +87,19 @@ class BankStatements(Resource):
             "differences": sum(each.differences for each in found),
         }
         send(resp, report)
+
+    @operation(
+        "List imported bank statements",
+        tag="payouts",
+        scopes=("finance:read", "finance:approve"),
+        query=PageQuery(),
+        answer=page_of(LISTED),
+    )
+    def on_get(self, req: falcon.Request, resp: falcon.Response, query: Row) -> None:
+        """Those that last said something new first; each one's entries are at its own address."""
+        page = fetch_page(req, self.database, query, importing.list_statements)
+        found = importing.load_all(self.ledger, [row["bank_statement_id"] for row in page.rows])
+        send_page(req, resp, [_show_listed(_show(each)) for each in found], page.next)
 
 
 class BankStatement(Resource):

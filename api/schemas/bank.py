@@ -108,16 +108,22 @@ class StatementLineSchema(Strict):
     detail = Text(required=True, allow_none=True)
 
 
-class ImportedStatementSchema(Strict):
-    """A statement, as it was imported last: what each of its entries is."""
+class ListedStatementSchema(Strict):
+    """A statement, as it was imported last: how many of its entries are what."""
 
     bank_statement_id = Id(required=True)
     statement_id = Text(required=True)
     account_iban = Text(required=True, allow_none=True, metadata={"description": "Our own account, masked."})
     file_sha256 = Text(required=True)
     imported_by_person = Text(required=True, allow_none=True)
+    imported_at = Time(required=True, metadata={"description": "When it last said something new."})
     counts = fields.Dict(keys=Text(), values=Whole(), required=True)
     differences = Whole(required=True, metadata={"description": "Entries that a human has to look at."})
+
+
+class ImportedStatementSchema(ListedStatementSchema):
+    """A statement, as it was imported last: what each of its entries is."""
+
     recorded = Whole(metadata={"description": "Entries that were new. Told by the import alone."})
     lines = fields.List(fields.Nested(StatementLineSchema()), required=True)
 

@@ -5,25 +5,29 @@ its own reference. So nothing is recorded twice, and what could not be matched i
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from hashlib import sha256
 from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
+import sqlalchemy as sa
 
 from ledger import bank_file, ids
 from ledger.bank_payout import DIFFERENCES, Entry, Judged
 from ledger.events.bank import BankFileExported, BankStatementImported, StatementLine
 from ledger.events.base import Fact
-from ledger.refusals import NotFound
-from ledger.store.application import Decider, Ledger
-from payouts import restore_check
+from ledger.refusals import LostRace, NotFound
+from ledger.store.application import ATTEMPTS_MAX, Change, Decider, Ledger
+from payouts import restore_check, tables
 from payouts.bank import camt053, statement_csv
 from payouts.bank.exporting import FILE
 from payouts.bank.settling import Settled, settle
 from payouts.bank.statements import Movement, Statement
 from payouts.batches import PAYOUT
+from projections import bulk
+from projections.queries.paging import LIMIT, Cursor, Page, page
 
 Form = Literal["camt.053", "csv"]
 _PARSERS: Final[Mapping[Form, Callable[[bytes], list[Statement]]]] = {
@@ -54,6 +58,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     file_sha256: str
     lines: tuple[StatementLine, ...]
     imported_by_person: str | None
+    imported_at: datetime
     recorded: int = 0
 
     @property
@@ -73,6 +78,19 @@ def load(ledger: Ledger, bank_statement_id: UUID) -> Imported:
     if imported is None:
         raise NotFound("no such statement was imported")
     return _shown(bank_statement_id, imported)
+
+
+def list_statements(connection: sa.Connection, *, after: Cursor | None = None, limit: int = LIMIT) -> Page:
+    """The ids of imported statements, those that last said something new first."""
+    of = tables.bank_statements
+    order = [of.c.imported_at, of.c.bank_statement_id]
+    return page(connection, sa.select(of), order, after=after, limit=limit, descending=True)
+
+
+def load_all(ledger: Ledger, bank_statement_ids: Sequence[UUID]) -> list[Imported]:
+    """Statements as they were imported last, in this order."""
+    found = ledger.load_many(bank_statement_ids, STATEMENT)
+    return [_shown(each, at.state.imported) for each, at in found.items() if at.state.imported is not None]
 
 
 def import_statements(
@@ -192,12 +210,17 @@ def _recorded(ledger: Ledger, imported: BankStatementImported, new: int, by: str
     """The report, kept where it says something else than the last one of the statement."""
     stream = ids.bank_statement_id(imported.account_iban or "", imported.statement_id)
 
-    def decide(state: StatementState) -> list[Fact]:
-        return [] if state.imported is not None and state.imported.lines == imported.lines else [imported]
+    def note(connection: sa.Connection) -> None:
+        row = (stream, imported.effective_at)
+        bulk.upsert(connection, tables.bank_statements, tables.bank_statements.name, [row])
 
-    state = ledger.execute(stream, STATEMENT, decide, by=by)[0].state
-    assert state.imported is not None
-    return msgspec.structs.replace(_shown(stream, state.imported), recorded=new)
+    for _ in range(ATTEMPTS_MAX):
+        state, version = ledger.load(stream, STATEMENT)
+        if state.imported is not None and state.imported.lines == imported.lines:
+            return msgspec.structs.replace(_shown(stream, state.imported), recorded=new)
+        if ledger.append([Change(stream, version, [imported])], by=by, within=note) is not None:
+            return msgspec.structs.replace(_shown(stream, imported), recorded=new)
+    raise LostRace(f"statement {imported.statement_id} was imported by others {ATTEMPTS_MAX} times in a row")
 
 
 def _shown(bank_statement_id: UUID, imported: BankStatementImported) -> Imported:
@@ -208,4 +231,5 @@ def _shown(bank_statement_id: UUID, imported: BankStatementImported) -> Imported
         file_sha256=imported.file_sha256,
         lines=imported.lines,
         imported_by_person=imported.imported_by_person,
+        imported_at=imported.effective_at,
     )

@@ -56,6 +56,31 @@ def test_a_statement_is_imported_and_its_report_can_be_read_again(bank_house):
     assert problem(send(bank_house, camt053(told), key=read_only)) == (403, "forbidden")
 
 
+def test_imported_statements_are_listed_page_by_page(bank_house):
+    """The last that said something new first, each once, without its entries; for finance alone."""
+    payout_id = exported(bank_house)
+    told = movement(None, 20_00, end_to_end_id=payout_id, booked_on="2026-06-02")
+    for name in ("S-1", "S-2", "S-3"):
+        assert send(bank_house, camt053(movement(None, 7_00), statement_id=name)).status_code == 200
+        bank_house.clock.forward(hours=1)
+    for _ in range(2):  # the same again says nothing new
+        assert send(bank_house, camt053(movement(None, 7_00), told, statement_id="S-1")).status_code == 200
+        bank_house.clock.forward(hours=1)
+    read_only = bank_house.key("finance:read")
+
+    first = bank_house.get("/v1/bank-statements", read_only, params={"limit": 2}).json
+    address, _, query = first["next"].partition("?")
+    rest = bank_house.get(address, read_only, query_string=query).json
+    items = [*first["items"], *rest["items"]]
+
+    assert [item["statement_id"] for item in items] == ["S-1", "S-3", "S-2"]
+    assert (items[0]["counts"], items[0]["differences"]) == ({"not_ours": 1, "paid": 1}, 0)
+    whole = bank_house.get(f"/v1/bank-statements/{items[0]['bank_statement_id']}", read_only).json
+    assert items[0] == {name: value for name, value in whole.items() if name != "lines"}
+    assert rest["next"] is None
+    assert problem(bank_house.get("/v1/bank-statements", bank_house.shop)) == (403, "forbidden")
+
+
 def test_csv_is_taken_and_what_is_neither_is_refused(bank_house):
     """By its content type, and by what it is."""
     payout_id = exported(bank_house)

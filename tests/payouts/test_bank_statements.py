@@ -1,13 +1,15 @@
 """Importing statements: what fits is paid or returned, once; all else is a named line, and moves nothing."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 
 from ledger.events.bank import BankOutcomeTold, BankStatementImported
 from ledger.payout_commands import SetWithholding
 from ledger.refusals import NotFound, UnreadableStatement
+from ledger.store import migrations
 from payouts import batches
 from payouts.bank import camt053, importing, settling, statement_csv
 from payouts.reconciling import reconcile
@@ -342,6 +344,31 @@ def test_a_return_by_reversal_and_several_transactions_of_an_entry_are_read(vers
     ]
     assert [m.entry.entry_reference for m in statement.movements] == ["1/1", "1/2"]
     assert [(m.entry.end_to_end_id, m.entry.amount_minor) for m in alone.movements] == [("C", 3_00)]
+
+
+def test_statements_that_came_before_there_was_a_list_stand_in_it(bank, database_url):
+    """The migration reads them from the log: each once, with the time at which it last said something new."""
+    bank.read_statement(camt(movement(None, 7_00), statement_id="S-1"))
+    bank.later(hours=1)
+    bank.read_statement(camt(movement(None, 7_00), statement_id="S-2"))
+    bank.later(hours=1)
+    bank.read_statement(camt(movement(None, 7_00), movement(None, 8_00), statement_id="S-1"))
+
+    def listed():
+        with bank.ledger.database.read() as connection:
+            return importing.list_statements(connection).rows
+
+    before = listed()
+    with migrations.locked_connection(database_url) as connection:
+        command.downgrade(migrations._configuration(connection), "0018")
+    migrations.migrate(database_url)
+
+    found = importing.load_all(bank.ledger, [row["bank_statement_id"] for row in before])
+    assert listed() == before
+    assert [(each.statement_id, each.imported_at) for each in found] == [
+        ("S-1", bank.world.now),
+        ("S-2", bank.world.now - timedelta(hours=1)),
+    ]
 
 
 def test_a_statement_that_was_never_imported_is_not_found(quick_bank):

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from ledger.store.database import Database
 from payouts import reconciliations
 from payouts import tables as own
+from payouts.bank import importing
 from payouts.webhooks import inbox
 from payouts.webhooks.tables import webhook_events
 from projections import checkpoints, queries, tables
@@ -39,7 +40,8 @@ FILLED = (
     *(tables.programs, tables.terms_versions, tables.partner_groups, tables.partners),
     *(tables.partner_group_members, tables.agreements, tables.referral_codes, tables.referrals),
     *(tables.customers, tables.api_keys, tables.payout_batches, tables.payouts),
-    *(webhook_events, own.reconciliations, own.reconciliation_items, checkpoint_table),
+    *(webhook_events, own.reconciliations, own.reconciliation_items, own.bank_statements),
+    *(checkpoint_table,),
 )
 Asked = list[dict[str, Any]]
 SHARED = {
@@ -109,6 +111,7 @@ def lists() -> dict[str, Callable[..., Any]]:
         "payouts": (queries.list_payouts, _PAYOUTS),
         "webhooks": (inbox.listed, [{"status": None}, {"status": "text-1"}, {"status": "none"}]),
         "reconciliations": (reconciliations.list_runs, [{}]),
+        "statements": (importing.list_statements, [{}]),
         "items": (
             reconciliations.list_items,
             [{"reconciliation_id": PROGRAM}, {"reconciliation_id": PROGRAM, "verdict": "none"}],
