@@ -136,11 +136,18 @@ def account_for_bank_files(ledger: Ledger, reason: str, *, person: str | None, b
 
 
 def refuse_while_files_are_in_doubt(ledger: Ledger) -> None:
-    """Refuses with BankFilesInDoubt where another file might pay the same again."""
-    doubt = gate(ledger).bank_doubt
-    if doubt is not None:
+    """Refuses with BankFilesInDoubt, DatabaseOlderThanProvider: another file might pay the same again.
+
+    For a provider that was not asked since a restore nothing waits: who pays by the bank alone has no other.
+    """
+    state = gate(ledger)
+    if state.unknown_transfers:
+        raise DatabaseOlderThanProvider(
+            "the database was restored: nothing is exported until what the provider holds is explained"
+        )
+    if state.bank_doubt is not None:
         raise BankFilesInDoubt(
-            f"{doubt}: files may be at the bank that this ledger does not know. Nothing is"
+            f"{state.bank_doubt}: files may be at the bank that this ledger does not know. Nothing is"
             " exported until what left is recorded, and finance says that every file is accounted for"
         )
 

@@ -131,7 +131,7 @@ def _exportable(ledger: Ledger, wish: Wish, provider: Transfers | None) -> Batch
     if wish.has_left is None:
         if provider is not None:
             _look(ledger, provider)
-        restore_check.refuse_when_closed(ledger)
+        restore_check.refuse_when_frozen(ledger)
         restore_check.refuse_while_files_are_in_doubt(ledger)
     return batch
 

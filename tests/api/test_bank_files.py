@@ -154,7 +154,7 @@ def test_after_a_restore_a_file_is_recorded_that_left_and_none_is_made(bank_hous
     known = bank_house.post(f"{gate}/bank-files-known", {"reason": "One file left."}, somebody)
 
     assert (told["is_open"], told["bank_files_doubt"]) == (False, "Put back.")
-    assert refused == [(409, "database-older-than-provider")]
+    assert refused == [(409, "bank-files-in-doubt")]
     assert recorded.status_code == 201
     assert known.json["bank_files_doubt"] is None
     assert problem(bank_house.post(f"{gate}/restored", {})) == (422, "invalid-field")
