@@ -156,12 +156,15 @@ class StatementProof(_Statement):
 
     @operation(
         "Export a statement with its proofs",
-        scopes=OWN,
+        scopes=READ,
         produces="application/x-ndjson",
         problems=("not-found", "not-sealed"),
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, statement_id: UUID) -> None:
-        """For `revshare_verify.py`: each line's fact with its legs, and the proof that the log has it."""
+        """For `revshare_verify.py`: each line's fact with its legs, and the proof that the log has it.
+
+        Finance's alone: the month's closing stands in it with its totals over all partners.
+        """
         self.row(req, statement_id)
         resp.content_type = "application/x-ndjson"
         pieces: list[bytes] = []

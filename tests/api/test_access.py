@@ -264,7 +264,6 @@ PARTNERS_OWN = {
     "/v1/referral-codes",
     "/v1/statements",
     "/v1/statements/{statement_id:uuid}",
-    "/v1/statements/{statement_id:uuid}/proof",
     "/v1/partners/{partner_id:uuid}/statement-preview",
 }
 OPEN = {
