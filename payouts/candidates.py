@@ -70,12 +70,15 @@ def partners_with_account(connection: sa.Connection, provider: str) -> list[UUID
 def oldest_open_payout(
     connection: sa.Connection, destination: str, *, final_before: datetime
 ) -> datetime | None:
-    """When the oldest payout to an account was confirmed that has not reached the bank for good yet."""
+    """When the oldest payout to an account was drafted that is not at the bank for good yet.
+
+    Its transfer was made after that, perhaps long before it was confirmed.
+    """
     c = payouts.c
     statement = (
-        sa.select(c.confirmed_at)
-        .where(c.destination == destination, _not_final(final_before), c.confirmed_at.is_not(None))
-        .order_by(c.confirmed_at)
+        sa.select(c.recorded_at)
+        .where(c.destination == destination, _not_final(final_before))
+        .order_by(c.recorded_at)
         .limit(1)
     )
     found: datetime | None = connection.execute(statement).scalar()

@@ -89,6 +89,20 @@ def test_a_payout_that_the_bank_gave_back_is_found_within_a_day(connected):
     assert connected.status(payout_id) == "returned"
 
 
+def test_a_transfer_learned_of_weeks_later_is_looked_for_where_it_was_made(connected):
+    """Its answer was lost and nobody was there: its money went to the bank before we knew that it was."""
+    acme = connected.partner()
+    connected.provider.stands("acct_1")
+    payout_id = connected.transferred(acme, 1_000, confirmed=False)
+    connected.provider.pays_out("po_1", "acct_1", 1_000, "failed", connected.seconds + 60, Contents({"py_1"}))
+    connected.later(timedelta(days=40))
+    connected.confirm(payout_id, "tr_1")
+    connected.later(timedelta(days=1))
+    connected.work()
+
+    assert connected.status(payout_id) == "returned"
+
+
 def test_what_was_paid_long_ago_is_not_asked_about_any_more(quick):
     """After two weeks nothing of it changes."""
     quick.provider.stands("acct_1")
