@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.forks import Forks
-from tests.payouts.conftest import address, finance, stripe_gateway
+from tests.payouts.conftest import address, bank, finance, stripe_gateway
 
-__all__ = ["address", "finance", "forks", "stripe_gateway"]
+__all__ = ["address", "bank", "finance", "forks", "stripe_gateway"]
 
 
 @pytest.fixture(scope="session")

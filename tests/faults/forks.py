@@ -63,11 +63,13 @@ def work(
     epoch: float,
     hours_later: int = 0,
     options: dict[str, Any] | None = None,
+    job: str | None = None,
+    told: dict[str, str] | None = None,
 ) -> None:
-    """Run a payout worker until SIGTERM, or until it kills itself at an edge.
+    """Run a payout worker until SIGTERM, or do one of tests/faults/jobs.py; or kill itself at an edge.
 
     Its time runs faster than ours since `epoch` (seconds since 1970), so that nobody waits for its patience.
-    `options` are those of the worker.
+    `options` are those of the worker, `told` is what the job is told.
     """
     from api.cli.lifetime import stop_on_signal
     from ledger.store.application import Ledger, utc_now
@@ -75,6 +77,7 @@ def work(
     from payouts.gateway import StripeGateway
     from payouts.worker import Options, PayoutWorker
     from tests.faults.edges import Edges
+    from tests.faults.jobs import JOBS
 
     stop = stop_on_signal()
     edges = Edges(seen, kill_at)
@@ -85,14 +88,24 @@ def work(
     )
     edges("started")
     gateway = StripeGateway("sk_test_standin", address)
-    how = msgspec.convert(options or {}, Options)
-    PayoutWorker(ledger, gateway, options=how, reached=edges).run(stop, idle_s=0.02)
+    if job is not None:
+        JOBS[job](ledger, gateway, told or {})
+        edges("done")
+    else:
+        how = msgspec.convert(options or {}, Options)
+        PayoutWorker(ledger, gateway, options=how, reached=edges).run(stop, idle_s=0.02)
     ledger.close()
 
 
 def main() -> None:
     """Fork on demand; questions come as lines of JSON, answers go as numbers."""
-    for name in ("api.cli.lifetime", "payouts.gateway", "payouts.worker", "tests.faults.edges"):
+    for name in (
+        "api.cli.lifetime",
+        "payouts.gateway",
+        "payouts.worker",
+        "tests.faults.edges",
+        "tests.faults.jobs",
+    ):
         importlib.import_module(name)
     for line in sys.stdin:
         question = json.loads(line)
