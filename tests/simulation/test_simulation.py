@@ -6,15 +6,20 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.simulation.many import run_one
 from tests.simulation.mutants import MUTANTS
+from tests.support.stripe_schemas import call_mistakes
+from tests.support.stripe_watch import heard
 
 ROOT = Path(__file__).resolve().parents[2]
 CAUGHT_WITHIN = 200
 CAUGHT_TIMES = 5
+WATCHED = 40
+"""Schedules of which every call is held against Stripe's types."""
 
 
 def simulate(*arguments: str, **environment: str) -> tuple[int, list[str]]:
@@ -47,6 +52,24 @@ def test_two_thousand_schedules_pay_each_payout_once():
     ]
     assert (code, summary["schedules"], summary["paid_twice"], summary["never_paid"]) == (0, 2000, 0, 0)
     assert summary["payouts"] > 2000
+
+
+def test_what_our_worker_sends_in_a_schedule_and_what_it_is_answered_fits_stripes_types(monkeypatch):
+    """The run of thousands is in processes of its own, which nobody listens to; some of it is run here."""
+    held: list[str] = []
+
+    def judge(response: Any) -> list[str]:
+        held.append(response.request.method)
+        return call_mistakes(response)
+
+    monkeypatch.setattr("tests.support.stripe_watch.call_mistakes", judge)
+
+    wrong = [wrong for seed in range(1, WATCHED + 1) for wrong in run_one(seed, None).wrong]
+
+    assert wrong == []
+    assert heard() == []
+    assert len(held) > WATCHED
+    assert {"GET", "POST"} <= set(held)
 
 
 @pytest.mark.parametrize("name", MUTANTS)
