@@ -16,6 +16,7 @@ from ledger.store.application import Ledger
 from ledger.store.database import Database
 from payouts.gateway import StripeGateway
 from payouts.onboarding import Onboarding
+from payouts.pacing import Turnstile
 from payouts.webhooks.inbox import Inbox
 
 
@@ -55,7 +56,11 @@ def make_services(
     desk = Desk(ledger)
     # Live or not: no door sends a transfer, and what they ask for moves no money.
     asked = provider or StripeGateway(
-        of.stripe_api_key, of.stripe_base, live=True, accounts_api=of.stripe_accounts_api
+        of.stripe_api_key,
+        of.stripe_base,
+        live=True,
+        accounts_api=of.stripe_accounts_api,
+        wait_turn=Turnstile(of.stripe_per_s).wait,
     )
     inbox = Inbox(ledger.database, ledger.clock, livemode=asked.livemode)
     return Services(

@@ -95,7 +95,11 @@ class StripeGateway(DeliveriesReader, EventsReader, AccountsKeeper):
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
         read_timeout_s: float = READ_TIMEOUT_S,
         http_client: stripe.HTTPClient | None = None,
+        wait_turn: Callable[[], None] | None = None,
     ) -> None:
+        """`wait_turn` is called before each request but that for a transfer, which its worker has a rate for:
+        it comes back when one more may go out.
+        """
         self.accounts_api = accounts_api
         self._live = not api_key.startswith(_TEST_KEYS)
         self.address = (base_address or STRIPE_ADDRESS).rstrip("/")
@@ -112,7 +116,8 @@ class StripeGateway(DeliveriesReader, EventsReader, AccountsKeeper):
             stripe_version=API_VERSION,
             # The worker alone decides when a key is sent again: it records that first.
             max_network_retries=0,
-            http_client=http_client or _http_client(self.address, (connect_timeout_s, read_timeout_s)),
+            http_client=http_client
+            or _http_client(self.address, (connect_timeout_s, read_timeout_s), wait_turn or (lambda: None)),
         )
 
     @property
@@ -216,13 +221,29 @@ class StripeGateway(DeliveriesReader, EventsReader, AccountsKeeper):
             raise GatewayError(outcome_of(error)) from error
 
 
-def _http_client(address: str, timeout_s: tuple[float, float]) -> stripe.RequestsClient:
+class _PacedClient(stripe.RequestsClient):
+    """The SDK's client, whose requests wait for their turn, page by page."""
+
+    wait_turn: Callable[[], None]
+
+    def request(self, method: str, url: str, *args: Any, **named: Any) -> Any:
+        """A request in its turn."""
+        if (method.upper(), urlsplit(url).path) != ("POST", "/v1/transfers"):
+            self.wait_turn()
+        return super().request(method, url, *args, **named)
+
+
+def _http_client(
+    address: str, timeout_s: tuple[float, float], wait_turn: Callable[[], None]
+) -> stripe.RequestsClient:
     """The SDK's client with our patience. A stand-in on this machine is never asked through a proxy."""
-    if urlsplit(address).hostname not in _LOOPBACK:
-        return stripe.RequestsClient(timeout=timeout_s)
-    session = requests.Session()
-    session.trust_env = False
-    return stripe.RequestsClient(timeout=timeout_s, session=session)
+    session = None
+    if urlsplit(address).hostname in _LOOPBACK:
+        session = requests.Session()
+        session.trust_env = False
+    client = _PacedClient(timeout=timeout_s, session=session)
+    client.wait_turn = wait_turn
+    return client
 
 
 def _read_transfer(answer: stripe.Transfer) -> Transfer:

@@ -47,6 +47,7 @@ _TAKE: Final = (
 )
 _RENEW: Final = sa.update(table).where(_OURS, _c.expires_at > _NOW).values(expires_at=_UNTIL)
 _RELEASE: Final = sa.update(table).where(_OURS).values(holder=None)
+_AT_WORK: Final = sa.select(sa.func.count(_c.holder.distinct())).where(_c.expires_at > _NOW)
 _HELD: Final = sa.select(_c.token).where(_OURS, _c.expires_at > _NOW).with_for_update(read=True)
 
 
@@ -105,6 +106,11 @@ class Leases:
         if renewed.rowcount != 1:
             raise LeaseLost(lease.name)
         return lease._replace(expires_at=until)
+
+    def at_work(self) -> int:
+        """How many workers hold leases now."""
+        with self._database.read() as connection:
+            return int(connection.execute(_AT_WORK, {"now": self._clock()}).scalar_one())
 
     def release(self, lease: Lease) -> None:
         """Let others have it at once; nothing where they do already."""

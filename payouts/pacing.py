@@ -1,11 +1,13 @@
 """The pace of asking the provider: tokens by the second, how much at once, how long to wait after trouble.
 
-Nothing here sleeps or looks at a clock of its own: a worker asks whether it may, and goes on elsewhere.
+A worker that pays never sleeps: it asks whether it may, and goes on elsewhere. Whoever only reads waits.
 """
 
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Hashable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 Clock = Callable[[], datetime]
@@ -23,33 +25,73 @@ class TokenBucket:
 
     def __init__(self, per_s: int | None, clock: Clock) -> None:
         assert per_s is None or per_s > 0
-        self._per_s, self._clock = per_s, clock
+        self.per_s, self._clock = per_s, clock
         self._taken: deque[datetime] = deque()
 
     def take(self) -> bool:
         """Whether one more request may go out now; then it is counted."""
-        if self._per_s is None:
+        if self.per_s is None:
             return True
         now = self._clock()
         while self._taken and now - self._taken[0] >= _SECOND:
             self._taken.popleft()
-        if len(self._taken) >= self._per_s:
+        if len(self._taken) >= self.per_s:
             return False
         self._taken.append(now)
         return True
 
     def pause_after(self) -> timedelta:
         """How long until one may go out."""
-        if self._per_s is None or len(self._taken) < self._per_s:
+        if self.per_s is None or len(self._taken) < self.per_s:
             return timedelta(0)
         return max(timedelta(0), self._taken[0] + _SECOND - self._clock())
+
+
+def _steady() -> datetime:
+    """A time that nobody puts back."""
+    return datetime.fromtimestamp(0, UTC) + timedelta(seconds=time.monotonic())
+
+
+class Turnstile:
+    """Lets so many requests through in any second; others wait their turn. For all threads of a process."""
+
+    def __init__(
+        self,
+        per_s: int | None,
+        *,
+        clock: Clock = _steady,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._bucket, self._sleep = TokenBucket(per_s, clock), sleep
+        self._lock = threading.Lock()
+
+    def wait(self) -> None:
+        """Come back when one more request may go out."""
+        while True:
+            with self._lock:
+                if self._bucket.take():
+                    return
+                pause = self._bucket.pause_after()
+            self._sleep(pause.total_seconds())
 
 
 class Buckets:
     """A bucket for each endpoint: listing transfers takes nothing away from making them."""
 
     def __init__(self, per_s: int | None, clock: Clock) -> None:
+        self._per_s = per_s
         self._of = {name: TokenBucket(per_s, clock) for name in ("create", "list", "account", "balance")}
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a rate at all."""
+        return self._per_s is not None
+
+    def share(self, workers: int) -> None:
+        """From now on so many workers share the rate; each has one request a second at least."""
+        if self._per_s is not None:
+            for bucket in self._of.values():
+                bucket.per_s = max(1, self._per_s // max(1, workers))
 
     def take(self, endpoint: str) -> bool:
         """Whether one more request to the endpoint may go out now."""

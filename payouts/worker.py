@@ -56,7 +56,8 @@ class Gateway(Transfers, Lists, AskedOfProvider, Protocol):
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How a worker works. `per_s`: requests a second to each endpoint; None: as many as it can.
+    """How a worker works. `per_s`: requests a second to each endpoint, of all workers that are at work
+    together; None: as many as it can.
 
     `search_margin` is how long a search waits for its proof of absence, `concurrency` how many transfers are
     on their way at once (1: one after the other, without threads).
@@ -212,6 +213,8 @@ class PayoutWorker:
         left, done = deque(payouts), 0
         while left and self._may_go_on(stop) and not self._buckets.is_empty("create"):
             turn.keep()
+            if self._buckets.is_limited:
+                self._buckets.share(self._leases.at_work())
             portion = [left.popleft() for _ in range(min(len(left), self._portion.size))]
             try:
                 done += self._work_on(load(self._ledger, portion), turn, stop)

@@ -263,11 +263,16 @@ def _worker(*, live: bool) -> Iterator[tuple[Ledger, "PayoutWorker", "StripeGate
     of = settings()
     guard_live_key(of, live=live)
     from payouts.gateway import LiveKeyRefused, StripeGateway
+    from payouts.pacing import Turnstile
     from payouts.worker import Options, PayoutWorker
 
     try:
         gateway = StripeGateway(
-            of.stripe_api_key, of.stripe_base, live=live, accounts_api=of.stripe_accounts_api
+            of.stripe_api_key,
+            of.stripe_base,
+            live=live,
+            accounts_api=of.stripe_accounts_api,
+            wait_turn=Turnstile(of.stripe_per_s).wait,
         )
     except LiveKeyRefused as error:
         fail(str(error), code=EXIT_USAGE)

@@ -48,10 +48,12 @@ def run(
         return
     of = settings()
     from payouts.gateway import GatewayError, StripeGateway
+    from payouts.pacing import Turnstile
     from payouts.reconciling import reconcile as compare
 
     # It only reads, so a live key is fine here.
-    gateway = StripeGateway(of.stripe_api_key, of.stripe_base, live=True)
+    turns = Turnstile(of.stripe_per_s)
+    gateway = StripeGateway(of.stripe_api_key, of.stripe_base, live=True, wait_turn=turns.wait)
     with open_ledger(of) as ledger:
         try:
             found = compare(

@@ -49,6 +49,20 @@ def test_a_transfer_is_confirmed_with_what_stripe_calls_it(gateway, address, acc
     assert held(address, account_id) == {"gbp": 1250}
 
 
+def test_every_request_but_a_transfer_waits_for_its_turn(address, account_id):
+    """Each page, too. A transfer has its worker's rate, which does not sleep before the socket."""
+    turns = []
+    paced = StripeGateway(KEY, address, wait_turn=lambda: turns.append(1))
+    made = paced.create_transfer(intent(account_id))
+    assert turns == []
+
+    assert isinstance(made, Confirmed)
+    assert paced.transfer(made.transfer_id)
+    assert paced.account(account_id).account_id == account_id
+    assert paced.find_transfers("batch-1", account_id)
+    assert len(turns) == 3
+
+
 def test_the_same_intent_again_is_the_same_transfer(gateway, address, account_id):
     once = intent(account_id)
     first, second = gateway.create_transfer(once), gateway.create_transfer(once)

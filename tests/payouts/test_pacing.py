@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from payouts.leases import Leases
 from payouts.outcomes import Confirmed, Outcome, RetryLater, TransferIntent
-from payouts.pacing import Buckets, Concurrency, Portion, TokenBucket, Waits
+from payouts.pacing import Buckets, Concurrency, Portion, TokenBucket, Turnstile, Waits
 from payouts.worker import Options
 from tests.support.finance import Script
 
@@ -55,6 +56,50 @@ def test_a_bucket_that_ran_out_says_how_long():
     assert not buckets.is_empty("account")
     clock.forward(milliseconds=600)
     assert buckets.pause_after() == timedelta(0)
+
+
+def test_who_only_reads_waits_for_its_turn():
+    """As long as the bucket says and no longer; who has no rate waits for nobody."""
+    clock = Clock()
+    slept: list[float] = []
+
+    def sleep(seconds):
+        slept.append(seconds)
+        clock.forward(seconds=seconds)
+
+    turnstile = Turnstile(2, clock=clock, sleep=sleep)
+    for _ in range(5):
+        turnstile.wait()
+    for _ in range(5):
+        Turnstile(None, clock=clock, sleep=sleep).wait()
+
+    assert slept == [1.0, 1.0]
+
+
+def test_no_second_has_more_however_many_threads_wait():
+    """The turnstile of a process is one."""
+    clock = Clock()
+    lock, through = threading.Lock(), Counter[datetime]()
+
+    def sleep(seconds):
+        with lock:
+            clock.forward(seconds=seconds)
+
+    turnstile = Turnstile(3, clock=clock, sleep=sleep)
+
+    def go_through():
+        for _ in range(5):
+            turnstile.wait()
+            through[clock.now] += 1
+
+    threads = [threading.Thread(target=go_through) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert through.total() == 20
+    assert clock.now >= NOW + timedelta(seconds=6)
 
 
 def test_concurrency_is_halved_by_429_and_grows_by_one():
@@ -246,6 +291,22 @@ def test_what_is_no_good_news_is_recorded_at_once(finance, many):
 
     assert 5 <= len(gateway.intents) <= 6
     assert sorted(p.status for p in finance.payouts(many)).count("sent") == 1
+
+
+def test_workers_that_are_at_work_share_the_rate(finance, many):
+    """Whoever holds a lease counts; who has nothing to do leaves its part to the others."""
+    leases = Leases(finance.ledger.database, finance.ledger.clock, holder="another")
+    theirs = [leases.take(name) for name in ("payouts 1 of 8", "payouts 2 of 8")]
+    worker = finance.worker(gateway := Script(Confirmed("tr_1")), options=Options(per_s=4, shards=1))
+    finance.pay(worker)
+    assert len(gateway.intents) == 2
+    for lease in theirs:
+        assert lease is not None
+        leases.release(lease)
+    finance.later(seconds=1)
+    finance.pay(worker)
+
+    assert len(gateway.intents) == 2 + 4
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
