@@ -14,6 +14,7 @@ from ledger.events.reconciliation import (
     BankFilesDoubted,
     DatabasePutBack,
     DatabaseRestored,
+    DatabaseSeenAt,
     PayoutsFrozen,
     PayoutsSetAside,
     PayoutsThawed,
@@ -32,7 +33,8 @@ class GateState(msgspec.Struct, frozen=True):
 
     `put_back_at`: when it was found that the database was put back, until all is explained. `bank_doubt`: why
     files may be at our bank that the ledger does not know; only finance ends that. `set_aside`: payouts whose
-    transfer is there without standing here; they alone are not sent when nothing else is suspect.
+    transfer is there without standing here; they alone are not sent when nothing else is suspect. `place`:
+    where the database stood at the last export.
     """
 
     frozen: str | None = None
@@ -42,6 +44,7 @@ class GateState(msgspec.Struct, frozen=True):
     put_back_at: datetime | None = None
     bank_doubt: str | None = None
     set_aside: frozenset[UUID] = frozenset()
+    place: str | None = None
 
     @property
     def is_suspect(self) -> bool:
@@ -81,6 +84,8 @@ def evolve(state: GateState, fact: Fact) -> GateState:
             return _put_back(state, fact, "the database was put back while payouts were running")
         case DatabaseRestored():
             return _put_back(state, fact, fact.reason)
+        case DatabaseSeenAt():
+            return msgspec.structs.replace(state, place=fact.place)
         case BankFilesDoubted():
             return msgspec.structs.replace(state, bank_doubt=fact.reason)
         case BankFilesAccountedFor():
@@ -172,6 +177,17 @@ def restored(provider: str, looked_from: datetime, *, reason: str, now: datetime
 def doubt_bank_files(state: GateState, *, reason: str, now: datetime) -> list[Fact]:
     """A file left that the ledger does not know; nothing new where that is thought already."""
     return [] if state.bank_doubt else [BankFilesDoubted(reason=reason, effective_at=now)]
+
+
+def seen_at(state: GateState, place: str, now: datetime) -> list[Fact]:
+    """A file is about to be exported from a database at a place; elsewhere than before, files may be lost."""
+    if state.place == place:
+        return []
+    seen: list[Fact] = [DatabaseSeenAt(place=place, effective_at=now)]
+    if state.place is None:
+        return seen
+    reason = f"the database is another one than at the last export ({place}, it was {state.place})"
+    return seen + doubt_bank_files(state, reason=reason, now=now)
 
 
 def account_for_bank_files(state: GateState, *, reason: str, person: str | None, now: datetime) -> list[Fact]:

@@ -124,6 +124,12 @@ def doubt_bank_files(ledger: Ledger, reason: str, *, by: str) -> GateState:
     )
 
 
+def note_place(ledger: Ledger, *, by: str) -> None:
+    """Record where the database stands, before a file leaves from there; and a doubt where that is new."""
+    place = ledger.database.place()
+    _change(ledger, lambda state: payout_gate.seen_at(state, place, ledger.clock()), by)
+
+
 def account_for_bank_files(ledger: Ledger, reason: str, *, person: str | None, by: str) -> GateState:
     """Record finance's word that every file that left is in the ledger: the gate after it."""
     return _change(

@@ -87,6 +87,16 @@ class DatabaseRestored(Fact, frozen=True, kw_only=True):
     effective_at: AwareTime
 
 
+class DatabaseSeenAt(Fact, frozen=True, kw_only=True):
+    """Where the database stood when a file was exported; told again when that is another place.
+
+    A copy that was put back stands elsewhere: in another file or database, or on another timeline.
+    """
+
+    place: str
+    effective_at: AwareTime
+
+
 class BankFilesDoubted(Fact, frozen=True, kw_only=True):
     """Something shows that a file left for our bank of which the ledger does not know."""
 

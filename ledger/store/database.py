@@ -157,6 +157,24 @@ class Database:
         with _named_errors(), self._writing.begin() as connection:
             yield connection
 
+    def place(self) -> str:
+        """Where the data stand: another place for a copy that was put back, or for a copy that took over.
+
+        On PostgreSQL the database's number in its cluster and the timeline of its log; on SQLite the file's
+        number on its disk. A copy that was written over the same file is not told from it.
+        """
+        if self.is_postgresql:
+            with self.glance() as connection:
+                number, timeline = connection.execute(
+                    sa.text(
+                        "SELECT oid::bigint, left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
+                        " FROM pg_database WHERE datname = current_database()"
+                    )
+                ).one()
+            return f"database {number}, timeline {int(timeline, 16)}"
+        found = Path(self.engine.url.database or "").stat()
+        return f"file {found.st_dev}-{found.st_ino}"
+
     def close(self) -> None:
         """Give every connection back."""
         self.engine.dispose()

@@ -128,6 +128,7 @@ def _exportable(ledger: Ledger, wish: Wish, provider: Transfers | None) -> Batch
         before = ledger.load(ids.bank_file_id(wish.batch_id, wish.number - 1), FILE).state.exported
         if before is None:
             raise InvalidField(f"file {wish.number - 1} comes first", pointer="/number")
+    restore_check.note_place(ledger, by=restore_check.BY)
     if wish.has_left is None:
         if provider is not None:
             _look(ledger, provider)

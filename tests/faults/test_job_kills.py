@@ -8,7 +8,7 @@ import pytest
 from ledger import ids, payout_gate
 from ledger.events.bank import BankFileExported
 from ledger.events.payout import PayoutIntentRecorded
-from ledger.events.reconciliation import TransferTakenIn, UnknownTransfersFound
+from ledger.events.reconciliation import DatabaseSeenAt, TransferTakenIn, UnknownTransfersFound
 from ledger.store.application import Change
 from payouts import batches, restore_check
 from payouts.outcomes import Confirmed
@@ -25,8 +25,8 @@ def begin(place, job):
     now = place.ledger.clock()
     calm = payout_gate.looked(state, provider="stripe", looked_from=now, unknown=[], now=now)
     calm += payout_gate.account_for_bank_files(state, reason="Looked.", person=None, now=now)
-    if calm:
-        place.ledger.append([Change(ids.payout_gate_id(), version, calm)], by="cli")
+    calm.append(DatabaseSeenAt(place="elsewhere", effective_at=now))  # so that each export says it anew
+    place.ledger.append([Change(ids.payout_gate_id(), version, calm)], by="cli")
     place.new_program()
     make = place.at_bank if job == "export" else place.partner
     make(uuid4().hex[:8], available_minor=AMOUNT)

@@ -1,11 +1,14 @@
 """Files for our bank after a restore: nothing is exported twice, and what left is recorded as having left."""
 
+import re
+
 import pytest
 
 from ledger import ids
 from ledger.commands import DraftPayouts
 from ledger.events.bank import BankFileTakenIn
 from ledger.refusals import BankFilesInDoubt, DatabaseOlderThanProvider, InvalidField, NothingToPay
+from ledger.store.database import Database
 from payouts import batches, restore_check
 from payouts.bank import exporting
 from payouts.bank.exporting import Wish
@@ -91,6 +94,36 @@ def test_a_batch_that_the_ledger_lost_is_drafted_under_its_id_and_its_file_recor
     known(bank)
     with pytest.raises(NothingToPay):
         bank.draft()
+
+
+def test_a_restore_of_which_nobody_says_a_word_is_seen_by_where_the_database_stands(bank, tmp_path):
+    """Every part was stopped, and Stripe lost nothing; but a file had been exported before the backup."""
+    bank.at_bank("acme", available_minor=50_00)
+    bank.exported()
+    bank.at_bank("bolt", available_minor=20_00)
+    batch = bank.approved()
+    backup = Backup(bank.ledger.database, tmp_path)
+    bank.export(batch)
+    assert restore_check.gate(bank.ledger).bank_doubt is None
+    backup.put_back()
+    bank.later(days=2)
+
+    for _ in range(2):
+        with pytest.raises(BankFilesInDoubt, match="another one than at the last export"):
+            bank.export(batch)
+
+    bank.export(batch, has_left=SEEN)
+    known(bank)
+    bank.at_bank("crest", available_minor=15_00)
+    assert bank.export(bank.approved()).new
+
+
+def test_the_documented_role_may_ask_where_the_database_stands(restricted_url):
+    """It needs no more rights than the application has."""
+    database = Database(restricted_url)
+
+    assert re.fullmatch(r"database \d+, timeline 1", database.place())
+    database.close()
 
 
 def test_a_database_put_back_under_a_running_part_stops_the_files_too(bank):

@@ -48,6 +48,7 @@ SAMPLES: dict[str, Any] = {
     "period_from": datetime(2026, 2, 1, tzinfo=UTC),
     "period_to": datetime(2026, 3, 1, tzinfo=UTC),
     "person": "Ada",
+    "place": "database 16384, timeline 1",
     "provider": "stripe",
     "searched_from": datetime(2026, 3, 1, 8, tzinfo=UTC),
     "searched_to": datetime(2026, 3, 1, 9, tzinfo=UTC),
