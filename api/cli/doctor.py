@@ -107,6 +107,8 @@ def _database(of: Settings, ledger: Ledger) -> Iterator[Finding]:
         with ledger.database.read() as connection:
             yield from check(ledger, connection)
     yield _payouts(of, ledger)
+    if of.debtor is not None:
+        yield _bank_files(ledger)
 
 
 def _triggers(ledger: Ledger, connection: sa.Connection) -> Iterator[Finding]:
@@ -180,6 +182,14 @@ def _webhooks(ledger: Ledger, connection: sa.Connection) -> Iterator[Finding]:
     yield Finding("webhook worker", waits_s <= LAG_S_MAX, detail, advice)
 
 
+def _bank_files(ledger: Ledger) -> Finding:
+    """Whether files for our bank are exported: none may be there that the ledger lost."""
+    doubt = gate(ledger).bank_doubt
+    advice = "docs/bank-payouts.md, After a restore; then revshare payouts bank-files-known"
+    detail = "may be exported" if doubt is None else f"none is exported: {doubt}"
+    return Finding("bank files", doubt is None, detail, advice)
+
+
 def _payouts(of: Settings, ledger: Ledger) -> Finding:
     """Whether payouts are sent: nobody froze them, and Stripe holds no transfer that the ledger lost."""
     state = gate(ledger)
@@ -187,9 +197,6 @@ def _payouts(of: Settings, ledger: Ledger) -> Finding:
         return Finding(
             "payouts", False, f"frozen: {state.frozen}", "revshare payouts thaw, once it is cleared"
         )
-    if state.bank_doubt is not None:
-        advice = "docs/operations.md, Restoring; then revshare payouts bank-files-known"
-        return Finding("payouts", False, f"no file for the bank is exported: {state.bank_doubt}", advice)
     try:
         gateway = StripeGateway(of.stripe_api_key, of.stripe_base, live=True)
         unknown = lost_transfers(ledger, gateway, look_from(ledger)).unknown
