@@ -32,10 +32,11 @@ def simulate(*arguments: str, **environment: str) -> tuple[int, list[str]]:
         text=True,
         check=False,
     )
-    assert done.stderr == ""
+    assert [line for line in done.stderr.splitlines() if " of them wrong, " not in line] == []
     return done.returncode, done.stdout.splitlines()
 
 
+@pytest.mark.timeout(900)  # a minute or two of two processors, which may have much else to do
 def test_two_thousand_schedules_pay_each_payout_once():
     """Whatever breaks, nobody is paid twice and nobody is forgotten; the last line says so to machines."""
     code, lines = simulate("--schedules", "2000", "--seed", "1")
