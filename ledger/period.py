@@ -17,7 +17,7 @@ import msgspec
 from ledger import checks
 from ledger.commands import Command
 from ledger.events.base import Fact
-from ledger.events.period import PeriodClosed, PeriodTotal
+from ledger.events.period import PeriodClosed, PeriodTotal, PeriodTotalsFrozen
 from ledger.program import ProgramState
 from ledger.refusals import EarlierPeriodOpen, InvalidField, PeriodNotOver
 
@@ -52,6 +52,7 @@ class PeriodsState(msgspec.Struct, frozen=True):
 
     first: str | None = None
     last: PeriodClosed | None = None
+    totals: tuple[PeriodTotal, ...] = ()
 
     @property
     def through_position(self) -> int:
@@ -79,7 +80,9 @@ class Books(msgspec.Struct, frozen=True):
 def evolve(state: PeriodsState, fact: Fact) -> PeriodsState:
     """The periods after a fact."""
     if isinstance(fact, PeriodClosed):
-        return PeriodsState(state.first or fact.period, fact)
+        return PeriodsState(state.first or fact.period, fact, state.totals)
+    if isinstance(fact, PeriodTotalsFrozen):
+        return msgspec.structs.replace(state, totals=fact.totals)
     return state
 
 
@@ -153,23 +156,29 @@ def to_close(
     return found
 
 
-def close(command: ClosePeriod, state: PeriodsState, found: Span, books: Books, *, by: str) -> list[Fact]:
-    """The month is closed with what the books say of it."""
-    return [
-        PeriodClosed(
-            program_id=command.program_id,
-            period=found.period,
-            begins_at=found.begins_at,
-            ends_at=found.ends_at,
-            time_zone=found.time_zone,
-            through_position=books.through_position,
-            after_position=state.after_position,
-            later_after_position=books.later_after_position,
-            totals=_totals(() if state.last is None else state.last.totals, books.moved),
-            closed_by=by,
-            reason=command.reason,
-        )
-    ]
+def close(
+    command: ClosePeriod, state: PeriodsState, found: Span, books: Books, *, salt: str, by: str
+) -> tuple[PeriodClosed, PeriodTotalsFrozen]:
+    """The month is closed, with what the books say of it; `salt` is of this closing alone."""
+    closed = PeriodClosed(
+        program_id=command.program_id,
+        period=found.period,
+        begins_at=found.begins_at,
+        ends_at=found.ends_at,
+        time_zone=found.time_zone,
+        through_position=books.through_position,
+        after_position=state.after_position,
+        later_after_position=books.later_after_position,
+        closed_by=by,
+    )
+    frozen = PeriodTotalsFrozen(
+        program_id=command.program_id,
+        period=found.period,
+        totals=_totals(state.totals, books.moved),
+        salt=salt,
+        reason=command.reason,
+    )
+    return closed, frozen
 
 
 def _totals(before: Sequence[PeriodTotal], moved: Mapping[tuple[str, str], int]) -> tuple[PeriodTotal, ...]:

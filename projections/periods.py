@@ -7,10 +7,13 @@ import sqlalchemy as sa
 
 from ledger import ids
 from ledger.events.base import Fact, Recorded
-from ledger.events.period import PeriodClosed, StatementIssued
+from ledger.events.period import PeriodClosed, PeriodTotalsFrozen, StatementIssued
 from projections import period_tables as tables
 from projections.directory import canonical_json
 from projections.view import Batch, Names, TableChanges
+
+UNTOLD: Final = "null"
+"""The totals of a month while the view has its closing and not yet its totals, between two batches."""
 
 
 class Changes:
@@ -22,12 +25,12 @@ class Changes:
 
 
 class Periods:
-    """A row for each month that was closed, and for each statement."""
+    """A row for each month that was closed, with its totals, and for each statement."""
 
     name: Final = "periods"
     tables: Final[tuple[sa.Table, ...]] = (tables.periods, tables.statements)
     append_only: Final = False
-    facts: Final[tuple[type[Fact], ...]] = (PeriodClosed, StatementIssued)
+    facts: Final[tuple[type[Fact], ...]] = (PeriodClosed, PeriodTotalsFrozen, StatementIssued)
 
     def fold(self, batch: Batch) -> Changes:
         """The changes of a batch."""
@@ -35,6 +38,8 @@ class Periods:
         for event in batch.events:
             if isinstance(event.fact, PeriodClosed):
                 _closed(changes, event, event.fact)
+            elif isinstance(event.fact, PeriodTotalsFrozen):
+                _frozen(changes, event.fact)
             elif isinstance(event.fact, StatementIssued):
                 _issued(changes, event, event.fact)
         return changes
@@ -49,12 +54,17 @@ def _closed(changes: Changes, event: Recorded, fact: PeriodClosed) -> None:
     changes.periods.insert(
         **msgspec.structs.asdict(fact)
         | {
-            "totals": canonical_json(fact.totals),
+            "totals": UNTOLD,
             "statements": 0,
             "recorded_at": event.recorded_at,
             "position": event.position,
         }
     )
+
+
+def _frozen(changes: Changes, fact: PeriodTotalsFrozen) -> None:
+    told = {"totals": canonical_json(fact.totals), "reason": fact.reason}
+    changes.periods.put(fact.program_id, fact.period, **told)
 
 
 def _issued(changes: Changes, event: Recorded, fact: StatementIssued) -> None:

@@ -84,7 +84,7 @@ class Periods(Resource):
         by = req.context.caller.by
         closed = close_period(self.ledger, ClosePeriod(program_id=program_id, **body), by=by, wait_s=WAIT_S)
         issued = issue(self.ledger, program_id, by=by, wait_s=WAIT_S, seconds_max=ISSUE_S_MAX)
-        told = msgspec.to_builtins(closed.fact)
+        told = msgspec.to_builtins(closed.frozen) | msgspec.to_builtins(closed.fact)
         shown = {name: told.get(name) for name in ClosedPeriodSchema().fields}
         shown |= {"statements_issued": issued.count, "statements_complete": issued.is_complete}
         resp.location = f"/v1/programs/{program_id}/periods/{closed.fact.period}"
@@ -156,14 +156,14 @@ class StatementProof(_Statement):
 
     @operation(
         "Export a statement with its proofs",
-        scopes=READ,
+        scopes=OWN,
         produces="application/x-ndjson",
         problems=("not-found", "not-sealed"),
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, statement_id: UUID) -> None:
         """For `revshare_verify.py`: each line's fact with its legs, and the proof that the log has it.
 
-        Finance's alone: the month's closing stands in it with its totals over all partners.
+        A partner's key gets those of its own statements: nothing in them tells of others, or of totals.
         """
         self.row(req, statement_id)
         resp.content_type = "application/x-ndjson"

@@ -509,8 +509,10 @@ def check_month(statement: dict[str, Any], closings: Sequence[Told]) -> tuple[di
     if closed.recorded_at != month["closed_at"] or words["time_zone"] != statement["program"]["time_zone"]:
         raise Wrong("line 2: the month was closed at another time, or in another time zone")
     before = [each for each in closings if each is not closed]
-    versions = [each.fact.version for each in before if each.words["program_id"] == words["program_id"]]
-    if versions != [closed.fact.version - 1][: closed.fact.version - 1] or len(before) != len(versions):
+    places = [(each.fact.stream, each.fact.version, each.words["program_id"]) for each in before]
+    # A closing is followed by a fact with the program's totals, which is nobody's but finance's.
+    wanted = (closed.fact.stream, closed.fact.version - 2, words["program_id"])
+    if places != ([] if closed.fact.version == 1 else [wanted]):
         raise Wrong("line 2: the closing of the month before does not stand below it")
     if before and before[0].words["ends_at"] != words["begins_at"]:
         raise Wrong("line 2: its month does not begin where the one before ended")

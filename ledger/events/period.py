@@ -31,8 +31,20 @@ class PeriodClosed(Fact, frozen=True, kw_only=True):
     through_position: int
     after_position: int
     later_after_position: int
-    totals: tuple[PeriodTotal, ...]
     closed_by: str
+
+
+class PeriodTotalsFrozen(Fact, frozen=True, kw_only=True):
+    """What a closed month came to over all partners, and finance's remark: told right behind its closing.
+
+    The closing stands in the proofs that partners get, these words never do. `salt` is random: without it,
+    whoever sees the fact's leaf could try out which totals it is of.
+    """
+
+    program_id: UUID
+    period: str
+    totals: tuple[PeriodTotal, ...]
+    salt: str
     reason: str | None = None
 
 

@@ -1,5 +1,6 @@
 """Closing a month: its totals are of one exact position of the log, or it is not closed."""
 
+import secrets
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,7 +15,7 @@ from ledger import period as rules
 from ledger.desk import PROGRAM
 from ledger.engine.readiness import is_settled
 from ledger.events.base import Fact
-from ledger.events.period import PeriodClosed
+from ledger.events.period import PeriodClosed, PeriodTotalsFrozen
 from ledger.period import Books, ClosePeriod, PeriodsState, Span
 from ledger.refusals import LostRace, ViewsBehind
 from ledger.store.application import Change, Decider, Ledger
@@ -32,14 +33,16 @@ BALANCES: Final = position_name(Balances())
 WAIT_S: Final = 5.0
 """How long the views and the engine are waited for."""
 PAUSE_S: Final = 0.05
+SALT_BYTES: Final = 16
 UNSEEN_MAX: Final = 2_000
 """So many facts are looked at under the log's lock, whether they are of the month."""
 
 
 class Closed(msgspec.Struct, frozen=True):
-    """A closed month; `new`: it was closed just now."""
+    """A closed month and its totals; `new`: it was closed just now."""
 
     fact: PeriodClosed
+    frozen: PeriodTotalsFrozen
     new: bool
 
 
@@ -89,9 +92,9 @@ def _close(ledger: Ledger, command: ClosePeriod, by: str) -> Closed:
             command, state, time_zone=rules.zone_of(of), earliest=earliest, now=ledger.clock()
         )
         if found is None:
-            return Closed(_as_closed(ledger, stream, command.period), new=False)
+            return Closed(*_as_closed(ledger, stream, command.period), new=False)
         books = books_of(connection, command.program_id, state, found, through)
-    facts = rules.close(command, state, found, books, by=by)
+    facts = rules.close(command, state, found, books, salt=secrets.token_hex(SALT_BYTES), by=by)
 
     def nothing_unseen(writing: sa.Connection) -> None:
         seen = min(reached.values())
@@ -99,17 +102,14 @@ def _close(ledger: Ledger, command: ClosePeriod, by: str) -> Closed:
 
     if ledger.append([Change(stream, version, facts)], by=by, within=nothing_unseen) is None:
         raise LostRace(f"the periods of program {command.program_id} were changed by somebody else")
-    closed = rules.evolve(state, facts[0]).last
-    assert closed is not None
-    return Closed(closed, new=True)
+    return Closed(*facts, new=True)
 
 
-def _as_closed(ledger: Ledger, stream: UUID, period: str) -> PeriodClosed:
-    return next(
-        each.fact
-        for each in ledger.history(stream)
-        if isinstance(each.fact, PeriodClosed) and each.fact.period == period
-    )
+def _as_closed(ledger: Ledger, stream: UUID, period: str) -> tuple[PeriodClosed, PeriodTotalsFrozen]:
+    facts = [each.fact for each in ledger.history(stream)]
+    closed = next(each for each in facts if isinstance(each, PeriodClosed) and each.period == period)
+    frozen = next(each for each in facts if isinstance(each, PeriodTotalsFrozen) and each.period == period)
+    return closed, frozen
 
 
 def _earliest(connection: sa.Connection, program_id: UUID) -> Any:
@@ -175,8 +175,6 @@ def _refuse_unseen(
 
 
 def _concerns(fact: Fact, program_id: UUID, found: Span) -> bool:
-    if isinstance(fact, PeriodClosed):
-        return False
     of: Any = fact
     effective_at = getattr(of, "effective_at", None)
     return (

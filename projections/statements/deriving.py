@@ -77,7 +77,8 @@ class Identity(NamedTuple):
 
 def closings(ledger: Ledger, program_id: UUID) -> list[Recorded]:
     """The closings of a program's months, in order."""
-    return ledger.history(ids.periods_id(program_id))
+    history = ledger.history(ids.periods_id(program_id))
+    return [each for each in history if isinstance(each.fact, PeriodClosed)]
 
 
 def part_of(of: Account, fact: PeriodClosed, before: PeriodClosed | None) -> Part:

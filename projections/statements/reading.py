@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from ledger.store.application import Ledger
 from projections import audit_log
 from projections.checkpoints import covering
+from projections.periods import UNTOLD
 from projections.queries.as_of import by_then
-from projections.queries.paging import LIMIT, Cursor, Page, by_key, filtered, page
+from projections.queries.paging import LIMIT, Cursor, Page, Row, filtered, one, page
 from projections.statement import Statement
 from projections.statements.deriving import content_sha256
 from projections.statements.issuing import as_issued, restate, statement_row
@@ -70,10 +71,14 @@ def list_periods(
     connection: sa.Connection, *, program_id: UUID, after: Cursor | None = None, limit: int = LIMIT
 ) -> Page:
     """The closed months of a program, the latest first."""
-    statement = filtered(periods, program_id=program_id)
+    statement = _closed(program_id=program_id)
     return page(connection, statement, [periods.c.period], after=after, limit=limit, descending=True)
 
 
-def period_row(connection: sa.Connection, program_id: UUID, period: str) -> Any:
+def period_row(connection: sa.Connection, program_id: UUID, period: str) -> Row | None:
     """A closed month, or None."""
-    return by_key(connection, periods, program_id, period)
+    return one(connection, _closed(program_id=program_id, period=period))
+
+
+def _closed(**equal: Any) -> sa.Select[Any]:
+    return filtered(periods, **equal).where(periods.c.totals != UNTOLD)

@@ -264,6 +264,7 @@ PARTNERS_OWN = {
     "/v1/referral-codes",
     "/v1/statements",
     "/v1/statements/{statement_id:uuid}",
+    "/v1/statements/{statement_id:uuid}/proof",
     "/v1/partners/{partner_id:uuid}/statement-preview",
 }
 OPEN = {

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import period as rules
-from ledger.events.period import PeriodClosed, PeriodTotal
+from ledger.events.period import PeriodTotal
 from ledger.period import Books, ClosePeriod
 from ledger.refusals import EarlierPeriodOpen, InvalidField, PeriodNotOver
 
@@ -18,39 +18,53 @@ NOW = datetime(2026, 6, 15, tzinfo=UTC)
 MOVED = {("commission_expense", "GBP"): 500, ("commission_accrued", "GBP"): -500}
 
 
-def closed(period, *, zone="UTC", state=rules.INITIAL, earliest=None, now=NOW, moved=MOVED):
-    """The fact by which a month is closed; None: it was."""
-    command = ClosePeriod(program_id=PROGRAM, period=period)
+def closing(period, *, zone="UTC", state=rules.INITIAL, earliest=None, now=NOW, reason=None):
+    """The facts by which a month is closed, the closing and its totals; None: it was."""
+    command = ClosePeriod(program_id=PROGRAM, period=period, reason=reason)
     found = rules.to_close(command, state, time_zone=zone, earliest=earliest, now=now)
     if found is None:
         return None
-    books = Books(through_position=100, later_after_position=90, moved=moved)
-    (fact,) = rules.close(command, state, found, books, by="key:finance")
-    return fact
+    books = Books(through_position=100, later_after_position=90, moved=MOVED)
+    return rules.close(command, state, found, books, salt="random", by="key:finance")
+
+
+def closed(period, **given):
+    """The fact that closes a month; None: it was."""
+    facts = closing(period, **given)
+    return None if facts is None else facts[0]
 
 
 def after(*periods, zone="UTC"):
     """The periods after these months were closed."""
     state = rules.INITIAL
     for period in periods:
-        state = rules.evolve(state, closed(period, zone=zone, state=state))
+        for fact in closing(period, zone=zone, state=state):
+            state = rules.evolve(state, fact)
     return state
 
 
 def test_a_month_is_closed_with_its_totals_carried_on():
     """What an account held stands beside by how much it moved."""
-    fact = closed("2026-02", state=after("2026-01"))
+    fact, frozen = closing("2026-02", state=after("2026-01"))
 
-    assert isinstance(fact, PeriodClosed)
     assert (fact.begins_at, fact.ends_at) == (
         datetime(2026, 2, 1, tzinfo=UTC),
         datetime(2026, 3, 1, tzinfo=UTC),
     )
     assert (fact.through_position, fact.after_position, fact.later_after_position) == (100, 90, 90)
-    assert fact.totals == (
+    assert (frozen.program_id, frozen.period) == (fact.program_id, fact.period)
+    assert frozen.totals == (
         PeriodTotal(account="commission_accrued", currency="GBP", opening_minor=-500, moved_minor=-500),
         PeriodTotal(account="commission_expense", currency="GBP", opening_minor=500, moved_minor=500),
     )
+
+
+def test_what_only_finance_reads_is_in_a_fact_of_its_own():
+    """The closing is shown to partners, who check their statements: no totals, no remark."""
+    fact, frozen = closing("2026-01", reason="without acme's last sale")
+
+    assert not {"totals", "reason", "salt"} & set(fact.__struct_fields__)
+    assert (frozen.reason, frozen.salt) == ("without acme's last sale", "random")
 
 
 def test_a_closed_month_is_closed_once():

@@ -9,7 +9,7 @@ import pytest
 
 from ledger import ids
 from ledger.audit.revshare_verify import STATEMENT, Wrong, parse_key, verify
-from ledger.events.period import StatementIssued
+from ledger.events.period import PeriodClosed, PeriodTotalsFrozen, StatementIssued
 from ledger.store.application import Change
 from payouts.outcomes import Confirmed
 from projections.audit_log import Sequencer
@@ -24,6 +24,8 @@ from tests.support.closing import close, lived, paid, rows, stated
 from tests.support.finance import Finance, Script, day
 
 KEY = parse_key(str(SIGNER.verifier))
+SHARES = {"cara": 1_234_567, "dora": 7_654_321, "emil": 2_222_333}
+"""What partners earn in March, in numbers that no hash or time has by chance."""
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -115,6 +117,60 @@ def test_lines_of_the_file_are_not_left_out_or_put_in(finance):
     together = sorted({*lines[2:], more}, key=lambda line: json.loads(line)["index"])
     with pytest.raises(Wrong):
         verify([*lines[:2], *together], KEY)
+
+
+def facts_of_closings(finance, kind):
+    """The facts of this kind among the closings, in order."""
+    history = finance.ledger.history(ids.periods_id(finance.world.program_id))
+    return [each for each in history if isinstance(each.fact, kind)]
+
+
+def test_nothing_in_it_is_of_other_partners_or_of_the_program(finance):
+    """A partner gets it: no other's id or name, none of the totals, no remark of the closing."""
+    finance.world.now = day(80)
+    others = {finance.partner(name, linked=False): amount for name, amount in SHARES.items()}
+    for partner_id, amount in others.items():
+        finance.earn(partner_id, amount)
+    finance.world.now = day(100)
+    close(finance, "2024-03", reason="cara is late again")
+    seal(finance)
+    frozen = facts_of_closings(finance, PeriodTotalsFrozen)[-1].fact
+    total = sum(SHARES.values())
+    assert {abs(each.moved_minor) for each in frozen.totals} >= {total}
+    secret = {str(total), frozen.salt, "cara is late", '"totals"', "PeriodTotalsFrozen"}
+    secret |= {str(abs(each.opening_minor + each.moved_minor)) for each in frozen.totals if each.moved_minor}
+
+    found = rows(finance)
+    for number, row in enumerate(found):
+        told = b"".join(exported(finance, number)).decode()
+        strangers = {str(each.partner_id) for each in found} - {str(row.partner_id)}
+        amounts = {str(amount) for other, amount in others.items() if other != row.partner_id}
+        assert len(strangers) == 4
+        assert [each for each in sorted(secret | strangers | amounts) if each in told] == []
+
+
+def test_the_closing_before_is_the_one_that_stands_there(finance):
+    """An older closing in its place, or the program's totals beside it: neither is taken."""
+    finance.world.now = day(100)
+    close(finance, "2024-03")
+    seal(finance)
+    number = next(number for number, row in enumerate(rows(finance)) if row.period == "2024-03")
+    lines = exported(finance, number)
+    with finance.ledger.database.read() as connection:
+        note = latest(connection).note
+    january, february, _ = facts_of_closings(finance, PeriodClosed)
+    totals = facts_of_closings(finance, PeriodTotalsFrozen)[0]
+    places = {json.loads(line)["position"] for line in lines[2:]}
+
+    for other, says in (
+        (places - {february.position} | {january.position}, "closing of the month before"),
+        (places - {february.position}, "closing of the month before"),
+        (places | {totals.position}, "not the facts that stand below it"),
+    ):
+        part: list[bytes] = []
+        export_part(finance.ledger, sorted(other), part.append)
+        with pytest.raises(Wrong, match=says):
+            verify([header(STATEMENT, note), lines[1], *part[1:]], KEY)
 
 
 def change(path: str, value: Any):

@@ -18,10 +18,10 @@ from tests.support.finance import Finance, day
 JANUARY, FEBRUARY, MARCH = "2024-01", "2024-02", "2024-03"
 
 
-def close(finance: Finance, *months: str) -> None:
+def close(finance: Finance, *months: str, reason: str | None = None) -> None:
     """Close months and issue their statements."""
     for month in months:
-        wish = ClosePeriod(program_id=finance.world.program_id, period=month)
+        wish = ClosePeriod(program_id=finance.world.program_id, period=month, reason=reason)
         close_period(finance.ledger, wish, by="key:finance", wait_s=0)
         issue(finance.ledger, finance.world.program_id, by="key:finance", pause=lambda _s: finance.settle())
     finance.settle()
