@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -72,8 +72,10 @@ def months(first: Month, last: Month) -> list[Month]:
     return found
 
 
-def bucket_of(column: sa.ColumnElement[datetime], begins: Sequence[datetime]) -> sa.ColumnElement[int]:
-    """How many of these moments, which go up, a time has reached: 0 before the first.
+def bucket_of(
+    column: sa.ColumnElement[Any], begins: Sequence[datetime] | Sequence[int]
+) -> sa.ColumnElement[int]:
+    """How many of these moments (or places in the log), which go up, it has reached: 0 before the first.
 
     It is halved and halved again: as one list of cases it would be too deep for SQLite after some years.
     """

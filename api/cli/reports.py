@@ -19,6 +19,7 @@ from projections.reports import ageing as ages
 from projections.reports import roll_forward as rolling
 from projections.reports import trial_balance as balances
 from projections.reports import voucher as vouchers
+from projections.reports.calendars import BASES, calendars_of
 from projections.reports.scope import Scope
 
 reports = typer.Typer(help="What finance reports from the journal.", no_args_is_help=True)
@@ -30,6 +31,14 @@ EffectiveAsOf = Annotated[
     str | None, typer.Option(help="Only what was true by this time: RFC 3339, as 2026-01-31T12:00:00Z.")
 ]
 RecordedAsOf = Annotated[str | None, typer.Option(help="As it was known at this time: RFC 3339.")]
+OnBasis = Annotated[
+    str,
+    typer.Option(
+        "--basis",
+        help="What a month holds. books: a closed one what its closing froze, what is learned later stands "
+        "in the first month that was open then. effective: what was true in it.",
+    ),
+]
 HowWritten = Annotated[Format, typer.Option("--format", help="How to write it.")]
 IDS: Final = ("program_id", "partner_id")
 """Columns that people don't read: a table shows references."""
@@ -59,6 +68,7 @@ def roll_forward(
     first: Annotated[str, typer.Option("--from", help="The first month, as 2026-01.")],
     last: Annotated[str, typer.Option("--to", help="The last month; included.")],
     balance: Annotated[str | None, typer.Option(help=f"Only one of {', '.join(rolling.BALANCES)}.")] = None,
+    basis: OnBasis = "books",
     program: Program = None,
     partner: Partner = None,
     currency: Currency = None,
@@ -68,14 +78,15 @@ def roll_forward(
 ) -> None:
     """What was owed when each month began, every kind of movement in it, what was owed at its end.
 
-    Months are those of each program's time zone.
+    Months are those of each program's time zone; a closed one is what was closed.
     """
+    [on_basis] = one_of("--basis", basis, BASES)
     wanted = one_of("--balance", balance, list(rolling.BALANCES)) or list(rolling.BALANCES)
     months_ = span(first, last)
     scope = scope_of(program, partner, currency, effective_as_of, recorded_as_of)
     with open_ledger(settings()) as ledger, ledger.database.read() as connection:
-        zones = zones_of(ledger, scope.program_id)
-        rows = rolling.roll_forward(connection, scope, *months_, zones, balances=wanted)
+        calendars = calendars_of(ledger, connection, scope, on_basis)
+        rows = rolling.roll_forward(connection, scope, *months_, calendars, balances=wanted)
         write(rows, rolling.COLUMNS, format_)
 
 
@@ -110,8 +121,13 @@ def voucher(
     program: Program = None,
     currency: Currency = None,
     recorded_as_of: RecordedAsOf = None,
+    basis: OnBasis = "books",
 ) -> None:
-    """Months as vouchers of your general ledger: CSV, one balanced entry for each month and currency."""
+    """Months as vouchers of your general ledger: CSV, one balanced entry for each month and currency.
+
+    The voucher of a closed month is the same for ever.
+    """
+    [on_basis] = one_of("--basis", basis, BASES)
     months_ = span(first, last)
     scope = scope_of(program, None, currency, None, recorded_as_of)
     try:
@@ -121,8 +137,8 @@ def voucher(
     except vouchers.InvalidMapping as error:
         fail("\n".join(f"{mapping}: {mistake}" for mistake in error.mistakes), code=EXIT_USAGE)
     with open_ledger(settings()) as ledger, ledger.database.read() as connection:
-        zones = zones_of(ledger, scope.program_id)
-        rows = vouchers.voucher(connection, scope, *months_, zones, numbers)
+        calendars = calendars_of(ledger, connection, scope, on_basis)
+        rows = vouchers.voucher(connection, scope, *months_, calendars, numbers)
         write(rows, vouchers.COLUMNS, Format.csv)
 
 

@@ -22,6 +22,7 @@ from projections.journal_export.selection import Selection
 from projections.journal_export.tables import ParquetMissing
 from projections.months import zones_of
 from projections.reports import ageing, roll_forward, trial_balance
+from projections.reports.calendars import calendars_of
 from projections.reports.scope import Scope
 
 Query = dict[str, Any]
@@ -61,13 +62,16 @@ class RollForward(Resource):
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: Query) -> None:
         """What was owed when each month began, every kind of movement, what was owed at its end, by partner.
 
-        Opening and movements come to closing; a closing is the next month's opening. `Accept: text/csv` too.
+        Opening and movements come to closing; a closing is the next month's opening. A month that was closed
+        never changes: what is learned of it later stands in the first one that was open then. `Accept:
+        text/csv` too.
         """
-        zones = zones_of(self.ledger, query["program_id"])
         wanted = [query["balance"]] if query["balance"] else list(roll_forward.BALANCES)
+        scope = scope_of(query)
         with self.database.read() as connection:
+            calendars = calendars_of(self.ledger, connection, scope, query["basis"])
             rows = roll_forward.roll_forward(
-                connection, scope_of(query), query["first"], query["last"], zones, balances=wanted
+                connection, scope, query["first"], query["last"], calendars, balances=wanted
             )
             send_report(req, resp, rows, roll_forward.COLUMNS)
 

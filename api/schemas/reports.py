@@ -9,6 +9,7 @@ from api.schemas.money import AsOfQuery
 from projections.journal_export.formats import NAMES
 from projections.months import Month, months
 from projections.reports.ageing import AGED
+from projections.reports.calendars import BASES
 from projections.reports.roll_forward import BALANCES, MONTHS_MAX
 from projections.reports.trial_balance import BY
 
@@ -68,6 +69,14 @@ class RollForwardQuery(ReportQuery):
     last = period("to", required=True)
     balance = choice(
         *BALANCES, load_default=None, metadata={"description": "Only this balance. Default: all."}
+    )
+    basis = choice(
+        *BASES,
+        load_default="books",
+        metadata={
+            "description": "What a month holds. `books`: a closed one what its closing froze; what is "
+            "learned later stands in the first month that was open then. `effective`: what was true in it."
+        },
     )
 
     @validates_schema

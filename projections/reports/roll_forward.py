@@ -11,7 +11,8 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 
 import sqlalchemy as sa
 
-from projections.months import Month, Zones, bucket_of, months
+from projections.months import Month, months
+from projections.reports.calendars import Calendar
 from projections.reports.scope import ACCOUNTS, NAMES, Row, Scope, named
 from projections.tables import journal
 
@@ -104,17 +105,18 @@ def roll_forward(
     scope: Scope,
     first: Month,
     last: Month,
-    zones: Zones,
+    calendars: Iterable[Calendar],
     *,
     balances: Sequence[Balance] = tuple(BALANCES),
 ) -> Iterator[Row]:
-    """Roll forward each currency, program and partner through the months, each in its program's time zone.
+    """Roll forward each currency, program and partner through the months that its calendar has.
 
-    Raises UnknownMovement. One account's movements are in memory at once: months times movements.
+    Calendar by calendar. Raises UnknownMovement. One account's movements are in memory at once: months times
+    movements.
     """
     periods = months(first, last)
-    for zone in zones.all:
-        rows = named(connection, _summed(scope, periods, zones, zone), "bucket", "movement")
+    for calendar in calendars if periods else ():
+        rows = named(connection, _summed(scope, periods, calendar), "bucket", "movement")
         for about, group in groupby(rows, itemgetter("currency", *NAMES)):
             known = dict(zip(("currency", *NAMES), about, strict=True))
             for row in rolled(periods, map(_moved, group)):
@@ -134,11 +136,11 @@ def _moved(row: Row) -> Moved:
     )
 
 
-def _summed(scope: Scope, periods: Sequence[Month], zones: Zones, zone: str) -> sa.Select[Any]:
+def _summed(scope: Scope, periods: Sequence[Month], calendar: Calendar) -> sa.Select[Any]:
     """By account, month and movement, what came to each account of the chart."""
     c = journal.c
-    end = periods[-1].following.begins_at(zone) if periods else Month(1970, 1).begins_at(zone)
-    bucket = bucket_of(c.effective_at, [period.begins_at(zone) for period in periods])
+    begins = calendar.begins(periods)
+    bucket = calendar.bucket(c, begins)
     key = (c.program_id, c.partner_id, c.currency)
     facts = (
         sa.select(
@@ -150,7 +152,7 @@ def _summed(scope: Scope, periods: Sequence[Month], zones: Zones, zone: str) -> 
                 for account in ACCOUNTS
             ),
         )
-        .where(*scope.conditions(c), c.effective_at < end, zones.condition(c.program_id, zone))
+        .where(*scope.conditions(c), *calendar.conditions(c, begins, also_before=True))
         .group_by(c.position, *key)
         .subquery()
     )

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -10,7 +10,8 @@ import msgspec
 import sqlalchemy as sa
 
 from ledger.money import CURRENCY_DIGITS, decimal
-from projections.months import Month, Zones, bucket_of, months
+from projections.months import Month, months
+from projections.reports.calendars import Calendar
 from projections.reports.scope import ACCOUNTS, Row, Scope, named
 from projections.tables import journal
 
@@ -144,16 +145,21 @@ def entry(period: Month, currency: str, totals: Totals) -> Iterator[Row]:
 
 
 def voucher(
-    connection: sa.Connection, scope: Scope, first: Month, last: Month, zones: Zones, mapping: LedgerMapping
+    connection: sa.Connection,
+    scope: Scope,
+    first: Month,
+    last: Month,
+    calendars: Iterable[Calendar],
+    mapping: LedgerMapping,
 ) -> Iterator[Row]:
     """What each month moved, as one balanced entry for each currency, month by month.
 
-    Months are those of each program's time zone. In memory are sums by month, currency and account.
+    Months are those of each program's calendar. In memory are sums by month, currency and account.
     """
     periods = months(first, last)
     totals: dict[tuple[Month, str], Counter[tuple[str, str]]] = {}
-    for zone in zones.all:
-        for row in named(connection, _summed(scope, periods, zones, zone), "bucket", "account"):
+    for calendar in calendars:
+        for row in named(connection, _summed(scope, periods, calendar), "bucket", "account"):
             key = periods[row["bucket"] - 1], row["currency"]
             program = row["program"] or str(row["program_id"])
             number = mapping.number(row["account"], program, row["currency"])
@@ -163,14 +169,13 @@ def voucher(
         yield from entry(period, currency, moved)
 
 
-def _summed(scope: Scope, periods: Sequence[Month], zones: Zones, zone: str) -> sa.Select[Any]:
+def _summed(scope: Scope, periods: Sequence[Month], calendar: Calendar) -> sa.Select[Any]:
     c = journal.c
-    begins = [period.begins_at(zone) for period in periods]
+    begins = calendar.begins(periods)
     key = (c.program_id, c.currency, c.account)
-    within = (c.effective_at >= begins[0], c.effective_at < periods[-1].following.begins_at(zone))
     legs = (
-        sa.select(*key, c.amount_minor, bucket_of(c.effective_at, begins).label("bucket"))
-        .where(*scope.conditions(c), *within, zones.condition(c.program_id, zone))
+        sa.select(*key, c.amount_minor, calendar.bucket(c, begins).label("bucket"))
+        .where(*scope.conditions(c), *calendar.conditions(c, begins))
         .subquery()
     )
     by = (legs.c.program_id, legs.c.currency, legs.c.account, legs.c.bucket)

@@ -117,6 +117,29 @@ def test_a_month_begins_in_the_program_s_time_zone(earned):
     assert accrued() == {"2026-05": 2_000, "2026-06": 2_000}
 
 
+def test_a_closed_month_is_what_was_closed(earned):
+    """A sale of May that is told after its closing is June's, as JSON and as CSV; by its date it is May's."""
+    [program] = earned.get("/v1/programs").json["items"]
+    earned.clock.forward(days=3)
+    closed = earned.post(f"/v1/programs/{program['program_id']}/periods", {"period": "2026-05"})
+    assert closed.status_code == 201, closed.text
+    late = sale(program["program_id"], "INV-2", effective_at="2026-05-30T11:00:00Z")
+    assert earned.post("/v1/conversions", late).status_code == 201
+    earned.catch_up()
+
+    def accrued(query: str = "") -> dict[str, int]:
+        asked = f"from=2026-05&to=2026-06&balance=owed{query}"
+        rows = earned.get("/v1/reports/roll-forward", query_string=asked).json["items"]
+        as_csv = earned.get("/v1/reports/roll-forward", query_string=asked, headers=CSV)
+        found = {row["period"]: row["accrued_minor"] for row in rows}
+        assert found == {row["period"]: int(row["accrued_minor"]) for row in read(as_csv.text)}
+        return found
+
+    assert accrued() == accrued("&basis=books") == {"2026-05": 2_000, "2026-06": 2_000}
+    assert accrued(f"&program_id={program['program_id']}") == {"2026-05": 2_000, "2026-06": 2_000}
+    assert accrued("&basis=effective") == {"2026-05": 4_000, "2026-06": 0}
+
+
 def test_the_ageing_of_a_payable(earned):
     """Two days old at first; a hundred days later it is over ninety."""
 
@@ -145,6 +168,7 @@ def test_the_ageing_of_a_payable(earned):
         ("from=2026-05&to=2026-04", "/to"),
         ("from=2000-01&to=2026-12", "/to"),
         ("from=2026-05&to=2026-05&balance=shoe", "/balance"),
+        ("from=2026-05&to=2026-05&basis=shoe", "/basis"),
     ],
 )
 def test_a_wrong_period_is_named(sqlite_house, query, pointer):

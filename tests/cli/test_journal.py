@@ -3,12 +3,20 @@
 import csv
 import io
 import sys
+from datetime import timedelta
 
 import pyarrow.parquet as pq
 import pytest
 
+from ledger import ids
+from ledger.commands import RecordSale
+from ledger.engine import RewardEngine
+from ledger.intake import Intake
+from ledger.store.application import Ledger
+from ledger.store.database import Database
 from projections.journal_export.formats import NAMES
-from tests.cli.test_balances import env
+from projections.runner import Runner
+from tests.cli.test_balances import SINCE, env
 from tests.support import ledger_tools
 from tests.support.commands import invoke
 
@@ -92,6 +100,46 @@ def test_a_month_as_a_voucher(env, tmp_path):
         ("2025-02-28", "2310", "2.01", "", "GBP", "commission_accrued 2025-02", "revshare-2025-02-GBP"),
         ("2025-02-28", "2320", "", "2.01", "GBP", "commission_payable 2025-02", "revshare-2025-02-GBP"),
     ]
+
+
+def test_the_voucher_of_a_closed_month_is_the_same_bytes_for_ever(env, tmp_path):
+    """A sale of January that is told after its closing is in the voucher of February; by its date it is not."""
+    mapping = tmp_path / "mapping.toml"
+    mapping.write_text(MAPPING)
+
+    def voucher(month: str, *more: str) -> str:
+        asked = ("--mapping", str(mapping), "--from", month, "--to", month, *more)
+        done = invoke(env, "reports", "voucher", *asked)
+        assert done.exit_code == 0, done.stderr
+        return done.stdout
+
+    before = voucher("2025-01")
+    closed = invoke(env, "periods", "close", "2025-01", "--program", "shop")
+    assert closed.exit_code == 0, closed.stderr
+    tell_late(env["DATABASE_URL"])
+
+    assert voucher("2025-01") == before
+    # 2.01 became payable in February; 20.00 of the late sale were accrued and became payable.
+    assert [row["debit"] for row in csv.DictReader(io.StringIO(voucher("2025-02")))] == ["2.01", "", "20.00"]
+    assert "22.01" in voucher("2025-01", "--basis", "effective")
+
+
+def tell_late(database_url: str) -> None:
+    """A sale of January is told now."""
+    ledger = Ledger(Database(database_url))
+    late = RecordSale(
+        program_id=ids.program_id("shop"),
+        source="shop",
+        external_id="late",
+        customer="c1",
+        amount_minor=10_000,
+        currency="GBP",
+        effective_at=SINCE + timedelta(days=3),
+    )
+    assert [result.status for result in Intake(ledger).record([late], by="cli")] == ["new"]
+    RewardEngine(ledger).drain()
+    Runner(ledger).catch_up()
+    ledger.close()
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ def test_the_months_of_the_reward(env):
         (("roll-forward", "--from", "2025-1", "--to", "2025-02"), "--from 2025-1"),
         (("roll-forward", "--from", "2025-02", "--to", "2025-01"), "1 to 120 months"),
         (("roll-forward", "--from", "2025-02", "--to", "2025-02", "--balance", "shoe"), "--balance shoe"),
+        (("roll-forward", "--from", "2025-02", "--to", "2025-02", "--basis", "shoe"), "--basis shoe"),
         (("ageing", "--balance", "shoe"), "--balance shoe"),
     ],
 )

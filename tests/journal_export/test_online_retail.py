@@ -31,6 +31,7 @@ from projections.journal_export.formats import FORMATS, Name
 from projections.journal_export.selection import Selection
 from projections.months import Month, zones_of
 from projections.reports.ageing import ageing
+from projections.reports.calendars import of_zones
 from projections.reports.roll_forward import roll_forward
 from projections.reports.scope import Scope
 from projections.reports.trial_balance import trial_balance
@@ -195,7 +196,7 @@ def test_reports_and_lines_are_what_plain_sql_says(retail, tmp_path, sql):
     accrued = {(partner, month): minor for partner, month, minor in sql.execute(ACCRUED)}
     zones = zones_of(retail)
     with retail.database.read() as connection:
-        rolled = list(roll_forward(connection, Scope(), FIRST, LAST, zones, balances=["owed"]))
+        rolled = list(roll_forward(connection, Scope(), FIRST, LAST, of_zones(zones), balances=["owed"]))
         balances = list(trial_balance(connection, Scope(), "partner"))
         aged = list(ageing(connection, Scope(), zones, retail.clock()))
     with exported(retail, "csv", tmp_path).open(encoding="utf-8", newline="") as file:

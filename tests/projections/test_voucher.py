@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from projections.months import Month, Zones
 from projections.reports import voucher
+from projections.reports.calendars import of_zones
 from projections.reports.scope import ACCOUNTS, Scope
 from projections.reports.trial_balance import trial_balance
 from projections.reports.voucher import InvalidMapping, entry, parse
@@ -98,7 +99,9 @@ def test_vouchers_add_up_to_the_trial_balance(ledger, runner):
     mapping = parse(WHOLE)
     with ledger.database.read() as connection:
         lines = list(
-            voucher.voucher(connection, Scope(), Month(2023, 12), Month(2024, 6), Zones({}), mapping)
+            voucher.voucher(
+                connection, Scope(), Month(2023, 12), Month(2024, 6), of_zones(Zones({})), mapping
+            )
         )
         balances = {row["account"]: row["balance_minor"] for row in trial_balance(connection, Scope())}
 

@@ -15,6 +15,7 @@ from ledger.store.application import Ledger
 from projections import queries
 from projections.months import Month, Zones, months
 from projections.reports.ageing import AGED, BUCKETS, Aged, ageing, open_parts
+from projections.reports.calendars import of_zones
 from projections.reports.roll_forward import MOVEMENTS, roll_forward
 from projections.reports.scope import Scope
 from projections.reports.trial_balance import trial_balance
@@ -153,7 +154,9 @@ def test_a_roll_forward_is_a_replay_by_kind_and_its_months_chain(ledger: Ledger)
         scope = Scope(program_id=story.program, recorded_as_of=moment(recorded))
         with ledger.database.read() as connection:
             rows = list(
-                roll_forward(connection, scope, periods[0], periods[-1], Zones({story.program: zone}))
+                roll_forward(
+                    connection, scope, periods[0], periods[-1], of_zones(Zones({story.program: zone}))
+                )
             )
         columns = Counter(
             {
@@ -205,7 +208,7 @@ def test_a_roll_forward_ends_where_the_balances_are(ledger: Ledger) -> None:
         words |= {"clawback": "clawback", "withheld": "withheld"}
         with ledger.database.read() as connection:
             scope = Scope(program_id=story.program)
-            rows = roll_forward(connection, scope, Month(2020, 1), Month(2029, 12), Zones({}))
+            rows = roll_forward(connection, scope, Month(2020, 1), Month(2029, 12), of_zones(Zones({})))
             closing = {(row["partner_id"], row["balance"]): row["closing_minor"] for row in rows}
             kept = queries.balances(connection, story.program)
         for balance in kept:
