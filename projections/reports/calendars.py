@@ -8,7 +8,6 @@ was true, and the first one that was open at its place in the log.
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import takewhile
 from typing import Any, Final, Literal, NamedTuple, get_args
 from uuid import UUID
 
@@ -106,14 +105,13 @@ def calendars_of(
 ) -> list[Calendar]:
     """The calendars of a report: of programs without a closed month by zone, then those of the others.
 
-    By `effective` nothing counts as closed; nor does what was closed later than the scope looks at. The
-    closings are read behind the journal's position: whatever is late is behind its closing, so what a report
-    counts is told by the closings that it knows.
+    By `effective` nothing counts as closed. The closings are read after the journal's position: what is late
+    stands behind its closing, so whatever a report counts, it knows the closings that tell its month.
     """
     upto = position.read(connection, [JOURNAL])[JOURNAL]
     zones = zones_of(ledger, scope.program_id)
     asked = zones.named if scope.program_id is None else [scope.program_id]
-    closed = {} if basis == "effective" else _closed(ledger, connection, list(asked), scope.recorded_as_of)
+    closed = {} if basis == "effective" else _closed(ledger, connection, list(asked))
     own = [
         Calendar(zones, zones.of(program_id), upto, program_id, closed=closed.get(program_id, ()))
         for program_id in asked
@@ -123,15 +121,13 @@ def calendars_of(
 
 
 def _closed(
-    ledger: Ledger, connection: sa.Connection, programs: Sequence[UUID], by: datetime | None
+    ledger: Ledger, connection: sa.Connection, programs: Sequence[UUID]
 ) -> dict[UUID, list[PeriodClosed]]:
-    """The months that programs had closed by a time, in order; programs without one are not named."""
+    """The closed months of programs, in order; programs without one are not named."""
     streams = ledger.streams(connection, [ids.periods_id(each) for each in programs])
     found: dict[UUID, list[PeriodClosed]] = {}
     for each in programs:
         history = streams.get(ids.periods_id(each), [])
-        known = takewhile(lambda recorded: by is None or recorded.recorded_at <= by, history)
-        months = [recorded.fact for recorded in known if isinstance(recorded.fact, PeriodClosed)]
-        if months:
+        if months := [recorded.fact for recorded in history if isinstance(recorded.fact, PeriodClosed)]:
             found[each] = months
     return found

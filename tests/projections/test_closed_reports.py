@@ -103,7 +103,7 @@ def test_a_closed_month_stays_after_late_facts_later_closings_and_a_rebuild(fina
     assert sum(row["accrued_minor"] for row in march if row["balance"] == "owed") == 52_00
 
 
-def test_a_report_as_it_was_known_counts_as_closed_what_was_closed_by_then(finance):
+def test_a_report_as_it_was_known_says_the_same_of_a_closed_month(finance):
     """On the fortieth day nothing was late yet; today's report says the same of January."""
     lived(finance)
 

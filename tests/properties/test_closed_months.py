@@ -21,8 +21,9 @@ from projections.reports.roll_forward import BALANCES, MOVEMENTS, roll_forward
 from projections.reports.scope import ACCOUNTS, Row, Scope
 from projections.reports.voucher import parse, voucher
 from projections.runner import Runner
+from projections.statement import Amounts
 from projections.statements.closing import PERIODS, books_of, legs_of
-from projections.statements.deriving import Amounts, moved, total
+from projections.statements.deriving import moved, total
 from tests.properties.test_as_of import HOURS, NAMES, Story, ledger, told
 from tests.properties.test_reports import EFFECTS, STORIES
 
@@ -44,6 +45,7 @@ STEPS = st.lists(
 )
 STRETCH = 24
 """Two and a half days of a story become two months."""
+CLOSED_MAX = 8
 FIRST, LAST = Month(2023, 7), Month(2024, 12)
 MAPPING = parse("[accounts]\n" + "".join(f'{name} = "{name}"\n' for name in ACCOUNTS))
 
@@ -97,11 +99,13 @@ def close_next(ledger: Ledger, story: Story, zone: str) -> Closed | None:
 
 def lived(ledger: Ledger, steps: list[Any]) -> tuple[Story, list[Closed]]:
     """A story in which months were closed."""
-    story, closed = Story(ledger), []
+    story = Story(ledger)
+    closed: list[Closed] = []
     for step in steps:
-        if not isinstance(step, str):
-            story.tell(*step[:3], step[3] * STRETCH, step[4] * STRETCH)
-        elif len(closed) < 8 and (done := close_next(ledger, story, step)) is not None:
+        if step not in ZONE_NAMES:
+            name, of, amount, back, later = step
+            story.tell(name, of, amount, back * STRETCH, later * STRETCH)
+        elif len(closed) < CLOSED_MAX and (done := close_next(ledger, story, step)) is not None:
             closed.append(done)
     Runner(ledger).catch_up()
     return story, closed
@@ -174,9 +178,9 @@ def test_every_fact_stands_in_its_month_of_the_books_and_months_chain(ledger: Le
         } == {key: amount for key, amount in wanted.items() if amount}
         held: dict[Any, int] = {}
         for row in rolled:
-            place = (row["partner_id"], row["balance"])
-            assert row["opening_minor"] == held.get(place, 0)
-            held[place] = row["closing_minor"]
+            balanced = (row["partner_id"], row["balance"])
+            assert row["opening_minor"] == held.get(balanced, 0)
+            held[balanced] = row["closing_minor"]
         with ledger.database.read() as connection:
             for balance in queries.balances(connection, story.program):
                 assert balance.pending_minor == held.get((balance.partner_id, "accrued"), 0)
