@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ledger import ids
 from ledger import period as rules
-from ledger.events.period import PeriodClosed
+from ledger.events.period import PeriodClosed, PeriodTotalsFrozen
 from ledger.period import ClosePeriod
 from ledger.store.application import Ledger
 from projections import position, queries, tables
@@ -54,11 +54,12 @@ class Closed(NamedTuple):
     """A closing, and what the reports said of its month right after it."""
 
     fact: PeriodClosed
+    frozen: PeriodTotalsFrozen
     rolled: list[Row]
     voucher: list[Row]
 
 
-def totals(fact: PeriodClosed) -> dict[tuple[str, str], tuple[int, int]]:
+def totals(fact: PeriodTotalsFrozen) -> dict[tuple[str, str], tuple[int, int]]:
     """What each account and currency held when a closed month began, and by how much it moved."""
     return {(each.account, each.currency): (each.opening_minor, each.moved_minor) for each in fact.totals}
 
@@ -90,11 +91,10 @@ def close_next(ledger: Ledger, story: Story, zone: str) -> Closed | None:
         reached = position.read(connection, [JOURNAL])[JOURNAL]
         books = books_of(connection, story.program, state, span, reached)
     wish = ClosePeriod(program_id=story.program, period=period)
-    [fact] = rules.close(wish, state, span, books, by="key:finance")
-    story.world.add(stream, fact)
-    assert isinstance(fact, PeriodClosed)
+    fact, frozen = rules.close(wish, state, span, books, salt="salt", by="key:finance")
+    story.world.add(stream, fact, frozen)
     month = Month.parse(period)
-    return Closed(fact, *reports(ledger, story.program, month, month))
+    return Closed(fact, frozen, *reports(ledger, story.program, month, month))
 
 
 def lived(ledger: Ledger, steps: list[Any]) -> tuple[Story, list[Closed]]:
@@ -127,7 +127,7 @@ def test_a_closed_month_is_what_was_closed_for_ever(ledger: Ledger) -> None:
             month = Month.parse(was.fact.period)
             rolled, booked = reports(ledger, story.program, month, month)
             assert (rolled, booked) == (was.rolled, was.voucher)
-            frozen = totals(was.fact)
+            frozen = totals(was.frozen)
             of_voucher = {
                 (row["account"], row["currency"]): minor(row["debit"]) - minor(row["credit"])
                 for row in booked
