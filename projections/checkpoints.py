@@ -21,7 +21,7 @@ from ledger.refusals import BadCosignature, NotFound
 from ledger.store.application import Ledger
 from ledger.store.database import DatabaseUnavailable
 from ledger.store.mapper import topic_of
-from projections import position
+from projections import position, shadow
 from projections.audit_log import NAME, checkpoints, cosignatures, tiles_of, tree_size
 from projections.queries.paging import LIMIT, Cursor, Page, Row, page
 from projections.queries.plain import Statement, run
@@ -54,6 +54,7 @@ class CheckpointMaker:
     def step(self, *, now_wanted: bool = False) -> Checkpoint | None:
         """Sign the head if it is time, or `now_wanted`. Raises LogBroken."""
         with self._ledger.database.read() as connection:
+            shadow.see_one_moment(connection)  # the position is that of the last leaf: the sequencer goes on
             size = tree_size(connection)
             last = latest(connection)
             reached = position.read(connection, [NAME])[NAME]

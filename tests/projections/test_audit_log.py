@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ledger.audit import merkle, notes
 from ledger.audit.notes import Signer
 from ledger.postings import postings
-from projections import audit_log
+from projections import audit_log, checkpoints
 from projections.audit_log import Sequencer, entry_of
 from projections.checkpoints import CheckpointMaker, LogBroken, latest
+from projections.verification import verify_ledger
 from tests.support.world import World, day
 
 ORIGIN = "ledger.example/log"
@@ -148,6 +149,30 @@ def test_it_rests_between_two_batches_unless_it_is_behind(world):
 
 
 class TestCheckpoints:
+    def test_a_head_tells_the_position_of_its_own_last_leaf_while_the_sequencer_goes_on(
+        self, world, maker, monkeypatch
+    ):
+        sell(world, 5)
+        sequencer = Sequencer(world.ledger)
+        sequencer.catch_up()
+        sealed = rows(world)[-1][4]
+        sell(world, 5, first=5)
+
+        def while_others_work(connection):
+            found = latest(connection)
+            sequencer.catch_up()
+            return found
+
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoints, "latest", while_others_work)
+            head = maker.step()
+
+        with world.database.read() as connection:
+            signed = latest(connection)
+        assert (signed.size, signed.position) == (head.size, sealed)
+        assert [str(finding) for finding in verify_ledger(world.ledger).findings] == []
+        assert maker.step(now_wanted=True).size > head.size
+
     """Signed when it is time; never for a tree that is not the continuation of the one before."""
 
     def test_the_head_is_signed_and_says_how_far_it_goes(self, world, maker, signer):
