@@ -4,8 +4,6 @@ So the database is asked and left before the first byte goes out, however slowly
 report that fails is a problem and not half an answer.
 """
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from tempfile import SpooledTemporaryFile
@@ -15,6 +13,7 @@ import falcon
 import msgspec
 
 from api.answers import JSON
+from projections.spreadsheet import csv_text
 
 CSV: Final = "text/csv"
 IN_MEMORY_BYTES: Final = 1 << 20
@@ -24,13 +23,12 @@ Rows = Iterable[dict[str, Any]]
 
 def as_csv(rows: Rows, columns: Sequence[str]) -> Iterator[bytes]:
     """The rows as CSV with a header line, some at a time; what is null is empty."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
+    pending: list[Iterable[object]] = [columns]
     for some in _some(rows):
-        writer.writerows(some)
-        yield _taken(text)
-    yield _taken(text)
+        pending += [map(row.get, columns) for row in some]
+        yield csv_text(pending).encode()
+        pending = []
+    yield csv_text(pending).encode()
 
 
 def as_json(rows: Rows) -> Iterator[bytes]:
@@ -70,10 +68,3 @@ def _some(rows: Rows) -> Iterator[list[dict[str, Any]]]:
     remaining = iter(rows)
     while some := list(islice(remaining, ROWS_AT_ONCE)):
         yield some
-
-
-def _taken(text: io.StringIO) -> bytes:
-    taken = text.getvalue().encode()
-    text.seek(0)
-    text.truncate()
-    return taken

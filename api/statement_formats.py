@@ -1,7 +1,5 @@
 """How a statement is written out: a table of formats, each a name, a media type and a writer."""
 
-import csv
-import io
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
@@ -11,6 +9,7 @@ from api.statement_files.content import file_name
 from api.statement_files.locales import DEFAULT, Language
 from api.statement_files.pdf import to_pdf
 from api.statement_files.workbook import to_xlsx
+from projections.spreadsheet import csv_text
 from projections.statement import Amounts, Statement
 
 CHUNK_LINES: Final = 500
@@ -80,25 +79,12 @@ def as_csv(statement: Statement) -> Iterator[bytes]:
     for line in of.lines:
         told = msgspec.to_builtins(line)
         between = (told[name] for name in CSV_COLUMNS[len(same) + 1 : -len(AMOUNTS)])
-        rows.append((*same, line.kind, *map(_plain, between), *msgspec.structs.astuple(line.moved)))
+        rows.append((*same, line.kind, *between, *msgspec.structs.astuple(line.moved)))
         if len(rows) >= CHUNK_LINES:
-            yield _csv(rows)
+            yield csv_text(rows).encode()
             rows = []
     rows.append((*same, "closing", *nothing, *msgspec.structs.astuple(of.closing)))
-    yield _csv(rows)
-
-
-def _plain(value: object) -> object:
-    """A cell that no spreadsheet takes for a formula: what others call their things is only text."""
-    if value is None:
-        return ""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
-
-
-def _csv(rows: list[tuple[object, ...]]) -> bytes:
-    file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows(rows)
-    return file.getvalue().encode()
+    yield csv_text(rows).encode()
 
 
 FORMATS: Final[dict[str, Format]] = {

@@ -1,9 +1,8 @@
 """Reconciliations kept: each run with its items and its fact, and what humans said about differences."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Final
 from uuid import UUID
 
@@ -17,6 +16,7 @@ from ledger.store.application import Change, Decider, Ledger
 from payouts import tables
 from payouts.reconciliation import TRANSFER, Item, Total
 from projections.queries.paging import LIMIT, Cursor, Page, Row, besides, by_key, filtered, one, page, rows
+from projections.spreadsheet import csv_text
 
 PROVIDER: Final = "stripe"
 DIFFERENCE: Final = Decider(reconciliation.UNRESOLVED, reconciliation.evolve_difference)
@@ -183,11 +183,7 @@ def plain(item: Row) -> Row:
 
 def as_csv(items: Iterable[Row]) -> str:
     """Stored items as CSV, with a header line."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(plain(item) for item in items)
-    return text.getvalue()
+    return csv_text(chain([CSV_COLUMNS], (map(plain(item).get, CSV_COLUMNS) for item in items)))
 
 
 # Ending differences

@@ -1,7 +1,5 @@
 """`revshare balances`: what each partner of a program has earned, holds and got, now or as it was."""
 
-import csv
-import io
 import json
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -19,6 +17,7 @@ from ledger.money import Money
 from projections import tables
 from projections.queries.money import Balance, balances_as_of
 from projections.queries.money import balances as current_balances
+from projections.spreadsheet import csv_text
 
 COLUMNS: Final = ("partner", "currency", "earned", "pending", "available", "in_transit", "paid", "clawback")
 """The columns of every format; amounts are minor units, `earned` is net of reversals and clawbacks."""
@@ -126,11 +125,7 @@ def _exists(connection: sa.Connection, program_id: UUID) -> bool:
 
 def as_csv(rows: list[dict[str, Any]]) -> str:
     """The rows as CSV with a header line."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text([COLUMNS, *([row[name] for name in COLUMNS] for row in rows)])
 
 
 def as_json(rows: list[dict[str, Any]]) -> str:

@@ -1,6 +1,5 @@
 """The journal's lines as a table: CSV, and Parquet for analysts. Amounts are whole minor units in both."""
 
-import csv
 import io
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -9,6 +8,7 @@ from typing import Any, Final
 
 from projections.columns import time_to_text
 from projections.journal_export.selection import Entry, Progress, Selection
+from projections.spreadsheet import csv_text
 
 ENTRIES_AT_ONCE: Final = 1_000
 ROW_GROUP_LEGS = 50_000
@@ -26,16 +26,10 @@ class ParquetMissing(Exception):
 
 def csv_lines(selection: Selection, progress: Progress) -> Iterator[bytes]:
     """One line a leg, with a header; times are RFC 3339 in UTC, `day` is that of the program's time zone."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    yield csv_text([COLUMNS]).encode()
     entries = selection.entries(progress)
     while some := list(islice(entries, ENTRIES_AT_ONCE)):
-        writer.writerows(map(_written, row) for entry in some for row in _rows(entry))
-        yield text.getvalue().encode()
-        text.seek(0)
-        text.truncate()
-    yield text.getvalue().encode()
+        yield csv_text(map(_written, row) for entry in some for row in _rows(entry)).encode()
 
 
 def parquet(selection: Selection, progress: Progress) -> Iterator[bytes]:
