@@ -32,6 +32,7 @@ TABLE: Final[dict[type[Exception], str]] = {
     refusals.ContentConflict: "content-conflict",
     refusals.LostRace: "lost-race",
     refusals.StatementTooLong: "statement-too-long",
+    refusals.UnknownContentVersion: "unknown-content-version",
     refusals.WrongCurrency: "wrong-currency",
     refusals.RefundExceedsConversion: "refund-exceeds-conversion",
     refusals.EffectiveTimeInFuture: "effective-time-in-future",

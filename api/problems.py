@@ -129,6 +129,11 @@ TYPES: Final[dict[str, ProblemType]] = {
     "statement-differs": _type(
         500, "The ledger does not say any more what was issued", "Run `revshare verify`: it names the place."
     ),
+    "unknown-content-version": _type(
+        409,
+        "The statement is of a form that is not known here",
+        "Ask the newest release: it was issued by it.",
+    ),
     "nothing-to-correct": _type(
         409, "The statement would say what it says", "Late facts stand in the statement of a later month."
     ),

@@ -53,6 +53,10 @@ class StatementTooLong(Refusal):
     """The statement has more lines than a file of that kind holds."""
 
 
+class UnknownContentVersion(Refusal):
+    """The statement was issued in a form that is not known here: by a newer release."""
+
+
 class WrongCurrency(Refusal):
     """The amount is in a currency other than the one that it must have."""
 

@@ -54,6 +54,7 @@ statements: Final = sa.Table(
     _text("issued_by"),
     _time("recorded_at"),
     _position(),
+    _int("content_version"),
     sa.Index(None, "program_id", "partner_id", "currency", "period"),
     sa.Index(None, "program_id", "count"),
     sa.Index(None, "partner_id", "recorded_at", "statement_id"),

@@ -128,9 +128,11 @@ class Statement(msgspec.Struct, frozen=True):
     month is open. A correction is a version from 2 on, with a number of its own: `corrects` names the number
     that it takes the place of, `differs` and `reason` say what and why. `issued_position` is the log position
     of the fact that issued it, `content_sha256` what that fact froze (docs/statements.md).
-    `checkpoint` is the oldest signed note that covers it; None until one does.
+    `checkpoint` is the oldest signed note that covers it; None until one does. `content_version` is the form
+    that the hash is of: what an older form has no field for, a statement in that form does not say.
     """
 
+    content_version: int
     number: str
     version: int
     program: StatementProgram

@@ -141,7 +141,7 @@ class OneStatement(_Statement):
         query=FormatQuery(),
         answer=StatementSchema(),
         also_produces=MEDIA_TYPES[1:],
-        problems=("not-found", "statement-too-long"),
+        problems=("not-found", "statement-too-long", "unknown-content-version"),
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, statement_id: UUID, query: Row) -> None:
         """As it was issued, the same bytes for ever, once a checkpoint covers it; in any of the formats."""
@@ -158,7 +158,7 @@ class StatementProof(_Statement):
         "Export a statement with its proofs",
         scopes=OWN,
         produces="application/x-ndjson",
-        problems=("not-found", "not-sealed"),
+        problems=("not-found", "not-sealed", "unknown-content-version"),
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, statement_id: UUID) -> None:
         """For `revshare_verify.py`: each line's fact with its legs, and the proof that the log has it.
@@ -181,7 +181,7 @@ class StatementCorrection(_Statement):
         body=ReasonSchema(),
         answer=StatementSchema(),
         statuses=(201,),
-        problems=("not-found", "nothing-to-correct", "views-behind"),
+        problems=("not-found", "nothing-to-correct", "unknown-content-version", "views-behind"),
         example={"reason": "The payout has arrived meanwhile."},
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response, statement_id: UUID, body: Row) -> None:

@@ -163,6 +163,7 @@ class DifferenceSchema(Strict):
 class StatementSchema(Strict):
     """One partner's month: opening + lines = closing. See docs/statements.md."""
 
+    content_version = Whole(required=True, metadata={"description": "The form that the hash is of."})
     number = Text(required=True, metadata={"description": "`preview` while the month is open."})
     version = Whole(required=True, metadata={"description": "From 2 on it is a correction."})
     program = fields.Nested(StatementProgramSchema(), required=True)

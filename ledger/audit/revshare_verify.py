@@ -387,6 +387,8 @@ MOVES = {
 }
 """Account of the chart → the column of a balance that it moves, and its sign there. All of these accounts
 together, with the other sign, are the last column."""
+CONTENT_VERSIONS = (1,)
+"""The forms of a statement's content that are checked here."""
 COLUMNS = ("pending", "available", "in_transit", "paid", "clawback", "withheld", "earned")
 KINDS = {
     "RewardAccrued": "reward_accrued",
@@ -455,7 +457,10 @@ def check_told(statement: dict[str, Any], digest: str, told: Sequence[Told]) -> 
 def check_issue(statement: dict[str, Any], issued: Told) -> None:
     """Number, version, whose it is, balances, as the fact of its issue has them; the stream numbers it."""
     words = issued.words
+    if words["content_version"] not in CONTENT_VERSIONS:
+        raise Wrong(f"line 2: issued in form {words['content_version']}, which this verifier does not know")
     said = {
+        "content_version": statement["content_version"],
         "number": statement["number"],
         "statement_version": statement["version"],
         "program_id": statement["program"]["program_id"],

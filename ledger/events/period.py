@@ -63,7 +63,8 @@ class StatementAmounts(Fact, frozen=True, kw_only=True):
 class StatementIssued(Fact, frozen=True, kw_only=True):
     """A partner's statement of a closed month was issued. The stream's version is `count`: there is no gap.
 
-    `content_sha256` covers all that it says (docs/statements.md); names and payouts are told as they were at
+    `content_sha256` covers all that it says, in the form that `content_version` names (docs/statements.md): a
+    later form lives beside those that statements were issued in. Names and payouts are told as they were at
     `details_position` of the log. From `statement_version` 2 on it is a correction of the statement
     `corrects`, for `reason`.
     """
@@ -76,6 +77,7 @@ class StatementIssued(Fact, frozen=True, kw_only=True):
     count: int
     statement_version: int
     details_position: int
+    content_version: int
     opening: StatementAmounts
     closing: StatementAmounts
     lines: int

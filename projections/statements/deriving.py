@@ -19,6 +19,7 @@ from ledger.events.base import Fact, Recorded
 from ledger.events.payout import PayoutIntentRecorded, PayoutPaid, TransferConfirmed
 from ledger.events.period import PeriodClosed
 from ledger.period import Span
+from ledger.refusals import UnknownContentVersion
 from ledger.store.application import Ledger
 from projections.balances import ACCOUNT_COLUMNS, EARNED
 from projections.folios import Account
@@ -49,8 +50,27 @@ KINDS: Final[dict[type[Fact], LineKind]] = {
     account.TransferReversalCredited: "transfer_reversed",
 }
 READ_CHUNK: Final = 500
-SEALING: Final = ("issued_at", "issued_by", "issued_position", "content_sha256", "checkpoint")
-"""The fields that say how a statement was issued: they stand around what its hash covers."""
+CONTENT_VERSION: Final = 1
+"""The form in which statements are issued now."""
+_FORM_1: Final = (
+    "content_version",
+    "number",
+    "version",
+    "program",
+    "partner",
+    "period",
+    "currency",
+    "opening",
+    "closing",
+    "lines",
+    "payouts",
+    "tax_withheld_minor",
+    "corrects",
+    "reason",
+    "differs",
+)
+FORMS: Final = {1: _FORM_1}
+"""Each form's fields, in order: all but those that say how a statement was issued. A form never changes."""
 
 
 class Part(NamedTuple):
@@ -73,6 +93,7 @@ class Identity(NamedTuple):
     details_position: int
     corrects: str | None = None
     reason: str | None = None
+    content_version: int = CONTENT_VERSION
 
 
 def closings(ledger: Ledger, program_id: UUID) -> list[Recorded]:
@@ -97,13 +118,18 @@ def derive(
     *,
     closed: Sequence[Recorded],
 ) -> Statement:
-    """The statement of a part. `closed`: the closings of the program, its own among them if it is closed."""
+    """The statement of a part. `closed`: the closings of the program, its own among them if it is closed.
+
+    Refuses with UnknownContentVersion.
+    """
+    _form(identity.content_version)
     program_id, partner_id, currency = part.account
     lines = tuple(_lines(ledger, connection, part, closed))
     details = _details(ledger, connection, part, lines, identity.details_position)
     closing = total([opening, *(line.moved for line in lines)])
     closed_at = next((each.recorded_at for each in closed if _period(each) == part.span.period), None)
     return Statement(
+        content_version=identity.content_version,
         number=identity.number,
         version=identity.version,
         program=_program(details[program_id], program_id, part.span.time_zone),
@@ -127,9 +153,21 @@ def total(amounts: Iterable[Amounts]) -> Amounts:
 
 
 def content(statement: Statement) -> bytes:
-    """The bytes that `content_sha256` covers: all but how it was issued (docs/statements.md)."""
+    """The bytes that `content_sha256` covers: all but how it was issued (docs/statements.md).
+
+    Refuses with UnknownContentVersion.
+    """
     told = msgspec.to_builtins(statement)
-    return msgspec.json.encode({name: value for name, value in told.items() if name not in SEALING})
+    return msgspec.json.encode({name: told[name] for name in _form(statement.content_version)})
+
+
+def _form(content_version: int) -> Sequence[str]:
+    form = FORMS.get(content_version)
+    if form is None:
+        raise UnknownContentVersion(
+            f"no form {content_version} of statements is known here: a newer release's"
+        )
+    return form
 
 
 def content_sha256(statement: Statement) -> str:

@@ -165,7 +165,7 @@ def statement_row(connection: sa.Connection, statement_id: UUID) -> Any:
 
 def restate(ledger: Ledger, connection: sa.Connection, row: Any) -> Statement:
     """A statement as it was issued, derived from the ledger anew."""
-    identity = Identity(row.number, row.version, row.details_position)
+    identity = Identity(row.number, row.version, row.details_position, content_version=row.content_version)
     if row.corrects is None:
         return _derived(ledger, connection, row, identity)
     before = statement_row(connection, row.corrects)
@@ -276,6 +276,7 @@ def _fact(
         count=count,
         statement_version=made.version,
         details_position=identity.details_position,
+        content_version=made.content_version,
         opening=StatementAmounts(**msgspec.structs.asdict(made.opening)),
         closing=StatementAmounts(**msgspec.structs.asdict(made.closing)),
         lines=len(made.lines),

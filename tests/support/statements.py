@@ -51,6 +51,7 @@ def sample_statement(lines: int = 3, **changes: Any) -> Statement:
     whole = (*sold, late, *paid)
     opening = Amounts(available_minor=30_00, earned_minor=30_00)
     made = Statement(
+        content_version=1,
         number="shop-000042",
         version=1,
         program=StatementProgram(UUID(int=1), "shop", "Shop partners", "Europe/Berlin"),
