@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final, Literal, Protocol
 from urllib.parse import unquote, urlsplit
@@ -72,6 +73,11 @@ class Folder:
                 raise NotDelivered(f"{path} holds another checkpoint of this size") from None
         finally:
             beside.unlink()
+        folder = os.open(self._path, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the file's name, too, outlives a loss of power: only then is it a receipt
+        finally:
+            os.close(folder)
 
 
 class WebAddress:
@@ -85,20 +91,29 @@ class WebAddress:
         self._pool = urllib3.PoolManager(timeout=PATIENCE_S, retries=False)
 
     def deliver(self, size: int, note: str) -> None:
-        """Send it; any 2xx is a receipt, and so is 409 or 412 where an object must not be replaced."""
+        """Send it; any 2xx is a receipt. A PUT never replaces: an object that is there must be this note."""
         url = self._url.replace("{size}", f"{size:012}")
         headers = {"Content-Type": "text/plain; charset=utf-8"}
         if self._method == "PUT":
             headers["If-None-Match"] = "*"
+        body = note.encode()
         try:
-            answer = self._pool.request(
-                self._method, url, body=note.encode(), headers=headers, redirect=False
-            )
+            answer = self._pool.request(self._method, url, body=body, headers=headers, redirect=False)
+            if self._method == "PUT" and answer.status == HTTPStatus.PRECONDITION_FAILED:
+                self._compare(url, size, body)
+            elif (
+                not 200 <= answer.status < 300
+            ):  # 409 of an object store: others write there now, nothing is said
+                raise NotDelivered(f"status {answer.status}")
         except urllib3.exceptions.HTTPError as error:
             raise NotDelivered(type(error).__name__) from error
-        taken = (409, 412) if self._method == "PUT" else ()
-        if not 200 <= answer.status < 300 and answer.status not in taken:
-            raise NotDelivered(f"status {answer.status}")
+
+    def _compare(self, url: str, size: int, note: bytes) -> None:
+        with self._pool.request("GET", url, redirect=False, preload_content=False) as answer:
+            if answer.status != HTTPStatus.OK:
+                raise NotDelivered(f"what is there can't be read back: status {answer.status}")
+            if answer.read(len(note) + 1) != note:
+                raise NotDelivered(f"it holds another checkpoint of size {size}")
 
 
 class MailServer(msgspec.Struct, frozen=True):

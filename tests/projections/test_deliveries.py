@@ -1,11 +1,13 @@
 """Checkpoints reach every target, in order, once; one that is down gets them later; none is written over."""
 
+import os
 import threading
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from projections.checkpoints import latest
 from projections.deliveries import Deliverer
 from projections.targets import NotDelivered, parse_target
 from tests.support.world import World
@@ -24,6 +26,7 @@ class Receiver:
     def __init__(self):
         self.got: list[tuple[str, str, str]] = []
         self.status = 204
+        self.kept: bytes | None = None
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -35,6 +38,13 @@ class Receiver:
                 self.end_headers()
 
             do_PUT = do_POST
+
+            def do_GET(self):
+                receiver.got.append((self.command, self.path, ""))
+                self.send_response(403 if receiver.kept is None else 200)
+                self.send_header("Content-Length", str(len(receiver.kept or b"")))
+                self.end_headers()
+                self.wfile.write(receiver.kept or b"")
 
             def log_message(self, *_):
                 pass
@@ -103,11 +113,71 @@ def test_a_web_address_gets_them_in_order_and_what_failed_again(world, sign, rec
     assert deliverer.step() == 0
 
 
-def test_an_object_that_is_there_already_is_a_receipt(world, sign, receiver):
+def note_of(world):
+    with world.database.read() as connection:
+        return latest(connection).note.encode()
+
+
+def test_an_object_that_is_there_already_and_is_the_same_is_a_receipt(world, sign, receiver):
     receiver.status = 412
-    sign()
+    size = sign()
+    receiver.kept = note_of(world)
 
     assert Deliverer(world.ledger, [parse_target(f"put+{receiver.url}/{{size}}")]).step() == 1
+
+    assert [(method, path) for method, path, _ in receiver.got] == [
+        ("PUT", f"/{size:012}"),
+        ("GET", f"/{size:012}"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda _: b"what the auditor saw", "another checkpoint"),
+        (lambda note: note + b"more", "another checkpoint"),
+        (lambda note: note[:-1], "another checkpoint"),
+        (lambda _: None, "read back: status 403"),
+    ],
+)
+def test_an_object_that_is_another_or_can_t_be_read_is_no_receipt(world, sign, receiver, change, said):
+    receiver.status = 412
+    size = sign()
+    note = note_of(world)
+    receiver.kept = change(note)
+    target = parse_target(f"put+{receiver.url}/{{size}}")
+
+    assert Deliverer(world.ledger, [target]).step() == 0
+
+    with pytest.raises(NotDelivered, match=said):
+        target.deliver(size, note.decode())
+
+
+def test_while_others_write_the_same_object_it_is_tried_again(world, sign, receiver):
+    deliverer = Deliverer(world.ledger, [parse_target(f"put+{receiver.url}/{{size}}")])
+    receiver.status = 409
+    sign()
+    receiver.kept = note_of(world)
+    assert deliverer.step() == 0
+    receiver.status = 200
+    world.now += timedelta(seconds=31)
+
+    assert deliverer.step() == 1
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_file_is_a_receipt_once_its_name_is_on_the_disk_too(tmp_path, monkeypatch, is_there):
+    target = parse_target(f"file:{tmp_path}")
+    if is_there:
+        target.deliver(7, "note")
+    synced = []
+    monkeypatch.setattr(
+        "os.fsync", lambda file: synced.append((os.fstat(file).st_ino, *os.listdir(tmp_path)))
+    )
+
+    target.deliver(7, "note")
+
+    assert synced[-1] == (tmp_path.stat().st_ino, "000000000007.txt")
 
 
 def test_a_target_nobody_answers_at_is_told_so():
