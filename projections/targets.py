@@ -101,9 +101,7 @@ class WebAddress:
             answer = self._pool.request(self._method, url, body=body, headers=headers, redirect=False)
             if self._method == "PUT" and answer.status == HTTPStatus.PRECONDITION_FAILED:
                 self._compare(url, size, body)
-            elif (
-                not 200 <= answer.status < 300
-            ):  # 409 of an object store: others write there now, nothing is said
+            elif not 200 <= answer.status < 300:  # 409, too: who else writes there now may yet fail
                 raise NotDelivered(f"status {answer.status}")
         except urllib3.exceptions.HTTPError as error:
             raise NotDelivered(type(error).__name__) from error
