@@ -219,10 +219,11 @@ def send_statement(req: falcon.Request, resp: falcon.Response, statement: Statem
     of = _format(req, query["format"])
     language = chosen(query["locale"], statement.partner.locale, req.get_header("Accept-Language"))
     resp.append_header("Vary", "Accept, Accept-Language")
+    pieces = of.write(statement, language)
+    # Only now: a refusal to write it is an answer to read, not a file to save.
     resp.content_type = of.media_type
     if of is not FORMATS["json"]:
         resp.downloadable_as = of.file_name(statement)
-    pieces = of.write(statement, language)
     if len(statement.lines) > CHUNK_LINES:
         resp.stream = pieces
     else:

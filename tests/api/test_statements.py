@@ -271,3 +271,16 @@ def test_a_statement_too_long_for_a_pdf_says_what_to_ask_for(shop: Shop, monkeyp
 
     assert problem(refused) == (422, "statement-too-long")
     assert "xlsx" in refused.json["detail"]
+    assert "content-disposition" not in refused.headers, "no file to save"
+
+
+def test_a_typesetter_that_fails_leaves_no_file_to_save(shop: Shop, monkeypatch, tmp_path):
+    """500, as a problem."""
+    broken = tmp_path / "broken.py"
+    broken.write_text("raise SystemExit('no fonts today')")
+    monkeypatch.setattr("api.statement_files.pdf.TYPESETTER", broken)
+
+    failed = shop.house.get(f"/v1/statements/{shop.closed()}?format=pdf")
+
+    assert problem(failed) == (500, "internal-error")
+    assert "content-disposition" not in failed.headers
