@@ -61,6 +61,7 @@ TABLE: Final[dict[type[Exception], str]] = {
     refusals.PeriodNotOver: "period-not-over",
     refusals.EarlierPeriodOpen: "earlier-period-open",
     refusals.ViewsBehind: "views-behind",
+    refusals.JournalDiffers: "journal-differs",
     refusals.NothingToCorrect: "nothing-to-correct",
     refusals.ProviderUnavailable: "provider-unavailable",
     refusals.ProviderRefused: "provider-refused",

@@ -129,6 +129,11 @@ TYPES: Final[dict[str, ProblemType]] = {
     "statement-differs": _type(
         500, "The ledger does not say any more what was issued", "Run `revshare verify`: it names the place."
     ),
+    "journal-differs": _type(
+        500,
+        "The journal is not what the facts post",
+        "Run `revshare verify`: it names the place. Nothing was frozen of it.",
+    ),
     "unknown-content-version": _type(
         409,
         "The statement is of a form that is not known here",

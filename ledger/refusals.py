@@ -177,6 +177,10 @@ class ViewsBehind(Refusal):
     """The views or the engine have not come so far in the log: it can be tried again at once."""
 
 
+class JournalDiffers(Refusal):
+    """The journal is not what the facts post: nothing is frozen of it."""
+
+
 class NothingToCorrect(Refusal):
     """The statement would say what it says."""
 

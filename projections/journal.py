@@ -30,7 +30,7 @@ class Journal:
         rows: Rows = []
         for event, legs in batch.entries:
             fact: Any = event.fact
-            about = (legs[0].posting_version, fact.effective_at, event.recorded_at, *_subjects(event))
+            about = (legs[0].posting_version, fact.effective_at, event.recorded_at, *subjects(event))
             rows.extend(
                 (
                     event.position,
@@ -62,7 +62,8 @@ def account_of(row: Sequence[Any]) -> Account:
     return row[_PROGRAM], row[_PARTNER], row[_CURRENCY]
 
 
-def _subjects(event: Recorded) -> Sequence[UUID | None]:
+def subjects(event: Recorded) -> Sequence[UUID | None]:
+    """What a fact that moves money is about: reward, payout, conversion."""
     fact: Any = event.fact
     # The facts of a payout's own stream need not repeat its id.
     payout_id = event.originator_id if type(fact) is TransferConfirmed else getattr(fact, "payout_id", None)

@@ -73,7 +73,13 @@ class Periods(Resource):
         body=ClosePeriodSchema(),
         answer=ClosedPeriodSchema(),
         statuses=(201, 200),
-        problems=("unknown-program", "earlier-period-open", "period-not-over", "views-behind"),
+        problems=(
+            "unknown-program",
+            "earlier-period-open",
+            "period-not-over",
+            "views-behind",
+            "journal-differs",
+        ),
         example={"period": "2026-10"},
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response, program_id: UUID, body: Row) -> None:

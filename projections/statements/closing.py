@@ -22,6 +22,7 @@ from ledger.store.application import Change, Decider, Ledger
 from projections import position
 from projections.balances import Balances
 from projections.journal import Journal
+from projections.statements.facts import Tallies, Tally, books, hold_tallies, tallied
 from projections.tables import balances, journal
 from projections.view import position_name
 
@@ -65,8 +66,8 @@ def close_period(
 ) -> Closed:
     """Close a month. Closed once, it is answered as it was closed.
 
-    Refuses with UnknownProgram, InvalidField, EarlierPeriodOpen, PeriodNotOver, and with ViewsBehind if what
-    is known of the month is not worked out within `wait_s`.
+    Refuses with UnknownProgram, InvalidField, EarlierPeriodOpen, PeriodNotOver, with JournalDiffers if the
+    journal was edited, and with ViewsBehind if what is known of the month is not worked out within `wait_s`.
     """
     deadline = time.monotonic() + wait_s
     while True:
@@ -93,8 +94,8 @@ def _close(ledger: Ledger, command: ClosePeriod, by: str) -> Closed:
         )
         if found is None:
             return Closed(*_as_closed(ledger, stream, command.period), new=False)
-        books = books_of(connection, command.program_id, state, found, through)
-    facts = rules.close(command, state, found, books, salt=secrets.token_hex(SALT_BYTES), by=by)
+        held = books_of(ledger, connection, command.program_id, state, found, through)
+    facts = rules.close(command, state, found, held, salt=secrets.token_hex(SALT_BYTES), by=by)
 
     def nothing_unseen(writing: sa.Connection) -> None:
         seen = min(reached.values())
@@ -120,13 +121,26 @@ def _earliest(connection: sa.Connection, program_id: UUID) -> Any:
 
 
 def books_of(
-    connection: sa.Connection, program_id: UUID, state: PeriodsState, found: Span, through: int
+    ledger: Ledger,
+    connection: sa.Connection,
+    program_id: UUID,
+    state: PeriodsState,
+    found: Span,
+    through: int,
 ) -> Books:
-    """What the journal says of an open month, up to a position of the log."""
+    """What the facts say of an open month, up to a position of the log. Refuses with JournalDiffers if the
+    journal, of which its statements will be, says something else."""
+    told = tallied(ledger, connection, program_id, state, found, through)
+    hold_tallies(told, _in_journal(connection, program_id, state, found, through))
+    return books(told, through)
+
+
+def _in_journal(
+    connection: sa.Connection, program_id: UUID, state: PeriodsState, found: Span, through: int
+) -> Tallies:
     of = balances.c
     accounts = sa.select(of.partner_id, of.currency).where(of.program_id == program_id)
-    moved: dict[tuple[str, str], int] = {}
-    first_later = through + 1
+    tallies: Tallies = {}
     # Account by account: so an index bounds what is read by the position, however long the history.
     for partner_id, currency in connection.execute(accounts).all():
         query = _sums(state, found).where(
@@ -137,10 +151,8 @@ def books_of(
             journal.c.position <= through,
         )
         for account, legs, amount, later in connection.execute(query):
-            if legs:
-                moved[account, currency] = moved.get((account, currency), 0) + int(amount)
-            first_later = first_later if later is None else min(first_later, later)
-    return Books(through_position=through, later_after_position=first_later - 1, moved=moved)
+            tallies[partner_id, currency, account] = Tally(legs, int(amount), later)
+    return tallies
 
 
 def _sums(state: PeriodsState, found: Span) -> sa.Select[Any]:

@@ -35,6 +35,7 @@ from projections.statement import (
     StatementProgram,
 )
 from projections.statements.closing import legs_of
+from projections.statements.facts import hold_legs
 from projections.tables import balances, conversions, journal, statements
 
 KINDS: Final[dict[type[Fact], LineKind]] = {
@@ -120,7 +121,7 @@ def derive(
 ) -> Statement:
     """The statement of a part. `closed`: the closings of the program, its own among them if it is closed.
 
-    Refuses with UnknownContentVersion.
+    Refuses with UnknownContentVersion and JournalDiffers.
     """
     _form(identity.content_version)
     program_id, partner_id, currency = part.account
@@ -261,9 +262,10 @@ def _lines(
     entries: dict[int, list[Any]] = {}
     for leg in legs:
         entries.setdefault(leg.position, []).append(leg)
-    facts = {each.position: each.fact for each in _facts(ledger, connection, list(entries))}
+    facts = {each.position: each for each in _facts(ledger, connection, list(entries))}
     names = _names(connection, {leg.conversion_id for leg in legs if leg.conversion_id})
     for place, entry in entries.items():
+        fact = hold_legs(part.account, place, facts.get(place), entry).fact
         first = entry[0]
         source, external_id = names.get(first.conversion_id, (None, None))
         late = first.effective_at < part.span.begins_at
@@ -271,14 +273,14 @@ def _lines(
             position=place,
             effective_at=first.effective_at,
             recorded_at=first.recorded_at,
-            kind=KINDS[type(facts[place])],
+            kind=KINDS[type(fact)],
             moved=moved(entry),
             conversion_id=first.conversion_id,
             source=source,
             external_id=external_id,
             reward_id=first.reward_id,
             payout_id=first.payout_id,
-            reason=getattr(facts[place], "reason", None),
+            reason=getattr(fact, "reason", None),
             belongs_to=_month_of(first.effective_at, part, closed) if late else None,
         )
 

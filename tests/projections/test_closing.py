@@ -8,11 +8,11 @@ import pytest
 import sqlalchemy as sa
 
 from ledger import period as rules
-from ledger.events.period import PeriodTotal
+from ledger.events.period import PeriodClosed, PeriodTotal
 from ledger.events.program import PayoutSchedule
 from ledger.payout_commands import ChangePayoutSettings
 from ledger.period import ClosePeriod
-from ledger.refusals import EarlierPeriodOpen, PeriodNotOver, UnknownProgram, ViewsBehind
+from ledger.refusals import EarlierPeriodOpen, JournalDiffers, PeriodNotOver, UnknownProgram, ViewsBehind
 from projections import position, tables
 from projections.audit_log import Sequencer
 from projections.checkpoints import CheckpointMaker, latest
@@ -21,6 +21,7 @@ from projections.rebuild import rebuild
 from projections.runner import Runner
 from projections.statements import closing, reading
 from projections.statements.closing import close_period
+from tests.proof.hand import Hand
 from tests.proof.stage import SIGNER
 from tests.support.touched import Touched
 from tests.support.world import World, day, terms
@@ -252,7 +253,7 @@ def read_by_february(world, name, sales):
     with world.database.read() as connection:
         reached = position.read(connection, [closing.JOURNAL])[closing.JOURNAL]
         of = (world.program_id, state, span, reached)
-        return Touched(connection).count(lambda reading: closing.books_of(reading, *of))
+        return Touched(connection).count(lambda reading: closing.books_of(world.ledger, reading, *of))
 
 
 def test_what_a_closing_reads_does_not_grow_with_what_is_closed(sqlite_database_url):
@@ -262,3 +263,30 @@ def test_what_a_closing_reads_does_not_grow_with_what_is_closed(sqlite_database_
     world.close()
 
     assert 0 < many <= few * 1.2
+
+
+EDITS = (
+    "UPDATE journal SET amount_minor = amount_minor * 2 WHERE position = :place",
+    "UPDATE journal SET effective_at = :later WHERE position = :place",
+    "DELETE FROM journal WHERE position = :place",
+    "UPDATE journal SET position = position + 1000000 WHERE position = :place",
+)
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edited_journal_closes_no_month(world, edit):
+    """Whoever edits a leg, has the month closed and puts it back: it is not closed, and nothing is told."""
+    world.now = day(40)
+    world.send(world.sale("one", "customer", 100_00, day(3)))
+    settle(world)
+    with world.database.write() as connection:
+        Hand(connection, world.database).disarm()
+        place = connection.execute(sa.text("SELECT min(position) FROM journal")).scalar_one()
+        later = sa.bindparam("later", day(35), tables.journal.c.effective_at.type)
+        given = sa.text(edit).bindparams(place=place)
+        connection.execute(given.bindparams(later) if ":later" in edit else given)
+
+    with pytest.raises(JournalDiffers, match="the facts post"):
+        close(world, JANUARY)
+
+    assert world.facts(PeriodClosed) == []

@@ -6,9 +6,10 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from ledger import ids
 from ledger.commands import WriteOffClawback
 from ledger.period import ClosePeriod
-from ledger.refusals import InvalidField, NotFound, NothingToCorrect, ViewsBehind
+from ledger.refusals import InvalidField, JournalDiffers, NotFound, NothingToCorrect, ViewsBehind
 from ledger.store.application import Ledger
 from ledger.store.database import Database
 from payouts.outcomes import Confirmed
@@ -21,6 +22,7 @@ from projections.statements.closing import close_period
 from projections.statements.deriving import content, content_sha256
 from projections.statements.issuing import CorrectStatement, correct, issue, restate, statement_row
 from projections.statements.preview import preview
+from tests.proof.hand import Hand
 from tests.support.closing import FEBRUARY, JANUARY, MARCH, close, lived, paid, rows, stated
 from tests.support.databases import sqlite_copy
 from tests.support.finance import Finance, Script, day
@@ -277,3 +279,26 @@ def test_a_preview_before_any_closing_opens_with_the_months_before(finance):
 
     assert (found.opening.available_minor, found.closing.available_minor) == (20_00, 30_00)
     assert {line.belongs_to for line in found.lines} == {None}
+
+
+@pytest.mark.parametrize("column", ["amount_minor", "reward_id", "effective_at"])
+def test_no_line_is_made_of_an_edited_leg(finance, column):
+    """The month was closed before; the fact says what the leg was."""
+    finance.world.now = day(10)
+    finance.earn(finance.partner("acme", linked=False), 20_00)
+    finance.world.now = day(40)
+    wish = ClosePeriod(program_id=finance.world.program_id, period=JANUARY)
+    close_period(finance.ledger, wish, by="cli", wait_s=0)
+    c = tables.journal.c
+    other = {"amount_minor": 5, "reward_id": UUID(int=5), "effective_at": day(11)}
+    with finance.ledger.database.write() as connection:
+        Hand(connection, finance.ledger.database).disarm()
+        first = sa.select(sa.func.min(c.position)).scalar_subquery()
+        connection.execute(
+            sa.update(tables.journal).where(c.position == first).values({column: other[column]})
+        )
+
+    with pytest.raises(JournalDiffers, match="at position"):
+        issue(finance.ledger, finance.world.program_id, by="cli", wait_s=0)
+
+    assert finance.ledger.history(ids.statements_id(finance.world.program_id)) == []

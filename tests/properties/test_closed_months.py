@@ -89,7 +89,7 @@ def close_next(ledger: Ledger, story: Story, zone: str) -> Closed | None:
         period = rules.month_of(oldest, zone) if last is None else rules.following(last.period)
         span = rules.span(state, period, zone)
         reached = position.read(connection, [JOURNAL])[JOURNAL]
-        books = books_of(connection, story.program, state, span, reached)
+        books = books_of(ledger, connection, story.program, state, span, reached)
     wish = ClosePeriod(program_id=story.program, period=period)
     fact, frozen = rules.close(wish, state, span, books, salt="salt", by="key:finance")
     story.world.add(stream, fact, frozen)
