@@ -32,6 +32,7 @@ TABLE: Final[dict[type[Exception], str]] = {
     refusals.ContentConflict: "content-conflict",
     refusals.LostRace: "lost-race",
     refusals.StatementTooLong: "statement-too-long",
+    refusals.TypesetterBusy: "typesetter-busy",
     refusals.UnknownContentVersion: "unknown-content-version",
     refusals.WrongCurrency: "wrong-currency",
     refusals.RefundExceedsConversion: "refund-exceeds-conversion",
@@ -115,6 +116,7 @@ def again(name: str) -> dict[str, str]:
         LOST_RACE: {"Retry-After": "1"},
         TABLE[refusals.ViewsBehind]: {"Retry-After": "1"},
         TABLE[NotSealed]: {"Retry-After": "5"},
+        TABLE[refusals.TypesetterBusy]: {"Retry-After": "5"},
         TABLE[refusals.ProviderUnavailable]: {"Retry-After": "5"},
     }.get(name, {})
 

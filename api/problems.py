@@ -87,6 +87,9 @@ TYPES: Final[dict[str, ProblemType]] = {
     "statement-too-long": _type(
         422, "The statement is too long for a file of this kind", "Ask for csv or json: they have no limit."
     ),
+    "typesetter-busy": _type(
+        503, "Another PDF is being made", "Ask again after `Retry-After`, or for xlsx, csv or json at once."
+    ),
     "wrong-currency": _type(422, "The amount is in the wrong currency", "A program has one currency."),
     "refund-exceeds-conversion": _type(
         422, "The refunds would exceed the conversion", "Refund what is left of it, at the most."

@@ -48,7 +48,7 @@ class Format(NamedTuple):
     whole: Callable[[Statement, Language], bytes] | None = None
 
     def write(self, statement: Statement, language: Language = DEFAULT) -> Iterator[bytes]:
-        """The statement's bytes. Refuses with StatementTooLong, at once."""
+        """The statement's bytes. Refuses with StatementTooLong or TypesetterBusy before the first of them."""
         if self.whole is not None:
             return iter([self.whole(statement, language)])
         assert self.pieces is not None

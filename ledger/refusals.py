@@ -57,6 +57,10 @@ class UnknownContentVersion(Refusal):
     """The statement was issued in a form that is not known here: by a newer release."""
 
 
+class TypesetterBusy(Refusal):
+    """Another PDF is being made, and one at a time is: it can be asked for again in a while."""
+
+
 class WrongCurrency(Refusal):
     """The amount is in a currency other than the one that it must have."""
 

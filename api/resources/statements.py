@@ -38,6 +38,8 @@ from projections.statements.proof import export_statement
 READ: Final = ("finance:read", "finance:approve")
 OWN: Final = (*READ, "partner:read")
 MEDIA_TYPES: Final = tuple(each.media_type for each in FORMATS.values())
+UNWRITTEN: Final = ("statement-too-long", "typesetter-busy")
+"""Why a statement may not be written in the format that was asked for."""
 ISSUE_S_MAX: Final = 20.0
 """How long a closing issues statements before it answers; sent again it goes on."""
 PERIOD, LISTED = ListedPeriodSchema(), ListedStatementSchema()
@@ -147,7 +149,7 @@ class OneStatement(_Statement):
         query=FormatQuery(),
         answer=StatementSchema(),
         also_produces=MEDIA_TYPES[1:],
-        problems=("not-found", "statement-too-long", "unknown-content-version"),
+        problems=("not-found", "unknown-content-version", *UNWRITTEN),
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, statement_id: UUID, query: Row) -> None:
         """As it was issued, the same bytes for ever, once a checkpoint covers it; in any of the formats."""
@@ -208,7 +210,7 @@ class StatementPreview(Resource):
         query=PreviewQuery(),
         answer=StatementSchema(),
         also_produces=MEDIA_TYPES[1:],
-        problems=("unknown-program", "unknown-partner", "invalid-field", "statement-too-long"),
+        problems=("unknown-program", "unknown-partner", "invalid-field", *UNWRITTEN),
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, partner_id: UUID, query: Row) -> None:
         """As it stands now: without a number, and it can change until the month is closed."""

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,12 +22,14 @@ from api.statement_files.content import (
     payout_state,
     written,
 )
-from ledger.refusals import StatementTooLong
+from ledger.refusals import StatementTooLong, TypesetterBusy
 from projections.statement import Amounts, Statement
 
 LINES_MAX: Final = 12_000
 """More would take more memory than a small machine has: 1.2 GB go into 10,000 lines."""
 PATIENCE_S: Final = 300
+WAIT_S: Final = 3.0
+"""How long a caller waits for its turn: it keeps a thread of the API from others meanwhile."""
 TYPESETTER: Final = Path(__file__).with_name("typesetter.py")
 WORD_MAX: Final = 24
 """A word without a gap that is longer may be broken, so that it does not run into the next column."""
@@ -39,7 +43,7 @@ class TypesettingFailed(Exception):
 
 
 def to_pdf(statement: Statement, locale: Locale) -> bytes:
-    """The PDF's bytes. Raises StatementTooLong above LINES_MAX lines."""
+    """The PDF's bytes. Raises StatementTooLong above LINES_MAX lines, or TypesetterBusy."""
     if len(statement.lines) > LINES_MAX:
         raise StatementTooLong(
             f"a PDF holds {LINES_MAX:,} lines at most, and this statement has {len(statement.lines):,}:"
@@ -48,7 +52,7 @@ def to_pdf(statement: Statement, locale: Locale) -> bytes:
         )
     made_at = statement.issued_at or statement.period.begins_at
     job = {"timestamp": int(made_at.timestamp()), "data": document(written(statement, locale))}
-    with _one_at_a_time:  # each takes a processor and much memory
+    with _our_turn():  # each takes a processor and much memory
         done = subprocess.run(
             [sys.executable, "-I", str(TYPESETTER)],
             input=msgspec.json.encode(job),
@@ -59,6 +63,16 @@ def to_pdf(statement: Statement, locale: Locale) -> bytes:
     if done.returncode:
         raise TypesettingFailed(done.stderr.decode("utf-8", "replace")[-2_000:])
     return done.stdout
+
+
+@contextmanager
+def _our_turn() -> Iterator[None]:
+    if not _one_at_a_time.acquire(timeout=WAIT_S):
+        raise TypesetterBusy("another PDF is being made: ask again in a few seconds")
+    try:
+        yield
+    finally:
+        _one_at_a_time.release()
 
 
 def document(of: Written) -> dict[str, Any]:

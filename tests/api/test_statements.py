@@ -10,6 +10,7 @@ import pytest
 from babel import Locale
 
 from api.schemas.statements import StatementSchema
+from api.statement_files import pdf
 from api.statement_files.pdf import to_pdf
 from api.statement_files.workbook import to_xlsx
 from ledger.audit.revshare_verify import parse_key, verify
@@ -284,3 +285,18 @@ def test_a_typesetter_that_fails_leaves_no_file_to_save(shop: Shop, monkeypatch,
 
     assert problem(failed) == (500, "internal-error")
     assert "content-disposition" not in failed.headers
+
+
+def test_a_pdf_whose_turn_does_not_come_is_refused_for_now(shop: Shop, monkeypatch):
+    """503, when to come again, and no file; other formats wait for nobody."""
+    monkeypatch.setattr(pdf, "WAIT_S", 0.01)
+    path = f"/v1/statements/{shop.closed()}?format="
+
+    with pdf._our_turn():
+        refused, workbook = shop.house.get(f"{path}pdf"), shop.house.get(f"{path}xlsx")
+    made = shop.house.get(f"{path}pdf")
+
+    assert problem(refused) == (503, "typesetter-busy")
+    assert refused.headers["retry-after"] == "5"
+    assert "content-disposition" not in refused.headers
+    assert (workbook.status_code, made.status_code) == (200, 200)
