@@ -90,6 +90,8 @@ def _show(report: Report, verifier: Verifier) -> None:
         ("checkpoints of ours", report.checkpoints),
         ("checkpoints kept elsewhere", report.kept),
         ("balances", report.balances),
+        ("closed months", report.closings),
+        ("statements", report.statements),
     ):
         table.add_row(what, f"{count:,}")
     out.print(table)

@@ -21,6 +21,8 @@ KINDS: Final = {
     "kept_differs": "the tree is not the one whose head was kept",
     "tail_cut": "leaves that were signed are gone",
     "balance_differs": "a balance is not the sum of the journal",
+    "closing_differs": "what a closed month was frozen as is not what its facts come to",
+    "statement_differs": "a statement was issued that is not what the facts give",
     "view_differs": "a view is not what the log gives",
     "view_unmade": "the views can't be made from this log",
 }

@@ -21,6 +21,7 @@ from projections.verification.books import check_balances, check_end, check_view
 from projections.verification.findings import Finding, Findings
 from projections.verification.heads import Heads, Kept, newest_size
 from projections.verification.leaves import Checked, LeafCheck, Span
+from projections.verification.months import check_months
 from projections.verification.tree import Tree
 
 SPAN_TILES: Final = 32
@@ -44,6 +45,8 @@ class Report(msgspec.Struct, frozen=True):
     checkpoints: int
     kept: int
     balances: int
+    closings: int
+    statements: int
     signatures_checked: bool
     views_checked: bool
     seconds: float
@@ -100,6 +103,7 @@ def verify_ledger(
         waiting = _waiting(connection, reached[NAME])
     progress("checkpoints", stored + opened, stored + opened)
     balances = check_balances(ledger, findings)
+    closings, statements = check_months(ledger, findings, lambda one, all_: progress("months", one, all_))
     if views:
         check_views(ledger, findings, lambda one, all_: progress("views", one, all_))
     return Report(
@@ -108,6 +112,8 @@ def verify_ledger(
         checkpoints=stored,
         kept=opened,
         balances=balances,
+        closings=closings,
+        statements=statements,
         signatures_checked=key is not None,
         views_checked=views,
         seconds=time.monotonic() - began,
