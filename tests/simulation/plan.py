@@ -57,7 +57,8 @@ COMMON: Final = ("rate_limit", "drop_after_commit")
 """What is met on most bad days."""
 BUSY: Final[dict[str, Any]] = {
     "workers": 1,
-    "ticks": 60,
+    "ticks": 80,
+    "switch_rate": 0.05,
     "faults": COMMON,
     "fault_rate": 0.8,
     "crash_rate": 0.0,
@@ -66,11 +67,17 @@ BUSY: Final[dict[str, Any]] = {
     "pace_weights": (2, 8, 0, 0, 0, 0),
 }
 """A provider that is busy all day, and a worker that asks it again and again."""
-BUSY_RATE: Final = 0.15
+BUSY_RATE: Final = 0.2
 AWAY: Final[dict[str, Any]] = {
     **BUSY,
     "faults": ("drop_after_commit", "html_502_after_commit", "no_json_after_commit", "cut_body"),
-    "pace_weights": (4, 2, 0, 1, 0, 3),
+    "partners": 3,
+    "funds_percent": 100,
+    "happenings": ("earn", "draft"),
+    "happening_rate": 0.2,
+    "webhooks": False,
+    "ticks": 40,
+    "pace_weights": (2, 1, 0, 1, 0, 5),
 }
 """Answers get lost, and nobody is there for days: keys end while what they did is not known."""
 AWAY_RATE: Final = 0.15
