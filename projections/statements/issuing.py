@@ -120,13 +120,16 @@ def correct(ledger: Ledger, command: CorrectStatement, *, by: str) -> tuple[UUID
     Refuses with NotFound, InvalidField, and NothingToCorrect if the new one would say the same.
     """
     reason = checks.note(command.reason, "/reason")
+    with ledger.database.read() as connection:
+        program_id = statement_row(connection, command.statement_id).program_id
     for _ in range(ATTEMPTS_MAX):
+        # The place goes first, and the view that has seen it before its rows: a version that is issued from
+        # here on, by somebody else, costs this one the append; an earlier one is the version corrected.
+        place = _place(ledger, program_id)
         with ledger.database.read() as connection:
-            first = statement_row(connection, command.statement_id)
-            row = _newest_version(connection, first)
-            place = _place(ledger, first.program_id)
             if place.position > position.read(connection, [PERIODS])[PERIODS]:
                 raise ViewsBehind("the view of statements has not seen the last one yet")
+            row = _newest_version(connection, statement_row(connection, command.statement_id))
             was = restate(ledger, connection, row)
             identity = Identity(
                 number=number_of(was.program.reference, place.version + 1),

@@ -216,6 +216,31 @@ def test_a_correction_is_a_new_version_that_says_what_differs(finance):
     assert acme in {each.partner.partner_id for each in stated(finance)[4:]}
 
 
+@pytest.mark.parametrize("function", ["_place", "_newest_version"])
+@pytest.mark.parametrize("is_before", [True, False])
+def test_two_corrections_at_once_are_two_versions(finance, monkeypatch, function, is_before):
+    """Wherever the other one comes in between: there are no two second versions."""
+    lived(finance)
+    paid(finance)
+    first = rows(finance)[0].statement_id
+    wish = CorrectStatement(statement_id=first, reason="paid")
+    original = getattr(issuing, function)
+
+    def meanwhile(*given):
+        monkeypatch.setattr(issuing, function, original)
+        found = None if is_before else original(*given)
+        correct(finance.ledger, wish, by="key:other")
+        finance.settle()
+        return original(*given) if is_before else found
+
+    monkeypatch.setattr(issuing, function, meanwhile)
+    with pytest.raises(NothingToCorrect):
+        correct(finance.ledger, wish, by="key:f")
+    finance.settle()
+
+    assert [row.version for row in rows(finance) if row.period == JANUARY] == [1, 2]
+
+
 def test_a_correction_needs_a_statement_and_a_reason(finance):
     """Both are refused by name."""
     lived(finance)
