@@ -284,13 +284,26 @@ class MemoryStore(Store):
     """The same in memory, over one connection, for one thread at a time. `reset` empties it."""
 
     def __init__(self) -> None:
-        self._writer = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self._writer = self._connect()
         self._writer.executescript(SCHEMA + books.SCHEMA)
         self._empty = self._writer.serialize()
+        self._image, self._template = b"", self._connect()
+
+    @staticmethod
+    def _connect() -> sqlite3.Connection:
+        return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
 
     def reset(self, image: bytes | None = None) -> None:
-        """As it was when it was made, or when the image was taken."""
-        self._writer.deserialize(self._empty if image is None else image)
+        """As it was when it was made, or when the image was taken.
+
+        Page by page: after `deserialize` SQLite 3.40 may look for a schema that is gone where a statement
+        asks `json_each` as one did before, and crash.
+        """
+        content = self._empty if image is None else image
+        if content is not self._image:
+            self._image, self._template = content, self._connect()
+            self._template.deserialize(content)
+        self._template.backup(self._writer)
 
     def image(self) -> bytes:
         """Everything stored now, for `reset`."""
