@@ -1,7 +1,8 @@
 """Which of our transfers a connected account's payouts to its bank brought there, or back. Pure.
 
 The provider says what is in an automatic payout. Of others, and where it does not say, the oldest money is
-taken to have gone out first. Everything is worked out anew from all that the provider shows now, so that no
+taken to have gone out first; but it forgets what was in one that failed, and such a one may have had any of
+it. Everything is worked out anew from all that the provider shows now, so that no
 order of events, and no event twice, makes a difference. docs/decisions says more.
 """
 
@@ -38,14 +39,23 @@ class _Purse:
             taken = [(one, self.left[one]) for one in named if self.left[one]]
         else:
             taken, amount = [], wanted.amount_minor
-            for one in self.transfers:
-                part = min(self.left[one.transfer_id], amount)
-                if part and one.currency == wanted.currency and one.created <= wanted.created:
-                    taken.append((one.transfer_id, part))
+            for one in self.there_at(wanted):
+                if part := min(self.left[one], amount):
+                    taken.append((one, part))
                     amount -= part
         for transfer_id, part in taken:
             self.left[transfer_id] -= part
         return taken
+
+    def there_at(self, wanted: BankPayout) -> list[str]:
+        """What was in the balance when a payout was made, and may be in it."""
+        return [
+            one.transfer_id
+            for one in self.transfers
+            if self.left[one.transfer_id]
+            and one.currency == wanted.currency
+            and one.created <= wanted.created
+        ]
 
     def put_back(self, taken: Sequence[tuple[str, int]]) -> None:
         """A payout came to nothing."""
@@ -67,6 +77,12 @@ def deliveries(
         named = [by_payment[payment] for payment in sorted(payments) if payment in by_payment]
         if payments and not named:
             continue  # the provider says what is in it, and nothing is ours
+        if each.status == "failed" and each.payout_id in contents and not payments:
+            # An automatic payout takes all that there is, and its amount does not tell whose: a reversal of
+            # one transfer may have been paid with the money of another.
+            for transfer_id in purse.there_at(each):
+                found[transfer_id] = _returned(each)
+            continue
         taken = purse.take(each, named)
         if each.status in ("failed", "canceled"):
             purse.put_back(taken)
@@ -81,13 +97,17 @@ def _told(bank_payout: BankPayout, *, whole: bool) -> Delivery | None:
     """What a payout says of a transfer in it; a part of one alone says nothing of the whole."""
     match bank_payout.status:
         case "failed":
-            return Delivery("returned", bank_payout.payout_id, bank_payout.failure)
+            return _returned(bank_payout)
         case "paid":
             return Delivery("bank", bank_payout.payout_id) if whole else None
         case "canceled":
             return None
         case _:
             return Delivery("on_its_way", bank_payout.payout_id) if whole else None
+
+
+def _returned(bank_payout: BankPayout) -> Delivery:
+    return Delivery("returned", bank_payout.payout_id, bank_payout.failure)
 
 
 def _payments(payout_id: str, contents: Mapping[str, Contents]) -> set[str]:

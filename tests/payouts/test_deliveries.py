@@ -104,6 +104,24 @@ def test_a_failed_payout_gives_back_what_it_took():
     }
 
 
+def test_a_failed_automatic_payout_that_names_nothing_may_have_had_any_of_it():
+    """The provider forgets what was in it. By its amount po_4 had tr_1; but a reversal of a transfer before
+    that one was paid with its money, so what po_4 had was tr_3."""
+    early, late = transfer(1, 500), transfer(3, 500)
+    story = [out(2, 500, "failed", automatic=True), out(4, 500, "failed", automatic=True)]
+    forgotten = {"po_2": Contents(), "po_4": Contents()}
+
+    assert where([early, late], story, forgotten) == {
+        "tr_1": ("returned", "po_4"),
+        "tr_3": ("returned", "po_4"),
+    }
+    again = [*story, out(5, 500, "paid", automatic=True)]
+    assert where([early, late], again, {**forgotten, "po_5": Contents({"py_3"}, {"po_4"})}) == {
+        "tr_1": ("returned", "po_4"),
+        "tr_3": ("bank", "po_5"),
+    }
+
+
 def test_other_currencies_and_what_was_reversed_are_no_part_of_it():
     """A transfer that came back whole is nowhere."""
     euros, back = transfer(1, 1_000, currency="EUR"), transfer(2, 300, reversed_minor=300)

@@ -55,16 +55,18 @@ def main() -> int:
 def one(seed: int, mutant: str | None, bad: list[Verdict]) -> Summary:
     """A single schedule, told step by step."""
     trace: list[str] = []
-    summary = summed(iter([run_one(seed, mutant, trace)]), bad)
+    summary = summed((run_one(each, mutant, trace) for each in (seed,)), bad)
     print("\n".join(trace))
     return summary
 
 
 def told(verdicts: Iterable[Verdict], bad: list[Verdict]) -> Iterator[Verdict]:
-    """The same verdicts; on standard error how many there were, and how many of them went wrong."""
+    """The same verdicts; on standard error which of them went wrong, and now and then how many there were."""
     began = time.perf_counter()
     for number, verdict in enumerate(verdicts, start=1):
         yield verdict
+        if verdict.wrong and len(bad) <= SHOWN_MAX:
+            print(f"seed {verdict.seed}: {verdict.wrong[0]}", file=sys.stderr, flush=True)
         if number % TOLD_EACH == 0:
             took = time.perf_counter() - began
             print(
