@@ -14,8 +14,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
+import sqlalchemy as sa
 
 from ledger.store.application import Ledger
+from ledger.store.database import Database
 
 ANY_NUMBER: Final = ("lease taken", "lease released")
 """How often these are met depends on how far the views are behind: the first time stands for the others."""
@@ -43,6 +45,10 @@ class Edges:
         """Around every append and every request of this process."""
         self._around(Ledger, "append_units", _facts_of, after=False)
         self._around(requests.Session, "request", _request, after=True)
+
+    def at_commits(self, database: Database) -> None:
+        """Also in each transaction of a database, when all is written and nothing is committed."""
+        sa.event.listen(database.engine, "commit", lambda _connection: self("before commit"))
 
     def _around(self, owner: type, name: str, label: Callable[..., str], *, after: bool) -> None:
         real = getattr(owner, name)

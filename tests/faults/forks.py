@@ -65,11 +65,12 @@ def work(
     options: dict[str, Any] | None = None,
     job: str | None = None,
     told: dict[str, str] | None = None,
+    commits: bool = False,
 ) -> None:
     """Run a payout worker until SIGTERM, or do one of tests/faults/jobs.py; or kill itself at an edge.
 
     Its time runs faster than ours since `epoch` (seconds since 1970), so that nobody waits for its patience.
-    `options` are those of the worker, `told` is what the job is told.
+    `options` are those of the worker, `told` is what the job is told. With `commits` each commit is an edge.
     """
     from api.cli.lifetime import stop_on_signal
     from ledger.store.application import Ledger, utc_now
@@ -86,6 +87,8 @@ def work(
     ledger = Ledger(
         Database(url), clock=lambda: began + (utc_now() - began) * FASTER + timedelta(hours=hours_later)
     )
+    if commits:
+        edges.at_commits(ledger.database)
     edges("started")
     gateway = StripeGateway("sk_test_standin", address)
     if job is not None:

@@ -12,7 +12,7 @@ from ledger.events.reconciliation import DatabaseSeenAt, TransferTakenIn, Unknow
 from ledger.store.application import Change
 from payouts import batches, restore_check
 from payouts.outcomes import Confirmed
-from tests.faults.jobs import JOBS
+from tests.faults.jobs import PAYOUT_JOBS
 from tests.faults.scene import KILLED
 from tests.support.transfers import intent
 
@@ -70,7 +70,7 @@ def check(place, job, told, since):
     assert place.balance(payout.partner_id) == {"in_transit": AMOUNT, "earned": AMOUNT}
 
 
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("job", PAYOUT_JOBS)
 def test_a_job_can_end_at_any_edge(finance, bank, forks, tmp_path, job):
     """The first time names the edges; then the process is killed at each of them, and another one follows."""
     place = bank if job == "export" else finance
