@@ -3,8 +3,8 @@
     python revshare_verify.py EXPORT --key 'name+id+base64' [--kept CHECKPOINT]... [--totals]
 
 It takes Python 3.11 or newer and the package `cryptography`. It says yes and ends with 0, or names the first
-thing that is wrong and ends with 1. The format, and all that is checked here, stands in docs/audit-log.md:
-read both and believe neither.
+thing that is wrong and ends with 1. Of a statement it also says what of it nothing in the file shows. The
+format, and all that is checked here, stands in docs/audit-log.md: read both and believe neither.
 """
 
 import argparse
@@ -16,16 +16,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
+from uuid import NAMESPACE_URL, UUID, uuid5
+from zoneinfo import ZoneInfo
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 WHOLE, PART, STATEMENT = "revshare log export", "revshare log part", "revshare statement"
+VERSIONS = {WHOLE: (1,), PART: (1,), STATEMENT: (1, 2)}
+"""The versions of each kind of file that are checked here."""
 MAGIC = b"revshare entry v1\n"
-UUID = rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+ID = rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 NUMBER, AMOUNT = rb"(?:0|[1-9][0-9]{0,19})", rb"(?:0|-?[1-9][0-9]{0,18})"
 TEXT, HASH = rb'[^"\\\x00-\x1f]*', rb"[0-9a-f]{64}"
-LEG = (TEXT, AMOUNT, TEXT, UUID, UUID, NUMBER)
+LEG = (TEXT, AMOUNT, TEXT, ID, ID, NUMBER)
 
 
 def leg_form(parts: Iterable[bytes]) -> bytes:
@@ -41,8 +45,11 @@ def list_form(item: bytes) -> bytes:
 LEGS = re.compile(leg_form(b"(%b)" % part for part in LEG))
 LINE = re.compile(
     rb'\{"index":(%b),"position":(%b),"stream":"(%b)","version":(%b),"topic":"(%b)","legs":%b,"leaf":"(%b)",'
-    rb'(?:"proof":%b,)?"state":(.*)\}\n'
-    % (NUMBER, NUMBER, UUID, NUMBER, TEXT, list_form(leg_form(LEG)), HASH, list_form(b'"%b"' % HASH)),
+    rb'(?:"proof":%b,)?(?:"state":(.*)|"words":\[(%b),"(%b)"\])\}\n'
+    % (
+        *(NUMBER, NUMBER, ID, NUMBER, TEXT, list_form(leg_form(LEG)), HASH, list_form(b'"%b"' % HASH)),
+        *(NUMBER, HASH),
+    ),
     re.DOTALL,
 )
 
@@ -68,7 +75,10 @@ class Key(NamedTuple):
 
 
 class Fact(NamedTuple):
-    """A line of an export: its place in the tree and in the log, its leaf and proof, its legs and words."""
+    """A line of an export: its place in the tree and in the log, its leaf and proof, its legs and words.
+
+    `state` is None if the line has its words by their hash only.
+    """
 
     place: int
     position: int
@@ -79,7 +89,7 @@ class Fact(NamedTuple):
     stream: str
     version: int
     topic: str
-    state: bytes
+    state: bytes | None
 
 
 class Tree:
@@ -193,22 +203,27 @@ def base64_of(text: str) -> bytes:
 # Lines
 
 
-def parse_header(line: bytes) -> tuple[str, str]:
-    """Which kind of export it is, and its checkpoint."""
+def parse_header(line: bytes) -> tuple[str, int, str]:
+    """Which kind of export it is, in which version, and its checkpoint."""
     try:
         header = json.loads(line)
-        kind, note = header["format"], header["checkpoint"]
+        kind, version, note = header["format"], header["version"], header["checkpoint"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise Wrong("line 1: no header of an export") from None
-    again = {"format": kind, "version": 1, "checkpoint": note}
-    written = json.dumps(again, ensure_ascii=False, separators=(",", ":")) + "\n"
+    again = {"format": kind, "version": version, "checkpoint": note}
     if (
-        kind not in (WHOLE, PART, STATEMENT)
+        kind not in VERSIONS
+        or version not in VERSIONS[kind]
         or not isinstance(note, str)
-        or written.encode(errors="replace") != line
+        or written(again) + b"\n" != line
     ):
         raise Wrong("line 1: no header of an export, or not written as it must be")
-    return kind, note
+    return kind, version, note
+
+
+def written(value: object) -> bytes:
+    """The one way in which JSON is written here."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 def parse_line(number: int, line: bytes) -> Fact:
@@ -216,12 +231,13 @@ def parse_line(number: int, line: bytes) -> Fact:
     match = LINE.fullmatch(line)
     if match is None:
         raise Wrong(f"line {number}: not written as a fact must be")
-    index, position, stream, version, topic, written, leaf, proof, state = match.groups()
+    index, position, stream, version, topic, posted, leaf, proof, state, length, digest = match.groups()
     where = f"line {number} (index {index.decode()}, position {position.decode()})"
-    legs = LEGS.findall(written)
+    legs = LEGS.findall(posted)
+    shown = (length, digest) if state is None else (len(state), sha256(state).hexdigest().encode())
     try:
         head = int(position).to_bytes(8, "big") + unhyphened(stream) + int(version).to_bytes(8, "big")
-        words = len(state).to_bytes(4, "big") + sha256(state).digest()
+        words = int(shown[0]).to_bytes(4, "big") + bytes.fromhex(shown[1].decode())
         packed = len(legs).to_bytes(2, "big") + b"".join(packed_leg(*leg) for leg in legs)
         made = sha256(b"\x00" + MAGIC + head + text(topic) + words + packed).digest()
         told = [(leg[0].decode(), int(leg[1]), *(leg[at].decode() for at in (2, 4, 3))) for leg in legs]
@@ -266,13 +282,15 @@ class Result(NamedTuple):
     head: Head
     facts: int
     totals: dict[tuple[str, str, str], int]
-    """By partner, account, currency."""
+    """By partner, account, currency; of a statement, what its lines sum to."""
+    remarks: tuple[str, ...] = ()
+    """Of a statement: which one it is, and what of it was not checked."""
 
 
 def verify(lines: Iterable[bytes], key: Key | None, kept: Sequence[str] = ()) -> Result:
     """Check an export, line by line. Raises Wrong."""
     source = iter(lines)
-    kind, note = parse_header(next(source, b""))
+    kind, version, note = parse_header(next(source, b""))
     head = open_checkpoint(note, key, alone=True)
     heads: dict[int, Head] = {}
     for other in kept:
@@ -288,22 +306,26 @@ def verify(lines: Iterable[bytes], key: Key | None, kept: Sequence[str] = ()) ->
     totals: dict[tuple[str, str, str], int] = {}
     if kind == WHOLE:
         return Result(head, check_whole(facts_of(source, 2), head, heads, totals), totals)
-    statement = next(source, b"") if kind == STATEMENT else b""
+    if kind == PART:
+        return Result(head, check_part(facts_of(source, 2), head, heads, totals), totals)
+    statement = next(source, b"")
     seen: list[Fact] = []
-    first = 2 if kind == PART else 3
-    count = check_part(facts_of(source, first), head, heads, totals, None if kind == PART else seen)
-    if kind == STATEMENT:
-        check_statement(statement, seen)
-    return Result(head, count, totals)
+    count = check_part(facts_of(source, 3, by_hash=version > 1), head, heads, {}, seen)
+    lines_of, remarks = check_statement(statement, seen, version)
+    for fact in lines_of:
+        add(totals, fact)
+    return Result(head, count, totals, remarks)
 
 
-def facts_of(lines: Iterator[bytes], first: int) -> Iterator[tuple[int, Fact]]:
-    """The facts with their numbers of line, whose positions grow."""
+def facts_of(lines: Iterator[bytes], first: int, *, by_hash: bool = False) -> Iterator[tuple[int, Fact]]:
+    """The facts with their numbers of line, whose positions grow. `by_hash`: some may lack their words."""
     last = -1
     for number, line in enumerate(lines, start=first):
         fact = parse_line(number, line)
         if fact.position <= last:
             raise Wrong(f"line {number}: position {fact.position} follows {last}")
+        if fact.state is None and not by_hash:
+            raise Wrong(f"line {number}: its words are missing")
         last = fact.position
         yield number, fact
 
@@ -404,8 +426,53 @@ KINDS = {
 }
 
 
+STATES = {
+    "PayoutDrafted": "draft",
+    "PayoutApproved": "approved",
+    "PayoutCanceled": "canceled",
+    "PayoutIntentRecorded": "intent",
+    "TransferSent": "sent",
+    "TransferUnknown": "unknown",
+    "TransferSearchBegan": "unknown",
+    "PayoutLeftToHuman": "held",
+    "TransferFoundAbsent": "absent",
+    "PayoutResolved": "absent",  # or there is one, which TransferConfirmed right behind it says
+    "TransferConfirmed": "confirmed",
+    "TransferRejected": "rejected",
+    "BankRejectionWithdrawn": "intent",
+    "PayoutPaid": "paid",
+    "PayoutReturned": "returned",
+}
+"""A fact of a payout → the state in which it leaves the payout; after others that stays as it was."""
+ROOT = str(uuid5(NAMESPACE_URL, "urn:revshare"))
+ABOUT = ("PartnerApplied", "PartnerLocaleChanged")
+"""The facts of a partner that a statement tells of."""
+READ = {
+    *KINDS,
+    *ABOUT,
+    *("StatementIssued", "PeriodClosed"),
+    *("PayoutDrafted", "PayoutIntentRecorded", "PayoutPaid", "PayoutReversed"),
+}
+"""The facts whose words are read; others, of payouts, may stand there by the hash of theirs."""
+FIELDS = (
+    *("content_version", "number", "version", "program", "partner", "period", "currency", "opening"),
+    *("closing", "lines", "payouts", "tax_withheld_minor", "corrects", "reason", "differs"),
+)
+"""What a statement of form 1 says, in order."""
+ANYTHING = object()
+"""Stands where the file shows nothing of what a statement says."""
+UNCHECKED: dict[int, tuple[str, ...]] = {
+    1: (
+        *("/program/name", "/partner/name", "/partner/email", "/partner/country", "/partner/locale"),
+        *("/payouts", "/lines/*/belongs_to", "/differs"),
+    ),
+    2: ("/program/name",),
+}
+"""By the version of the file: the places of a statement that nothing in it shows."""
+
+
 class Told(NamedTuple):
-    """A fact of a statement's export, its words read."""
+    """A fact of a statement's export, its words read; there are none if it has them by their hash only."""
 
     fact: Fact
     name: str
@@ -413,164 +480,432 @@ class Told(NamedTuple):
     words: dict[str, Any]
 
 
-def check_statement(line: bytes, facts: Sequence[Fact]) -> None:
-    """A statement against the facts that it rests on, which are proven."""
+class Frame(NamedTuple):
+    """What stands around a statement's lines: its issue, the closing of its month, what came before."""
+
+    issued: Told
+    before: Told | None
+    """The issue of the statement that the opening balance is from."""
+    corrected: Told | None
+    closed: Told
+    closed_before: Told | None
+
+
+def check_statement(line: bytes, facts: Sequence[Fact], version: int) -> tuple[list[Fact], tuple[str, ...]]:
+    """A statement against the facts that it rests on, which are proven: its lines' facts, and remarks."""
     content = line.removesuffix(b"\n")
     try:
         statement = json.loads(content)
+        if written(statement) != content:
+            raise Wrong("line 2: not written as a statement must be")
         told = [read_words(fact) for fact in facts]
-        check_told(statement, sha256(content).hexdigest(), told)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        lines = check_told(statement, sha256(content).hexdigest(), told, version)
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise Wrong(f"line 2: no statement, or a fact is not of its form: {error!r}") from None
+    name = f"{statement['number']}, version {statement['version']}"
+    return [each.fact for each in lines], (
+        f"statement {name}: all that it says is what these facts say, but for what was not checked",
+        f"not checked, for nothing in the file shows it: {', '.join(UNCHECKED[version])}",
+        "not shown by a statement alone: that no fact was left out (a line, a statement in between, what"
+        " became of a payout or the partner at last); the whole log shows that",
+    )
 
 
 def read_words(fact: Fact) -> Told:
     """The words of a fact."""
+    name = fact.topic.partition("@")[0]
+    if fact.state is None:
+        if name in READ:
+            raise Wrong(f"position {fact.position}: its words are missing")
+        return Told(fact, name, "", {})
     state = json.loads(fact.state)
-    return Told(fact, fact.topic.partition("@")[0], state["recorded_at"], state["fact"])
+    return Told(fact, name, state["recorded_at"], state["fact"])
 
 
-def check_told(statement: dict[str, Any], digest: str, told: Sequence[Told]) -> None:
-    """Everything that a statement says, as far as the file shows it."""
+def check_told(statement: dict[str, Any], digest: str, told: Sequence[Told], version: int) -> list[Told]:
+    """Work out by the facts what the statement must say, and hold it to that. Its lines' facts."""
+    frame = frame_of(digest, told)
+    lines = lines_of(told, frame)
+    if [line["position"] for line in statement["lines"]] != [each.fact.position for each in lines]:
+        raise Wrong("line 2: its lines are not the facts that stand below it, in their order")
+    expected_lines, months = [], []
+    for said, each in zip(statement["lines"], lines, strict=True):
+        belongs_to, closing = month_of(said, each, told, frame, version)
+        expected_lines.append(line_of(said, each, frame.issued.words) | {"belongs_to": belongs_to})
+        months.append(closing)
+    payouts = list(dict.fromkeys(line["payout_id"] for line in expected_lines if line["payout_id"]))
+    expected = {
+        **head_of(statement, frame),
+        **money_of(frame, expected_lines),
+        **details_of(told, frame, payouts, version),
+        "corrects": frame.corrected and frame.corrected.words["number"],
+        "reason": frame.corrected and frame.issued.words["reason"],
+    }
+    if version > 1:
+        expected["partner"] |= partner_of(told, frame.issued.words)
+    hold("/lines", statement["lines"], expected_lines)  # first: balances follow from them
+    hold("", statement, {name: expected[name] for name in FIELDS})
+    check_issue(frame, expected)
+    known = {each.fact.position for each in (*frame, *lines, *months) if each is not None}
+    check_use(told, known, (frame.issued.words["partner_id"], *payouts) if version > 1 else ())
+    return lines
+
+
+def head_of(statement: dict[str, Any], frame: Frame) -> dict[str, Any]:
+    """Which statement it is, and whose."""
+    issue, closed = frame.issued.words, frame.closed.words
+    program, partner = statement["program"]["reference"], statement["partner"]["reference"]
+    made_of((program,), "/program/reference", (ROOT, "program"), issue["program_id"])
+    made_of((partner,), "/partner/reference", (ROOT, "partner"), issue["partner_id"])
+    return {
+        "content_version": CONTENT_VERSIONS[CONTENT_VERSIONS.index(issue["content_version"])],
+        "number": f"{program}-{frame.issued.fact.version:06}",
+        "version": 1 if frame.corrected is None else frame.corrected.words["statement_version"] + 1,
+        "program": {
+            "program_id": issue["program_id"],
+            "reference": program,
+            "name": ANYTHING,
+            "time_zone": closed["time_zone"],
+        },
+        "partner": {
+            "partner_id": issue["partner_id"],
+            "reference": partner,
+            **dict.fromkeys(("name", "email", "country", "locale"), ANYTHING),
+        },
+        "period": {
+            **{name: closed[name] for name in ("period", "begins_at", "ends_at")},
+            "closed_at": frame.closed.recorded_at,
+        },
+        "currency": issue["currency"],
+    }
+
+
+def money_of(frame: Frame, lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """The opening balance is the closing balance of the statement before, without one it is nothing; with the
+    lines it makes the closing balance."""
+    opening = {f"{name}_minor": 0 for name in COLUMNS}
+    if frame.before is not None:
+        opening = {name: frame.before.words["closing"][name] for name in opening}
+    moves = [opening, *(line["moved"] for line in lines)]
+    closing = {name: sum(each[name] for each in moves) for name in opening}
+    withheld = closing["withheld_minor"] - opening["withheld_minor"]
+    return {"opening": opening, "closing": closing, "lines": lines, "tax_withheld_minor": withheld}
+
+
+def hold(pointer: str, said: Any, expected: Any) -> None:
+    """Names the first place at which a statement says something else than what its facts do."""
+    if expected is ANYTHING:
+        return
+    if type(said) is type(expected) and isinstance(said, dict):
+        if list(said) == list(expected):
+            for name, value in said.items():
+                hold(f"{pointer}/{name}", value, expected[name])
+            return
+        said, expected = list(said), list(expected)
+    if type(said) is type(expected) and isinstance(said, list) and len(said) == len(expected):
+        for number, value in enumerate(said):
+            hold(f"{pointer}/{number}", value, expected[number])
+        return
+    if type(said) is not type(expected) or said != expected:
+        raise Wrong(
+            f"line 2: {pointer or '/'} is {quoted(said)}, and the facts below it say {quoted(expected)}"
+        )
+
+
+def quoted(value: Any) -> str:
+    """A value in a message."""
+    told = json.dumps(value, ensure_ascii=False, default=lambda _other: "anything")
+    return told if len(told) <= 120 else f"{told[:120]}…"
+
+
+def derived(parent: str, *names: str) -> str:
+    """The id of what is called so: version 5 of RFC 9562, below its parent's id."""
+    if not re.fullmatch(ID.decode(), parent):
+        raise Wrong(f"line 2: {quoted(parent)} is no id")
+    return str(uuid5(UUID(parent), "\x1f".join(names)))
+
+
+def made_of(names: Sequence[str], pointer: str, noun: tuple[str, str], wanted: str) -> None:
+    """Names from outside, of which an id was made: so the id shows that they are the ones."""
+    parent, kind = noun
+    if any("\x1f" in name for name in names) or derived(parent, kind, *names) != wanted:
+        raise Wrong(f"line 2: {pointer} is {quoted(list(names))}, and {wanted} is the id of something else")
+
+
+def account_of(words: dict[str, Any]) -> tuple[str, str, str]:
+    """Whose money a fact is about."""
+    return words["currency"], words["partner_id"], words["program_id"]
+
+
+# What stands around the lines
+
+
+def frame_of(digest: str, told: Sequence[Told]) -> Frame:
+    """The issue of the statement with this hash, what came before it, and the closing of its month."""
     issues = [each for each in told if each.name == "StatementIssued"]
-    closings = [each for each in told if each.name == "PeriodClosed"]
     issued = next((each for each in issues if each.words["content_sha256"] == digest), None)
     if issued is None:
         raise Wrong(f"line 2: no proven fact has issued this statement (its SHA-256 is {digest})")
-    check_issue(statement, issued)
-    check_opening(statement, [each for each in issues if each is not issued])
-    closed, through = check_month(statement, closings)
-    lines = [each for each in told if each not in issues and each not in closings]
-    if [line["position"] for line in statement["lines"]] != [each.fact.position for each in lines]:
-        raise Wrong("line 2: its lines are not the facts that stand below it, in their order")
-    sums = amounts(statement["opening"])
-    for line, each in zip(statement["lines"], lines, strict=True):
-        check_line(statement, line, each)
-        check_rule(statement, line, closed, through)
-        sums = [have + more for have, more in zip(sums, amounts(line["moved"]), strict=True)]
-    if sums != amounts(statement["closing"]):
-        raise Wrong("line 2: its opening balance and lines do not make its closing balance")
-    if statement["tax_withheld_minor"] != sums[5] - amounts(statement["opening"])[5]:
-        raise Wrong("line 2: the tax withheld is not what its lines withhold")
-
-
-def check_issue(statement: dict[str, Any], issued: Told) -> None:
-    """Number, version, whose it is, balances, as the fact of its issue has them; the stream numbers it."""
     words = issued.words
     if words["content_version"] not in CONTENT_VERSIONS:
         raise Wrong(f"line 2: issued in form {words['content_version']}, which this verifier does not know")
+    before = corrected = None
+    for other in issues:
+        if other is issued:
+            continue
+        if account_of(other.words) != account_of(words):
+            number = other.words["number"]
+            raise Wrong(f"position {other.fact.position}: statement {number} is of another account")
+        if other.words["period"] < words["period"] and before is None:
+            before = other
+        elif other.words["period"] == words["period"] and corrected is None:
+            corrected = other
+        else:
+            raise Wrong(f"position {other.fact.position}: nothing of the statement rests on this")
+    closed, closed_before = months_of(words, [each for each in told if each.name == "PeriodClosed"])
+    frame = Frame(issued, before, corrected, closed, closed_before)
+    check_order(frame)
+    return frame
+
+
+def months_of(issue: dict[str, Any], closings: Sequence[Told]) -> tuple[Told, Told | None]:
+    """The closing of a statement's month, and that of the month before."""
+    stream = derived(issue["program_id"], "periods")
+    for each in closings:
+        if (each.fact.stream, each.words["program_id"]) != (stream, issue["program_id"]):
+            raise Wrong(f"position {each.fact.position}: no closing of the statement's program")
+    closed = next((each for each in closings if each.words["period"] == issue["period"]), None)
+    if closed is None:
+        raise Wrong(f"line 2: no proven fact has closed {issue['period']}")
+    # A closing is followed by a fact with the program's totals, which is nobody's but finance's.
+    number = closed.fact.version - 2
+    before = next((each for each in closings if each.fact.version == number), None)
+    if before is None and closed.fact.version != 1:
+        raise Wrong("line 2: the closing of the month before does not stand below it")
+    if before is not None and before.words["ends_at"] != closed.words["begins_at"]:
+        raise Wrong("line 2: its month does not begin where the one before ended")
+    return closed, before
+
+
+def check_order(frame: Frame) -> None:
+    """An issue stands in its program's stream, behind all that it looks at, in the place that numbers it."""
+    issued, words, corrected = frame.issued, frame.issued.words, frame.corrected
+    where = f"position {issued.fact.position}"
+    if issued.fact.stream != derived(words["program_id"], "statements"):
+        raise Wrong(f"{where}: it issues a statement outside of the program's stream of them")
+    through, details = frame.closed.words["through_position"], words["details_position"]
+    if corrected is None:
+        if words["statement_version"] != 1 or words.get("corrects") is not None or words.get("reason"):
+            raise Wrong(f"{where}: it corrects a statement, which does not stand below it")
+        if details != through:
+            raise Wrong(f"{where}: it looks at position {details}, and its month was closed at {through}")
+        return
+    old = corrected.words
+    if words.get("corrects") != derived(words["program_id"], "statement", str(corrected.fact.version)):
+        raise Wrong(f"{where}: it corrects another statement than {old['number']}")
+    if not old["details_position"] <= details < issued.fact.position:
+        raise Wrong(f"{where}: it looks at position {details}, before what it corrects or behind itself")
+
+
+def check_issue(frame: Frame, expected: dict[str, Any]) -> None:
+    """The fact of the issue says what the statement does."""
+    words = frame.issued.words
     said = {
-        "content_version": statement["content_version"],
-        "number": statement["number"],
-        "statement_version": statement["version"],
-        "program_id": statement["program"]["program_id"],
-        "partner_id": statement["partner"]["partner_id"],
-        "period": statement["period"]["period"],
-        "currency": statement["currency"],
-        "opening": statement["opening"],
-        "closing": statement["closing"],
-        "lines": len(statement["lines"]),
-        "count": issued.fact.version,
+        "number": expected["number"],
+        "count": frame.issued.fact.version,
+        "statement_version": expected["version"],
+        "period": expected["period"]["period"],
+        "opening": expected["opening"],
+        "closing": expected["closing"],
+        "lines": len(expected["lines"]),
     }
     for name, value in said.items():
         if words[name] != value:
-            raise Wrong(f"line 2: its {name} is {value}, and it was issued with {words[name]}")
-    if not statement["number"].endswith(f"-{issued.fact.version:06}"):
-        raise Wrong(f"line 2: number {statement['number']} is the {issued.fact.version}th of its program")
+            raise Wrong(
+                f"line 2: its {name} is {quoted(value)}, and it was issued with {quoted(words[name])}"
+            )
 
 
-def check_opening(statement: dict[str, Any], others: Sequence[Told]) -> None:
-    """The opening balance is the closing balance of the statement before; without one it is nothing.
-
-    A correction stands beside the version before it.
-    """
-    opening = {f"{name}_minor": 0 for name in COLUMNS}
-    corrected = None
-    for other in others:
-        words = other.words
-        mine = (statement["program"]["program_id"], statement["partner"]["partner_id"], statement["currency"])
-        if (words["program_id"], words["partner_id"], words["currency"]) != mine:
-            raise Wrong(f"position {other.fact.position}: statement {words['number']} is of another account")
-        if words["period"] < statement["period"]["period"]:
-            opening = words["closing"]
-        else:
-            corrected = (words["number"], words["statement_version"] + 1)
-    if corrected != (statement["corrects"] and (statement["corrects"], statement["version"])):
-        raise Wrong(f"line 2: it corrects {statement['corrects']}, and below it stands {corrected}")
-    if statement["opening"] != opening:
-        raise Wrong("line 2: its opening balance is not the closing balance of the statement before")
+def check_use(told: Sequence[Told], known: set[int], streams: Sequence[str]) -> None:
+    """Nothing stands in the file that the statement does not rest on, and nothing but its lines moves money,
+    except that a payout's transfer may be of another month. `streams`: the partner's, then the payouts'."""
+    for each in told:
+        if each.fact.position in known:
+            continue
+        about = streams[:1] if each.name in ABOUT else streams[1:]
+        if each.fact.stream not in about or (each.fact.legs and each.name != "TransferConfirmed"):
+            raise Wrong(f"position {each.fact.position}: nothing of the statement rests on this")
 
 
-def check_month(statement: dict[str, Any], closings: Sequence[Told]) -> tuple[dict[str, Any], int]:
-    """The closing of its month, and the position through which the month before was closed."""
-    month = statement["period"]
-    closed = next((each for each in closings if each.words["period"] == month["period"]), None)
-    if closed is None or closed.words["program_id"] != statement["program"]["program_id"]:
-        raise Wrong(f"line 2: no proven fact has closed {month['period']}")
-    words = closed.words
-    for name in ("begins_at", "ends_at"):
-        if words[name] != month[name]:
-            raise Wrong(f"line 2: {name} is {month[name]}, and the month was closed with {words[name]}")
-    if closed.recorded_at != month["closed_at"] or words["time_zone"] != statement["program"]["time_zone"]:
-        raise Wrong("line 2: the month was closed at another time, or in another time zone")
-    before = [each for each in closings if each is not closed]
-    places = [(each.fact.stream, each.fact.version, each.words["program_id"]) for each in before]
-    # A closing is followed by a fact with the program's totals, which is nobody's but finance's.
-    wanted = (closed.fact.stream, closed.fact.version - 2, words["program_id"])
-    if places != ([] if closed.fact.version == 1 else [wanted]):
-        raise Wrong("line 2: the closing of the month before does not stand below it")
-    if before and before[0].words["ends_at"] != words["begins_at"]:
-        raise Wrong("line 2: its month does not begin where the one before ended")
-    return words, before[0].words["through_position"] if before else 0
+# Lines
 
 
-def check_line(statement: dict[str, Any], line: dict[str, Any], each: Told) -> None:
-    """A line says what its fact and legs say."""
-    where = f"line 2, position {each.fact.position}"
-    mine = (statement["currency"], statement["partner"]["partner_id"], statement["program"]["program_id"])
+def lines_of(told: Sequence[Told], frame: Frame) -> list[Told]:
+    """The facts that moved the account's money and are of the month: true in it; or earlier, and told after
+    that was closed."""
+    closed, through = frame.closed.words, 0
+    if frame.closed_before is not None:
+        through = frame.closed_before.words["through_position"]
+    begins, ends = (moment(closed[name]) for name in ("begins_at", "ends_at"))
+    found = []
+    for each in told:
+        if each.name not in KINDS:
+            continue
+        where, at = each.fact.position, moment(each.words["effective_at"])
+        is_earlier = at < begins and where <= through
+        if not is_earlier and at < ends and where <= closed["through_position"]:
+            found.append(each)
+        elif each.name != "TransferConfirmed":
+            raise Wrong(f"position {where}: this is of {'an earlier' if is_earlier else 'a later'} month")
+    return found
+
+
+def moment(text: str) -> datetime:
+    """A time as it is written."""
+    return datetime.fromisoformat(text)
+
+
+def line_of(said: dict[str, Any], each: Told, issue: dict[str, Any]) -> dict[str, Any]:
+    """What a line must say, by its fact and legs; but the month that it belongs to."""
     moved = [0] * len(COLUMNS)
     for account, amount, *of in each.fact.legs:
-        if tuple(of) != mine:
-            raise Wrong(f"{where}: its legs are of another account")
+        if tuple(of) != account_of(issue):
+            raise Wrong(f"position {each.fact.position}: its legs are of another account")
         if account in MOVES:
             column, sign = MOVES[account]
             moved[column] += sign * amount
             moved[-1] -= amount
-    if amounts(line["moved"]) != moved:
-        raise Wrong(f"{where}: it moved {amounts(line['moved'])}, and its legs say {moved}")
-    said = {"kind": KINDS.get(each.name), "recorded_at": each.recorded_at, "reason": each.words.get("reason")}
-    said["effective_at"] = each.words["effective_at"]
-    said["payout_id"] = each.fact.stream if each.name == "TransferConfirmed" else each.words.get("payout_id")
-    for name in ("reward_id", "conversion_id"):
-        said[name] = each.words.get(name)
-    for name, value in said.items():
-        if line[name] != value:
-            raise Wrong(f"{where}: its {name} is {line[name]}, and the fact says {value}")
+    words, conversion = each.words, each.words.get("conversion_id")
+    source = external_id = None
+    if conversion:
+        source, external_id = said["source"], said["external_id"]
+        where = f"source and external_id at position {each.fact.position}"
+        made_of((source, external_id), where, (issue["program_id"], "conversion"), conversion)
+    return {
+        "position": each.fact.position,
+        "effective_at": words["effective_at"],
+        "recorded_at": each.recorded_at,
+        "kind": KINDS[each.name],
+        "moved": {f"{name}_minor": amount for name, amount in zip(COLUMNS, moved, strict=True)},
+        "conversion_id": conversion,
+        "source": source,
+        "external_id": external_id,
+        "reward_id": words.get("reward_id"),
+        "payout_id": each.fact.stream if each.name == "TransferConfirmed" else words.get("payout_id"),
+        "reason": words.get("reason"),
+    }
 
 
-def check_rule(statement: dict[str, Any], line: dict[str, Any], closed: dict[str, Any], through: int) -> None:
-    """A line is of the month: true in it; or earlier, and told after that was closed, which it then says."""
-    where = f"line 2, position {line['position']}"
-    at, begins, ends = (
-        datetime.fromisoformat(text)
-        for text in (line["effective_at"], closed["begins_at"], closed["ends_at"])
-    )
-    if at >= ends or line["position"] > closed["through_position"]:
-        raise Wrong(f"{where}: it is of a later month")
-    month = line["belongs_to"]
-    if at >= begins and month is not None:
-        raise Wrong(f"{where}: it says that it belongs to {month}, and it is of this month")
-    if at < begins and (month is None or month >= statement["period"]["period"]):
-        raise Wrong(f"{where}: it is of an earlier month, and does not say so")
-    if at < begins and line["position"] <= through:
-        raise Wrong(f"{where}: it was known when the month before was closed, and is not of this one")
+def month_of(
+    said: dict[str, Any], each: Told, told: Sequence[Told], frame: Frame, version: int
+) -> tuple[Any, Told | None]:
+    """The earlier month to which a late line belongs, and the closing that shows it; of all others None."""
+    at, closed = moment(each.words["effective_at"]), frame.closed.words
+    if at >= moment(closed["begins_at"]):
+        return None, None
+    if version == 1:
+        if not isinstance(said["belongs_to"], str) or said["belongs_to"] >= closed["period"]:
+            raise Wrong(f"position {each.fact.position}: it is of an earlier month, and does not say so")
+        return ANYTHING, None
+    for other in (each for each in told if each.name == "PeriodClosed"):
+        begins = moment(other.words["begins_at"])
+        if begins <= at < moment(other.words["ends_at"]):
+            return other.words["period"], other
+        if at < begins and other.fact.version == 1:  # before all that was closed: by the calendar there
+            return at.astimezone(ZoneInfo(closed["time_zone"])).strftime("%Y-%m"), other
+    raise Wrong(f"position {each.fact.position}: the closing of its month does not stand below")
 
 
-def amounts(columns: dict[str, int]) -> list[int]:
-    """The columns of a balance."""
-    if list(columns) != [f"{name}_minor" for name in COLUMNS]:
-        raise ValueError("a balance has other columns")
-    return list(columns.values())
+# Partner and payouts
+
+
+def details_of(told: Sequence[Told], frame: Frame, payouts: Sequence[str], version: int) -> dict[str, Any]:
+    """The payouts as they stood at the position that the issue looks at, and what a correction says of them
+    and of the partner that the statement before it did not."""
+    if version == 1:
+        return {"payouts": ANYTHING, "differs": ANYTHING}
+    issue = frame.issued.words
+    histories = {each: history_of(each, told, issue) for each in payouts}
+    views = [
+        {
+            "partner": partner_of(told, words),
+            "payouts": [payout_of(histories[each], words["details_position"]) for each in payouts],
+        }
+        for words in (issue, *(each.words for each in (frame.corrected,) if each is not None))
+    ]
+    now, *before = (flat("", view) for view in views)
+    differs = [
+        {"pointer": pointer, "was": was[pointer], "now": now[pointer]}
+        for was in before
+        for pointer in sorted(now)
+        if was[pointer] != now[pointer]
+    ]
+    return {"payouts": views[0]["payouts"], "differs": differs}
+
+
+def flat(pointer: str, value: Any) -> dict[str, str | None]:
+    """Every single value in something, as a text, by its pointer."""
+    if not isinstance(value, dict | list):
+        return {pointer: None if value is None else str(value)}
+    found: dict[str, str | None] = {}
+    for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        found |= flat(f"{pointer}/{name}", inner)
+    return found
+
+
+def partner_of(told: Sequence[Told], issue: dict[str, Any]) -> dict[str, Any]:
+    """What the partner applied with, and the last language that somebody said, up to the issue's position."""
+    mine = [each for each in told if each.fact.stream == issue["partner_id"] and each.name in ABOUT]
+    mine = [each for each in mine if each.fact.position <= issue["details_position"]]
+    if not mine or (mine[0].name, mine[0].fact.version) != ("PartnerApplied", 1):
+        raise Wrong("line 2: what its partner applied with does not stand below it")
+    found = {name: mine[0].words.get(name) for name in ("name", "email", "country")}
+    return found | {"locale": mine[-1].words.get("locale")}
+
+
+def history_of(payout: str, told: Sequence[Told], issue: dict[str, Any]) -> list[Told]:
+    """A payout's facts from the first on, without a gap; it is of the statement's account."""
+    found = [each for each in told if each.fact.stream == payout]
+    if [each.fact.version for each in found] != list(range(1, len(found) + 1)):
+        raise Wrong(f"line 2: facts of payout {payout} are missing below it")
+    if not found or found[0].name != "PayoutDrafted" or account_of(found[0].words) != account_of(issue):
+        raise Wrong(f"line 2: payout {payout} was not drafted for this account")
+    if found[-1].fact.position > issue["details_position"]:
+        raise Wrong(f"position {found[-1].fact.position}: the statement does not look so far")
+    return found
+
+
+def payout_of(history: Sequence[Told], until: int) -> dict[str, Any]:
+    """A payout as its facts up to a position leave it."""
+    draft = history[0].words
+    state, transfer, reference = "none", None, None
+    times = dict.fromkeys(("intent_at", "confirmed_at", "paid_at"))
+    for each in history:
+        if each.fact.position > until:
+            break
+        state = STATES.get(each.name, state)
+        match each.name:
+            case "PayoutIntentRecorded":
+                times["intent_at"] = each.words["effective_at"]
+            case "TransferConfirmed":
+                times["confirmed_at"], transfer = each.words["effective_at"], each.words["transfer_id"]
+            case "PayoutPaid":
+                times["paid_at"], reference = each.words["effective_at"], each.words.get("reference")
+            case "PayoutReversed" if not each.words.get("left_minor"):
+                state = "reversed"
+            case "PayoutDrafted" if each is not history[0]:
+                raise Wrong(f"position {each.fact.position}: a payout is drafted once")
+    withheld = draft.get("withheld_minor", 0)
+    return {
+        "payout_id": history[0].fact.stream,
+        "state": state,
+        "provider": draft.get("provider", "stripe"),
+        "amount_minor": draft["amount_minor"],
+        "withheld_minor": withheld,
+        "net_minor": draft["amount_minor"] - withheld,
+        "reference": transfer or reference,
+        **times,
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -598,6 +933,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.write(f"{partner} {account} {amount} {currency}\n")
     head = result.head
     sys.stdout.write(f"yes: {result.facts} facts of the tree of {head.size} leaves of {head.origin}\n")
+    for remark in result.remarks:
+        sys.stdout.write(f"{remark}\n")
     return 0
 
 

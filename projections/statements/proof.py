@@ -1,12 +1,21 @@
 """A statement with its proofs, as a file that others can check: docs/audit-log.md has the form."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from ledger.audit.revshare_verify import STATEMENT
+from ledger.events.base import Fact
+from ledger.events.partner import PartnerApplied, PartnerLocaleChanged
+from ledger.events.payout import (
+    PayoutDrafted,
+    PayoutIntentRecorded,
+    PayoutPaid,
+    PayoutReversed,
+    TransferConfirmed,
+)
 from ledger.events.period import PeriodClosed
 from ledger.store.application import Ledger
 from projections import audit_log
@@ -16,6 +25,19 @@ from projections.statement import Statement
 from projections.statements.deriving import closings, content
 from projections.statements.issuing import restate, statement_row
 from projections.tables import statements
+
+VERSION: Final = 2
+"""Of the file. Version 1 had nothing to show what a statement says of payouts, names and late months."""
+OF_PARTNERS: Final[tuple[type[Fact], ...]] = (PartnerApplied, PartnerLocaleChanged)
+SHOWN: Final[tuple[type[Fact], ...]] = (
+    PayoutDrafted,
+    PayoutIntentRecorded,
+    TransferConfirmed,
+    PayoutPaid,
+    PayoutReversed,
+)
+"""Facts of a payout whose words a statement tells of. Others have remarks that are finance's alone: they
+stand there by their hash."""
 
 Write = Callable[[bytes], Any]
 
@@ -33,25 +55,39 @@ def export_statement(ledger: Ledger, statement_id: UUID, write: Write) -> int:
         if sealed is None:
             raise NotSealed(f"no checkpoint covers statement {row.number} yet")
         made = restate(ledger, connection, row)
-        places = sorted({*_lines(made), *_frame(ledger, connection, row)})
-    write(header(STATEMENT, sealed.note))
+        told = {line.position: True for line in made.lines}
+        for place, is_shown in _around(ledger, connection, row, made):
+            told[place] = is_shown
+    write(header(STATEMENT, sealed.note, VERSION))
     write(content(made) + b"\n")
-    for line in proven(ledger, places, sealed.size):
+    places = sorted(told)
+    by_hash = {place for place in places if not told[place]}
+    for line in proven(ledger, places, sealed.size, by_hash=by_hash):
         write(line)
     return len(places)
 
 
-def _lines(made: Statement) -> list[int]:
-    return [line.position for line in made.lines]
+def _around(
+    ledger: Ledger, connection: sa.Connection, row: Any, made: Statement
+) -> Iterator[tuple[int, bool]]:
+    """Where the facts around the lines stand, and whether their words are shown."""
+    for place in _frame(connection, row):
+        yield place, True
+    for place in _closings(ledger, row, made):
+        yield place, True
+    payouts = [payout.payout_id for payout in made.payouts]
+    found = ledger.streams(connection, [row.partner_id, *payouts], until=row.details_position)
+    for recorded in found[row.partner_id]:
+        if isinstance(recorded.fact, OF_PARTNERS):
+            yield recorded.position, True
+    for payout_id in payouts:
+        for recorded in found[payout_id]:
+            yield recorded.position, isinstance(recorded.fact, SHOWN)
 
 
-def _frame(ledger: Ledger, connection: sa.Connection, row: Any) -> list[int]:
-    """Where the facts around the lines stand: its issue, the closing of its month and of the one before,
-    the statement that its opening balance is from, and the one that it corrects."""
-    closed = closings(ledger, row.program_id)
-    periods = [each.fact.period for each in closed if isinstance(each.fact, PeriodClosed)]
-    number = periods.index(row.period)
-    found = [row.position, *(each.position for each in closed[max(number - 1, 0) : number + 1])]
+def _frame(connection: sa.Connection, row: Any) -> list[int]:
+    """Its issue, the issue of the statement that its opening balance is from, and of the one that it
+    corrects."""
     c = statements.c
     before = (
         sa.select(c.position)
@@ -65,7 +101,25 @@ def _frame(ledger: Ledger, connection: sa.Connection, row: Any) -> list[int]:
         .order_by(c.period.desc())
         .limit(1)
     )
-    found += connection.execute(before).scalars()
+    found = [row.position, *connection.execute(before).scalars()]
     if row.corrects is not None:
         found.append(statement_row(connection, row.corrects).position)
     return found
+
+
+def _closings(ledger: Ledger, row: Any, made: Statement) -> list[int]:
+    """The closings of its month, of the one before, and of those to which its late lines belong: where that
+    is before all that was closed, the first closing shows it."""
+    closed = {
+        each.fact.period: each.position
+        for each in closings(ledger, row.program_id)
+        if isinstance(each.fact, PeriodClosed)
+    }
+    months = list(closed)
+    number = months.index(row.period)
+    late = {line.belongs_to for line in made.lines if line.belongs_to is not None}
+    wanted = {
+        *months[max(number - 1, 0) : number + 1],
+        *(each if each in closed else months[0] for each in late),
+    }
+    return [closed[each] for each in wanted]

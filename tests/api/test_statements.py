@@ -221,7 +221,7 @@ def test_a_statement_comes_with_proofs_once_it_is_sealed(shop: Shop):
     assert export.headers["content-type"] == "application/x-ndjson"
     key = parse_key(house.get("/v1/audit/key").json["verifier_key"])
     result = verify(io.BytesIO(export.content), key)
-    assert result.facts == 4  # two lines, the closing, the issue
+    assert result.facts == 5  # two lines, the closing, the issue, what the partner applied with
     shop.seal()
     assert house.get(f"/v1/statements/{statement_id}/proof").content == export.content
     mine = house.key("partner:read", partner_id=UUID(shop.partner))

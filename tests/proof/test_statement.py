@@ -8,8 +8,10 @@ import msgspec
 import pytest
 
 from ledger import ids
-from ledger.audit.revshare_verify import STATEMENT, Wrong, parse_key, verify
+from ledger.audit.revshare_verify import STATEMENT, Wrong, main, parse_key, verify
+from ledger.events.payout import PayoutReturned
 from ledger.events.period import PeriodClosed, PeriodTotalsFrozen, StatementIssued
+from ledger.partner_commands import ChangePartnerLocale
 from ledger.store.application import Change
 from payouts.outcomes import Confirmed
 from projections.audit_log import Sequencer
@@ -17,7 +19,7 @@ from projections.checkpoints import CheckpointMaker, latest
 from projections.export import NotSealed, export_part, header
 from projections.statements.deriving import content
 from projections.statements.issuing import CorrectStatement, correct
-from projections.statements.proof import export_statement
+from projections.statements.proof import VERSION, export_statement
 from tests.proof.edits import missed_edits
 from tests.proof.stage import SIGNER
 from tests.support.closing import close, lived, paid, rows, stated
@@ -85,7 +87,7 @@ def test_a_statement_that_no_checkpoint_covers_has_no_proof(finance):
 
 
 def test_a_correction_is_proven_with_what_it_corrects(finance):
-    """Its lines are those of the first version."""
+    """Its lines are those of the first version; what became of the payout stands there, too."""
     paid(finance)
     correct(
         finance.ledger, CorrectStatement(statement_id=rows(finance)[0].statement_id, reason="paid"), by="f"
@@ -95,10 +97,71 @@ def test_a_correction_is_proven_with_what_it_corrects(finance):
 
     lines = exported(finance, len(rows(finance)) - 1)
 
-    assert verify(lines, KEY).facts == len(exported(finance, 0)) - 2 + 1
+    assert verify(lines, KEY).facts == len(exported(finance, 0)) - 2 + 2
     issues = [line for line in lines if b'"topic":"StatementIssued@1"' in line]
     with pytest.raises(Wrong, match="it corrects"):
         verify([line for line in lines if line != issues[0]], KEY)
+
+
+def test_finance_s_remarks_on_a_payout_stay_its_own(finance):
+    """They stand in the proof by their hash; what they did to the payout is shown all the same."""
+    paid(finance)
+    (payout,) = stated(finance)[0].payouts
+    version = len(finance.ledger.history(payout.payout_id))
+    back = PayoutReturned(effective_at=day(13), reason="Jane's account is closed")
+    assert finance.ledger.append([Change(payout.payout_id, version, [back])], by="payouts")
+    partner_id = stated(finance)[0].partner.partner_id
+    finance.world.desk.execute(ChangePartnerLocale(partner_id=partner_id, locale="de-AT"), by="test")
+    wish = CorrectStatement(statement_id=rows(finance)[0].statement_id, reason="It came back")
+    correct(finance.ledger, wish, by="f")
+    finance.settle()
+    seal(finance)
+
+    lines = exported(finance, len(rows(finance)) - 1)
+
+    told = json.loads(lines[1])
+    assert (told["payouts"][0]["state"], told["partner"]["locale"]) == ("returned", "de-AT")
+    assert verify(lines, KEY).facts == len(lines) - 2
+    assert b"Jane" not in b"".join(lines)
+    number = next(number for number, line in enumerate(lines) if b'"topic":"PayoutReturned@1"' in line)
+    with pytest.raises(Wrong, match="/payouts/0/state is"):
+        verify([*lines[:number], *lines[number + 1 :]], KEY)
+    with pytest.raises(Wrong, match="its leaf is"):
+        verify(
+            [*lines[:number], lines[number].replace(b'"words":[', b'"words":[1'), *lines[number + 1 :]], KEY
+        )
+
+
+def test_a_fact_whose_words_are_needed_has_them(finance):
+    """By their hash alone stand facts of payouts that nothing is read of; in no part, and in no old file."""
+    lines = exported(finance, 0)
+    for number, line in enumerate(lines[2:], start=2):
+        if b'"state":' in line:
+            front, _, state = line.removesuffix(b"}\n").partition(b',"state":')
+            by_hash = b'%b,"words":[%d,"%b"]}\n' % (front, len(state), sha256(state).hexdigest().encode())
+            with pytest.raises(Wrong, match="its words are missing"):
+                verify([*lines[:number], by_hash, *lines[number + 1 :]], KEY)
+    assert any(b',"words":[' in line for line in lines)
+    for old in (
+        lines[0].replace(b'"version":2', b'"version":1'),
+        lines[0].replace(b"statement", b"log part"),
+    ):
+        with pytest.raises(Wrong, match=r"its words are missing|not written|no header"):
+            verify([old, *lines[1:]], KEY)
+
+
+def test_the_verifier_says_what_it_did_not_check(finance, tmp_path, capsys):
+    """Below its yes."""
+    file = tmp_path / "statement.proof"
+    file.write_bytes(b"".join(exported(finance, 0)))
+
+    assert main([str(file), "--key", str(SIGNER.verifier)]) == 0
+
+    yes, which, unchecked, beyond = capsys.readouterr().out.splitlines()
+    assert yes.startswith("yes: ")
+    assert which.startswith(f"statement {rows(finance)[0].number}, version 1: ")
+    assert unchecked == "not checked, for nothing in the file shows it: /program/name"
+    assert beyond.startswith("not shown by a statement alone: that no fact was left out")
 
 
 def test_single_bytes_are_all_seen(finance):
@@ -165,12 +228,12 @@ def test_the_closing_before_is_the_one_that_stands_there(finance):
     for other, says in (
         (places - {february.position} | {january.position}, "closing of the month before"),
         (places - {february.position}, "closing of the month before"),
-        (places | {totals.position}, "not the facts that stand below it"),
+        (places | {totals.position}, "nothing of the statement rests on this"),
     ):
         part: list[bytes] = []
         export_part(finance.ledger, sorted(other), part.append)
         with pytest.raises(Wrong, match=says):
-            verify([header(STATEMENT, note), lines[1], *part[1:]], KEY)
+            verify([header(STATEMENT, note, VERSION), lines[1], *part[1:]], KEY)
 
 
 def change(path: str, value: Any):
@@ -199,24 +262,26 @@ def no_line(told: dict[str, Any]) -> None:
 
 
 LIES = [
-    ("number", change("number", "another-000099"), "its number is|is the"),
-    ("version", change("version", 7), "statement_version is 7"),
+    ("number", change("number", "another-000099"), "/number is"),
+    ("version", change("version", 7), "/version is 7"),
     ("partner", change("partner/partner_id", "00000000-0000-0000-0000-000000000001"), "another account"),
     ("another currency", change("currency", "EUR"), "another account"),
     ("the month's end", change("period/ends_at", "2024-03-01T01:00:00Z"), "ends_at is"),
     ("another month", change("period/period", "2024-05"), "no proven fact has closed 2024-05"),
-    ("its zone", change("program/time_zone", "Europe/Berlin"), "in another time zone"),
-    ("opening", change("opening/paid_minor", 1), "opening balance is not the closing balance"),
-    ("closing", change("closing/paid_minor", 1), "do not make its closing balance"),
-    ("a line's amounts", more_moved, "and its legs say"),
-    ("a line's kind", change("lines/0/kind", "clawback_offset"), "its kind is clawback_offset"),
-    ("a line's time", change("lines/0/effective_at", "2024-02-03T00:00:00Z"), "its effective_at is"),
-    ("when it was told", change("lines/0/recorded_at", "2024-02-03T00:00:00Z"), "its recorded_at is"),
-    ("a line's reward", change("lines/0/reward_id", None), "its reward_id is None"),
-    ("not late", change("lines/0/belongs_to", None), "of an earlier month, and does not say so"),
-    ("late for another", change("lines/0/belongs_to", "2024-02"), "of an earlier month, and does not say so"),
+    ("its zone", change("program/time_zone", "Europe/Berlin"), "/program/time_zone is"),
+    ("opening", change("opening/paid_minor", 1), "/opening/paid_minor is 1"),
+    ("closing", change("closing/paid_minor", 1), "/closing/paid_minor is 1"),
+    ("a line's amounts", more_moved, "/lines/0/moved/clawback_minor is"),
+    ("a line's kind", change("lines/0/kind", "clawback_offset"), '/lines/0/kind is "clawback_offset"'),
+    ("a line's time", change("lines/0/effective_at", "2024-02-03T00:00:00Z"), "/lines/0/effective_at is"),
+    ("when it was told", change("lines/0/recorded_at", "2024-02-03T00:00:00Z"), "/lines/0/recorded_at is"),
+    ("a line's reward", change("lines/0/reward_id", None), "/lines/0/reward_id is null"),
+    ("not late", change("lines/0/belongs_to", None), "/lines/0/belongs_to is null"),
+    ("late for another", change("lines/0/belongs_to", "2024-02"), "/lines/0/belongs_to is"),
+    ("the order's name", change("lines/0/external_id", "another"), "source and external_id"),
+    ("the partner's name", change("partner/name", "Another Ltd"), "/partner/name is"),
     ("no line", no_line, "not the facts that stand below it"),
-    ("tax", change("tax_withheld_minor", 1), "tax withheld"),
+    ("tax", change("tax_withheld_minor", 1), "/tax_withheld_minor is 1"),
     ("no statement", lambda told: told.clear(), "no statement"),
 ]
 
@@ -279,4 +344,4 @@ def forged(finance, row, position, lied):
     export_part(finance.ledger, places, part.append)
     with finance.ledger.database.read() as connection:
         note = latest(connection).note
-    return [header(STATEMENT, note), lied + b"\n", *part[1:]]
+    return [header(STATEMENT, note, VERSION), lied + b"\n", *part[1:]]

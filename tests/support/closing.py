@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from ledger.commands import LinkPayoutAccount, SeePayoutAccount
 from ledger.events.payout import PayoutPaid
 from ledger.period import ClosePeriod
-from ledger.store.application import Change
+from ledger.store.application import Change, Ledger
 from projections import tables
 from projections.statement import Statement
 from projections.statements.closing import close_period
@@ -29,7 +29,12 @@ def close(finance: Finance, *months: str, reason: str | None = None) -> None:
 
 def rows(finance: Finance) -> list[Any]:
     """The issued statements, by number."""
-    with finance.ledger.database.read() as connection:
+    return rows_of(finance.ledger)
+
+
+def rows_of(ledger: Ledger) -> list[Any]:
+    """The issued statements of a ledger, by number."""
+    with ledger.database.read() as connection:
         return list(connection.execute(sa.select(tables.statements).order_by(tables.statements.c.count)))
 
 

@@ -1,0 +1,171 @@
+"""Whatever is altered in a statement, its verifier names it, or says that it does not check that place."""
+
+import json
+from typing import Any
+
+import pytest
+
+from ledger.audit import revshare_verify
+from ledger.audit.revshare_verify import (
+    UNCHECKED,
+    Fact,
+    Wrong,
+    check_statement,
+    parse_key,
+    parse_line,
+    verify,
+)
+from ledger.store.application import Ledger
+from ledger.store.database import Database
+from projections.audit_log import Sequencer
+from projections.checkpoints import CheckpointMaker
+from projections.statements.proof import export_statement
+from tests.proof.lies import missed, places
+from tests.proof.stage import SIGNER
+from tests.support.closing import rows_of
+from tests.support.databases import sqlite_copy
+from tests.support.frozen_statements import FOLDER, LOG, put
+
+KEY = parse_key(str(SIGNER.verifier))
+
+
+class Export:
+    """A statement's export: its lines as they are in the file, what it says, its facts."""
+
+    def __init__(self, ledger: Ledger, row: Any) -> None:
+        self.lines: list[bytes] = []
+        export_statement(ledger, row.statement_id, self.lines.append)
+        self.told: dict[str, Any] = json.loads(self.lines[1])
+        self.facts = [parse_line(number, line) for number, line in enumerate(self.lines[2:], start=3)]
+        self.count: int = row.count
+
+    def as_version_1(self) -> list[Fact]:
+        """The facts that a file of version 1 has: none of the partner, of payouts, of earlier months."""
+        positions = {line["position"] for line in self.told["lines"]}
+        period = next(fact for fact in self.facts if self._closes(fact) == self.told["period"]["period"])
+        return [
+            fact
+            for fact in self.facts
+            if fact.position in positions
+            or fact.topic == "StatementIssued@1"
+            or (self._closes(fact) and fact.version in (period.version, period.version - 2))
+        ]
+
+    def _closes(self, fact: Fact) -> str | None:
+        told = json.loads(fact.state or b"null")
+        return told["fact"]["period"] if fact.topic == "PeriodClosed@1" else None
+
+
+@pytest.fixture(scope="module")
+def exports(migrated_sqlite, tmp_path_factory):
+    """The statements of the log that was written once: everything that moves money, in pounds and in yen."""
+    ledger = Ledger(Database(sqlite_copy(migrated_sqlite, tmp_path_factory.mktemp("lies"))))
+    put(ledger, json.loads((FOLDER / LOG).read_text(encoding="utf-8")))
+    Sequencer(ledger).catch_up()
+    assert CheckpointMaker(ledger, SIGNER).step(now_wanted=True) is not None
+    made = [Export(ledger, row) for row in rows_of(ledger)]
+    ledger.close()
+    return made
+
+
+def test_there_is_something_of_everything(exports):
+    """Of what a statement can say, so that no lie is without its place."""
+    told = [each.told for each in exports]
+    kinds = {line["kind"] for each in told for line in each["lines"]}
+
+    assert kinds == set(revshare_verify.KINDS.values())
+    assert {each["currency"] for each in told} == {"GBP", "JPY"}
+    assert any(each["differs"] and each["corrects"] and each["reason"] for each in told)
+    assert any(each["tax_withheld_minor"] for each in told)
+    assert any(line["belongs_to"] for each in told for line in each["lines"])
+    assert {payout["state"] for each in told for payout in each["payouts"]} >= {"paid", "rejected"}
+    for each in exports:
+        assert verify(each.lines, KEY).facts == len(each.facts)
+
+
+def test_no_lie_is_missed_but_where_it_is_said(exports):
+    """Each value, name and item, in every statement; what is not checked is printed, and nothing else."""
+    count, unseen, unnamed = 0, set[str](), set[str]()
+    for each in exports:
+        number, some, others = missed(each.told, each.facts, each.count, 2)
+        count, unseen, unnamed = count + number, unseen | some, unnamed | others
+
+    assert places(unseen) == set(UNCHECKED[2]) == {"/program/name"}
+    assert unnamed == set()
+    assert count > 3_000
+    assert "/program/name" in verify(exports[0].lines, KEY).remarks[1]
+
+
+def test_of_an_old_file_more_is_not_checked_and_that_is_said(exports):
+    """The list that it prints has every place that it misses, and no other."""
+    unseen = set[str]()
+    for each in exports:
+        facts = each.as_version_1()
+        line = each.lines[1]
+        _, remarks = check_statement(line, facts, 1)
+        assert all(place in remarks[1] for place in UNCHECKED[1])
+        unseen |= missed(each.told, facts, each.count, 1)[1]
+
+    found = places(unseen)
+    assert {place for place in found if not place.startswith(UNCHECKED[1])} == set()
+    assert {place for place in UNCHECKED[1] if not any(each.startswith(place) for each in found)} == set()
+
+
+@pytest.mark.parametrize(
+    "hole",
+    [
+        *("/partner/email", "/partner/locale", "/period/closed_at", "/payouts", "/payouts/0/reference"),
+        *(
+            "/lines/0/reason",
+            "/lines/1/recorded_at",
+            "/tax_withheld_minor",
+            "/differs",
+            "/reason",
+            "/version",
+        ),
+    ],
+)
+def test_a_verifier_with_a_hole_fails_here(exports, monkeypatch, hole):
+    """So the walk does find what is not checked."""
+    whole = revshare_verify.hold
+
+    def holed(pointer: str, said: Any, expected: Any) -> None:
+        if pointer != hole:
+            whole(pointer, said, expected)
+
+    monkeypatch.setattr(revshare_verify, "hold", holed)
+
+    unseen = set[str]()
+    for each in exports:
+        unseen |= missed(each.told, each.facts, each.count, 2)[1]
+
+    assert {each for each in unseen if each.startswith(hole)}
+
+
+def test_what_was_not_issued_is_not_looked_at_further(exports):
+    """Altered by anybody else than the issuer: its hash is in no proven fact."""
+    lines = exports[0].lines
+    altered = lines[1].replace(b'"withheld_minor":', b'"withheld_minor":1', 1)
+
+    with pytest.raises(Wrong, match="no proven fact has issued this statement"):
+        verify([lines[0], altered, *lines[2:]], KEY)
+    with pytest.raises(Wrong, match="not written as a statement must be"):
+        verify([lines[0], lines[1].replace(b":", b": ", 1), *lines[2:]], KEY)
+
+
+def test_every_fact_of_the_file_is_needed(exports):
+    """Without it, or with one of another statement beside it, the verifier says no: but without the last fact
+    of a payout if that changes nothing of what is told."""
+    for each in exports:
+        for number, fact in enumerate(each.facts):
+            others = [*each.facts[:number], *each.facts[number + 1 :]]
+            if any(other.stream == fact.stream and other.version > fact.version for other in others) or (
+                fact.topic != "PayoutReversed@2"
+            ):
+                with pytest.raises(Wrong):
+                    check_statement(each.lines[1], others, 2)
+    one, *others = exports
+    strangers = {fact.position: fact for other in others for fact in other.facts}
+    for fact in (fact for place, fact in strangers.items() if place not in {f.position for f in one.facts}):
+        with pytest.raises(Wrong):
+            check_statement(one.lines[1], sorted([*one.facts, fact], key=lambda each: each.position), 2)
