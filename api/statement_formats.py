@@ -32,8 +32,10 @@ CSV_COLUMNS: Final = (
     "payout_id",
     "reason",
     *AMOUNTS,
+    "lines",
 )
-"""A row for the opening balance, one for each line (`row` is its kind), one for the closing balance."""
+"""A row for the opening balance, one for each line (`row` is its kind), one for the closing balance, whose
+last cell counts the lines: a file that was cut off anywhere has none, or another number."""
 
 
 class Format(NamedTuple):
@@ -70,20 +72,25 @@ def as_json(statement: Statement) -> Iterator[bytes]:
 
 
 def as_csv(statement: Statement) -> Iterator[bytes]:
-    """Opening balance, lines and closing balance, in whole minor units; the rows end with a line feed."""
+    """Opening balance, lines and closing balance, in whole minor units; the rows end with a line feed.
+
+    The very last cell is the number of lines.
+    """
     of = statement
     same = (of.number, str(of.version), of.period.period, of.partner.reference, of.currency)
-    nothing = ("",) * (len(CSV_COLUMNS) - len(same) - 1 - len(AMOUNTS))
+    about = CSV_COLUMNS[len(same) + 1 : -len(AMOUNTS) - 1]
+    nothing = ("",) * len(about)
     rows: list[tuple[object, ...]] = [CSV_COLUMNS]
-    rows.append((*same, "opening", *nothing, *msgspec.structs.astuple(of.opening)))
+    rows.append((*same, "opening", *nothing, *msgspec.structs.astuple(of.opening), ""))
     for line in of.lines:
         told = msgspec.to_builtins(line)
-        between = (told[name] for name in CSV_COLUMNS[len(same) + 1 : -len(AMOUNTS)])
-        rows.append((*same, line.kind, *between, *msgspec.structs.astuple(line.moved)))
+        rows.append(
+            (*same, line.kind, *(told[name] for name in about), *msgspec.structs.astuple(line.moved), "")
+        )
         if len(rows) >= CHUNK_LINES:
             yield csv_text(rows).encode()
             rows = []
-    rows.append((*same, "closing", *nothing, *msgspec.structs.astuple(of.closing)))
+    rows.append((*same, "closing", *nothing, *msgspec.structs.astuple(of.closing), len(of.lines)))
     yield csv_text(rows).encode()
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ledger import payout
 from ledger.audit import revshare_verify
 from ledger.audit.revshare_verify import (
     UNCHECKED,
@@ -140,6 +141,15 @@ def test_a_verifier_with_a_hole_fails_here(exports, monkeypatch, hole):
         unseen |= missed(each.told, each.facts, each.count, 2)[1]
 
     assert {each for each in unseen if each.startswith(hole)}
+
+
+def test_payouts_have_the_states_that_the_ledger_gives_them():
+    """The verifier's table of its own is the ledger's, and no fact is missing in it."""
+    after = {each.__name__: state for each, state in payout._STATUS_AFTER.items()}
+
+    # Resolved as confirmed, a payout has its TransferConfirmed right behind; a rejection that is withdrawn
+    # leaves it with its intent.
+    assert after | {"PayoutResolved": "absent", "BankRejectionWithdrawn": "intent"} == revshare_verify.STATES
 
 
 def test_what_was_not_issued_is_not_looked_at_further(exports):
