@@ -1,7 +1,8 @@
-"""What Prometheus scrapes: requests by route, and how far the readers of the log are behind."""
+"""What Prometheus scrapes: requests by route, how far readers of the log are, how the audit log stands."""
 
 import os
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from prometheus_client.registry import REGISTRY
@@ -18,34 +19,40 @@ WAITING: Final = Gauge(
 )
 
 
-def exposition(readings: dict[str, tuple[str, dict[str, Any]]]) -> bytes:
-    """The text that Prometheus reads: the counters of all workers, and `readings` taken just now.
+class Reading(NamedTuple):
+    """A gauge of this moment: its values by the value of `label`, or one value without a label."""
 
-    `readings` maps a gauge's name to its help and its values by reader.
-    """
+    name: str
+    says: str
+    label: str | None
+    values: Mapping[str, float]
+
+
+def exposition(readings: Sequence[Reading]) -> bytes:
+    """The text that Prometheus reads: the counters of all workers, and `readings` taken just now."""
     registry: CollectorRegistry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     now = CollectorRegistry()
-    for name, (says, values) in readings.items():
+    for reading in readings:
         # A plain gauge of this moment: kept out of the workers' shared files.
-        gauge = _Reading(name, says, values)
-        now.register(gauge)
+        now.register(_Gauge(reading))
     return generate_latest(registry) + generate_latest(now)
 
 
-class _Reading:
-    """A collector of one gauge with a label `reader`."""
+class _Gauge:
+    """A collector of one reading."""
 
-    def __init__(self, name: str, says: str, values: dict[str, Any]) -> None:
-        self._name, self._says, self._values = name, says, values
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
 
     def collect(self) -> Any:
         """The gauge."""
         from prometheus_client.core import GaugeMetricFamily
 
-        family = GaugeMetricFamily(self._name, self._says, labels=["reader"])
-        for reader, value in self._values.items():
-            family.add_metric([reader], value)
+        name, says, label, values = self._reading
+        family = GaugeMetricFamily(name, says, labels=[] if label is None else [label])
+        for of, value in values.items():
+            family.add_metric([] if label is None else [of], value)
         yield family

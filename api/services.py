@@ -37,6 +37,8 @@ class Services:
     debtor: Debtor | None
     audit_verifier: Callable[[], Verifier]
     witnesses: tuple[Verifier, ...]
+    checkpoint_targets: tuple[str, ...]
+    """The names of the targets that every checkpoint goes to."""
 
     def pages(self, asked: Mapping[str, Any]) -> dict[str, str | None]:
         """Where a partner is led after its visit to the provider: as asked, else as the settings say."""
@@ -77,6 +79,7 @@ def make_services(
         debtor=of.debtor,
         audit_verifier=lambda: audit_signer(of.audit_key, of.audit_origin).verifier,
         witnesses=of.witnesses,
+        checkpoint_targets=tuple(target.name for target in of.checkpoint_targets),
     )
 
 

@@ -75,7 +75,14 @@ class Settings:
     def checkpoint_targets(self) -> tuple[Target, ...]:
         """Where checkpoints are kept: where none is said, in a folder that a person can copy from."""
         texts = self.audit_targets or (f"file:{self.var / 'checkpoints'}",)
-        return tuple(parse_target(text, self.mail_server) for text in texts)
+        targets = tuple(parse_target(text, self.mail_server) for text in texts)
+        names = [target.name for target in targets]
+        for name in names:
+            if names.count(name) > 1:  # one would be taken for the other, and get nothing
+                raise ValueError(
+                    f"two targets are called {name}: only what is behind the ? differs, if at all"
+                )
+        return targets
 
     @property
     def mail_server(self) -> MailServer | None:

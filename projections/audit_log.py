@@ -83,8 +83,21 @@ deliveries: Final = sa.Table(
     sa.Column("delivered_at", UtcTime),
     sa.Column("error", sa.Text),
     sa.Column("tried_at", UtcTime),
+    sa.Column("failures", sa.BigInteger, nullable=False),
 )
-"""How far each target has got the checkpoints, and what it said last where it did not take one."""
+"""How far each target has got the checkpoints, and what it said last where it did not take one, for how many
+tries now."""
+
+refusals: Final = sa.Table(
+    "audit_refusals",
+    metadata,
+    sa.Column("target", sa.Text, primary_key=True),
+    sa.Column("size", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("error", sa.Text, nullable=False),
+    sa.Column("refused_at", UtcTime, nullable=False),
+    sa.Column("tried_at", UtcTime, nullable=False),
+)
+"""The checkpoints that a target holds another one in the place of: later ones go on."""
 
 log = structlog.get_logger(__name__)
 

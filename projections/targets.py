@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import secrets
 import smtplib
 import ssl
 from contextlib import suppress
@@ -21,6 +22,9 @@ PATIENCE_S: Final = 10.0
 ADDRESS: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 """An e-mail address as it stands in a setting: without a name, quotes or letters beyond ASCII."""
 
+_THERE_ALREADY: Final = (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT)
+"""What stores say of an object that is there. 409 is also: somebody else is just writing it."""
+
 SmtpTls = Literal["starttls", "implicit", "none"]
 _SCHEMES: Final[dict[str, tuple[SmtpTls, int]]] = {
     "smtp": ("starttls", 587),
@@ -30,7 +34,12 @@ _SCHEMES: Final[dict[str, tuple[SmtpTls, int]]] = {
 
 
 class NotDelivered(Exception):
-    """The target did not take a checkpoint; it says why."""
+    """The target did not take a checkpoint; it says why. It is tried again."""
+
+
+class Refused(NotDelivered):
+    """The target holds another checkpoint of this size. Until somebody has looked there, no try changes that;
+    it says nothing of other checkpoints."""
 
 
 class Target(Protocol):
@@ -41,7 +50,7 @@ class Target(Protocol):
         """What stands for it in the table of deliveries, and in the log."""
 
     def deliver(self, size: int, note: str) -> None:
-        """Hand a checkpoint over; a second time changes nothing. Raises NotDelivered."""
+        """Hand a checkpoint over; a second time changes nothing. Raises NotDelivered, Refused."""
 
 
 class Folder:
@@ -61,18 +70,19 @@ class Folder:
             raise NotDelivered(str(error)) from error
 
     def _write(self, path: Path, note: bytes) -> None:
-        beside = path.with_suffix(".part")
-        with beside.open("wb") as file:
-            file.write(note)
-            file.flush()
-            os.fsync(file.fileno())
+        # Each try writes a file of its own: another process may be at it, and a link shares what is written.
+        beside = path.with_suffix(f".{secrets.token_hex(4)}.part")
         try:
+            with beside.open("wb") as file:
+                file.write(note)
+                file.flush()
+                os.fsync(file.fileno())
             os.link(beside, path)  # fails where there is such a file: it is never replaced
         except FileExistsError:
             if path.read_bytes() != note:
-                raise NotDelivered(f"{path} holds another checkpoint of this size") from None
+                raise Refused(f"{path} holds another checkpoint of this size") from None
         finally:
-            beside.unlink()
+            beside.unlink(missing_ok=True)
         folder = os.open(self._path, os.O_RDONLY)
         try:
             os.fsync(folder)  # the file's name, too, outlives a loss of power: only then is it a receipt
@@ -88,30 +98,42 @@ class WebAddress:
         self._method = method
         parsed = urllib3.util.parse_url(url)
         self.name = f"{method} {parsed.scheme}://{parsed.netloc}{parsed.path or ''}"
+        self._own: dict[str, str] = {}
+        """Who we are there, where the address has a name and a password."""
+        if parsed.auth is not None:
+            self._own = dict(urllib3.util.make_headers(basic_auth=unquote(parsed.auth)))
         self._pool = urllib3.PoolManager(timeout=PATIENCE_S, retries=False)
 
     def deliver(self, size: int, note: str) -> None:
         """Send it; any 2xx is a receipt. A PUT never replaces: an object that is there must be this note."""
         url = self._url.replace("{size}", f"{size:012}")
-        headers = {"Content-Type": "text/plain; charset=utf-8"}
+        headers = self._own | {"Content-Type": "text/plain; charset=utf-8"}
         if self._method == "PUT":
             headers["If-None-Match"] = "*"
         body = note.encode()
         try:
             answer = self._pool.request(self._method, url, body=body, headers=headers, redirect=False)
-            if self._method == "PUT" and answer.status == HTTPStatus.PRECONDITION_FAILED:
-                self._compare(url, size, body)
-            elif not 200 <= answer.status < 300:  # 409, too: who else writes there now may yet fail
+            if 200 <= answer.status < 300:
+                return
+            if self._method == "PUT" and answer.status in _THERE_ALREADY:
+                self._compare(url, size, body, answer.status)
+            elif self._method == "POST" and answer.status == HTTPStatus.CONFLICT:
+                raise Refused(f"status 409: it says that it holds another checkpoint of size {size}")
+            else:
                 raise NotDelivered(f"status {answer.status}")
         except urllib3.exceptions.HTTPError as error:
             raise NotDelivered(type(error).__name__) from error
 
-    def _compare(self, url: str, size: int, note: bytes) -> None:
-        with self._pool.request("GET", url, redirect=False, preload_content=False) as answer:
+    def _compare(self, url: str, size: int, note: bytes, said: int) -> None:
+        with self._pool.request(
+            "GET", url, headers=self._own, redirect=False, preload_content=False
+        ) as answer:
+            if answer.status == HTTPStatus.NOT_FOUND:  # who writes it may yet fail
+                raise NotDelivered(f"status {said}, and there is no such object yet")
             if answer.status != HTTPStatus.OK:
                 raise NotDelivered(f"what is there can't be read back: status {answer.status}")
             if answer.read(len(note) + 1) != note:
-                raise NotDelivered(f"it holds another checkpoint of size {size}")
+                raise Refused(f"it holds another checkpoint of size {size}")
 
 
 class MailServer(msgspec.Struct, frozen=True):

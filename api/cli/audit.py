@@ -1,10 +1,13 @@
 """`revshare audit`: the part that seals the log, and what an auditor asks of it."""
 
 import typer
+from rich.markup import escape
 
 from api.cli.parts import open_ledger, seal, settings, signer
 from api.cli.terminal import EXIT_FAILED, fail, out
+from api.cli.terminal import table as new_table
 from projections.audit_log import Sequencer
+from projections.audit_state import audit_state
 from projections.checkpoints import CheckpointMaker, LogBroken, latest
 from projections.deliveries import Deliverer
 
@@ -34,3 +37,26 @@ def checkpoint() -> None:
     if row is None:
         fail("there is nothing to sign: the log is empty", code=EXIT_FAILED)
     typer.echo(row.note, nl=False)
+
+
+@audit.command()
+def deliver() -> None:
+    """Try every target now, also what failed or was refused before, and show what each has. Ends with 1 if
+    one lacks a checkpoint."""
+    of = settings()
+    with open_ledger(of) as ledger:
+        deliverer = Deliverer(ledger, of.checkpoint_targets)
+        while deliverer.step(now_wanted=True):
+            pass  # so many at once, until none is taken any more
+        with ledger.database.read() as connection:
+            names = [target.name for target in of.checkpoint_targets]
+            states = audit_state(ledger, connection, names).targets
+    table = new_table("target", "has", "waiting", "refused", "")
+    for one in states:
+        said = "; ".join(filter(None, (one.error, one.first_refusal)))
+        table.add_row(
+            one.name, f"{one.size or 0:,}", f"{one.waiting:,}", f"{one.refused:,}", escape(said or "ok")
+        )
+    out.print(table)
+    if any(one.waiting or one.refused for one in states):
+        raise typer.Exit(EXIT_FAILED)

@@ -1,6 +1,7 @@
 """`revshare doctor`: looks at everything an installation needs, and says what to do about what is wrong."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final, NamedTuple
 
 import sqlalchemy as sa
@@ -18,7 +19,9 @@ from ledger.store.migrations import pending_revisions
 from payouts.gateway import GatewayError, LiveKeyRefused, StripeGateway
 from payouts.restore_check import gate, look_from, lost_transfers
 from payouts.webhooks import inbox
-from projections import audit_log, checkpoints
+from projections import audit_log
+from projections.audit_state import audit_state
+from projections.deliveries import TargetState
 from projections.lag import lag
 from projections.queries.checks import zero_sum
 
@@ -99,7 +102,7 @@ def _database(of: Settings, ledger: Ledger) -> Iterator[Finding]:
     checks: tuple[Callable[[Ledger, sa.Connection], Iterator[Finding]], ...] = (
         _triggers,
         _lag,
-        _audit,
+        partial(_audit, of),
         _books,
         _webhooks,
     )
@@ -146,19 +149,33 @@ def _lag(ledger: Ledger, connection: sa.Connection) -> Iterator[Finding]:
         yield Finding(f"lag of {reader.name.removeprefix('view:')}", ok, behind, advice)
 
 
-def _audit(ledger: Ledger, connection: sa.Connection) -> Iterator[Finding]:
-    """The sequencer keeps up, and what it sealed is signed: a log that was tampered with is not any more."""
+def _audit(of: Settings, ledger: Ledger, connection: sa.Connection) -> Iterator[Finding]:
+    """The sequencer keeps up; what it sealed is signed (a log that was tampered with is not any more); each
+    target has it."""
     advice = "is it running? start everything with `revshare up`, or it alone with `revshare audit run`"
     [sealed] = lag(ledger, connection, [audit_log.NAME])
     behind = f"{sealed.events:,} facts, {sealed.seconds:.0f} s behind" if sealed.events else "up to date"
     yield Finding("lag of audit log", not sealed.events or sealed.seconds <= LAG_S_MAX, behind, advice)
-    last = checkpoints.latest(connection)
-    unsigned = audit_log.tree_size(connection) - (0 if last is None else last.size)
-    waits = checkpoints.unsigned_for(ledger, connection)
-    waits_s = 0 if waits is None else int(waits.total_seconds())
-    ok = unsigned >= 0 and waits_s <= LAG_S_MAX + checkpoints.INTERVAL.total_seconds()
-    detail = f"{unsigned:,} facts are not signed, the first for {waits_s} s" if unsigned else "all is signed"
-    yield Finding("checkpoints", ok, detail, f"{advice}; if it runs, `revshare verify` names what is wrong")
+    state = audit_state(ledger, connection, [target.name for target in of.checkpoint_targets])
+    waits_s = int(state.unsigned_s)
+    ok = state.unsigned >= 0 and waits_s <= LAG_S_MAX + of.audit_interval_s
+    detail = f"{state.unsigned:,} facts are not signed, the first for {waits_s} s"
+    advice = f"{advice}; if it runs, `revshare verify` names what is wrong"
+    yield Finding("checkpoints", ok, detail if state.unsigned or waits_s else "all is signed", advice)
+    yield from map(_target, state.targets)
+
+
+def _target(target: TargetState) -> Finding:
+    """Whether a target has every checkpoint, but for those that are on their way."""
+    has = "no checkpoint" if target.size is None else f"checkpoints up to size {target.size:,}"
+    wrong = []
+    if target.refused:
+        wrong.append(f"{target.refused} that it holds others in the place of ({target.first_refusal})")
+    if target.waiting_s > LAG_S_MAX:
+        said = f": {target.error}" if target.error else ""
+        wrong.append(f"{target.waiting} wait, the first for {target.waiting_s:.0f} s{said}")
+    advice = "docs/operations.md, Targets, says what to do; then `revshare audit deliver`"
+    return Finding("target", not wrong, "; ".join([f"{target.name} has {has}", *wrong]), advice)
 
 
 def _books(_ledger: Ledger, connection: sa.Connection) -> Iterator[Finding]:

@@ -55,7 +55,12 @@ class House:
     """An installation on a database, its doors opened by a test client; its Stripe is a stand-in within."""
 
     def __init__(
-        self, database_url: str, accounts_api: AccountsApi = "v1", *, debtor: Debtor | None = None
+        self,
+        database_url: str,
+        accounts_api: AccountsApi = "v1",
+        *,
+        debtor: Debtor | None = None,
+        audit_targets: tuple[str, ...] = (),
     ) -> None:
         self.clock = Clock()
         self.ledger = Ledger(Database(database_url), group_commit=True, clock=self.clock)
@@ -72,6 +77,7 @@ class House:
             debtor=debtor,
             var=Path(self._folder.name),
             audit_witnesses=(str(WITNESS),),
+            audit_targets=audit_targets,
         )
         self.signer = audit_signer(settings.audit_key, settings.audit_origin)
         self.services = make_services(self.ledger, settings, self.gateway)

@@ -188,3 +188,38 @@ def test_a_log_that_is_sealed_and_not_signed_is_noticed(sqlite_env):
     assert "lag of audit log" not in before
     assert "checkpoints" in before
     assert "checkpoints" not in after
+
+
+def test_a_target_that_lacks_a_checkpoint_is_noticed_and_can_be_tried_at_once(sqlite_env, tmp_path):
+    """It is mended, and tried without waiting for its time."""
+    past = datetime.now(UTC) - timedelta(hours=1)
+    ledger = Ledger(Database(sqlite_env["DATABASE_URL"]), clock=lambda: past)
+    Desk(ledger).execute(IssueApiKey(name="old", scopes=("admin",)), by="cli")
+    Sequencer(ledger).catch_up()
+    signer = Signer("log", Ed25519PrivateKey.from_private_bytes(b"k" * 32))
+    assert CheckpointMaker(ledger, signer).step() is not None
+    ledger.close()
+    in_the_way = tmp_path / "var" / "checkpoints"
+    in_the_way.parent.mkdir(exist_ok=True)
+    in_the_way.write_text("no folder")
+
+    tried = invoke(sqlite_env, "audit", "deliver")
+    lacks = invoke(sqlite_env, "doctor")
+    in_the_way.unlink()
+    mended = invoke(sqlite_env, "audit", "deliver")
+    after = invoke(sqlite_env, "doctor")
+
+    assert (tried.exit_code, mended.exit_code) == (1, 0)
+    assert "File exists" in tried.stdout
+    assert "target" in failed(lacks)
+    assert "target" not in failed(after)
+    assert [file.name for file in in_the_way.iterdir()] == ["000000000001.txt"]
+
+
+def test_two_targets_that_could_be_taken_for_one_another_are_no_configuration(sqlite_env):
+    targets = "https://host.example/hook?to=a,https://host.example/hook?to=b"
+
+    done = invoke({**sqlite_env, "AUDIT_TARGETS": targets}, "doctor")
+
+    assert failed(done) == {"configuration"}
+    assert "two targets are called" in " ".join(done.stdout.split())

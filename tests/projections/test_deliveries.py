@@ -2,14 +2,14 @@
 
 import os
 import threading
+import time
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from projections.checkpoints import latest
-from projections.deliveries import Deliverer
-from projections.targets import NotDelivered, parse_target
+from projections.deliveries import Deliverer, state_of
+from projections.targets import NotDelivered, Refused, parse_target
+from tests.support.receiver import receiving
 from tests.support.world import World
 
 
@@ -20,46 +20,10 @@ def world(database_url):
     made.close()
 
 
-class Receiver:
-    """A web server that remembers what it got, and answers as it is told."""
-
-    def __init__(self):
-        self.got: list[tuple[str, str, str]] = []
-        self.status = 204
-        self.kept: bytes | None = None
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                receiver.got.append((self.command, self.path, body))
-                self.send_response(receiver.status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            do_PUT = do_POST
-
-            def do_GET(self):
-                receiver.got.append((self.command, self.path, ""))
-                self.send_response(403 if receiver.kept is None else 200)
-                self.send_header("Content-Length", str(len(receiver.kept or b"")))
-                self.end_headers()
-                self.wfile.write(receiver.kept or b"")
-
-            def log_message(self, *_):
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
 @pytest.fixture
 def receiver():
-    made = Receiver()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    with receiving() as made:
+        yield made
 
 
 def sizes(notes):
@@ -78,19 +42,6 @@ def test_a_folder_keeps_every_checkpoint_as_a_file(world, sign, tmp_path):
     files = sorted((tmp_path / "kept").iterdir())
     assert [file.name for file in files] == [f"{size:012}.txt" for size in (first, second, third)]
     assert sizes(file.read_text() for file in files) == [first, second, third]
-
-
-def test_a_file_that_holds_another_checkpoint_is_never_replaced(world, sign, tmp_path):
-    size = sign()
-    kept = tmp_path / f"{size:012}.txt"
-    kept.write_text("what the auditor saw")
-    target = parse_target(f"file:{tmp_path}")
-
-    assert Deliverer(world.ledger, [target]).step() == 0
-
-    assert kept.read_text() == "what the auditor saw"
-    with pytest.raises(NotDelivered, match="another checkpoint"):
-        target.deliver(size, "a new story")
 
 
 def test_a_web_address_gets_them_in_order_and_what_failed_again(world, sign, receiver):
@@ -113,56 +64,126 @@ def test_a_web_address_gets_them_in_order_and_what_failed_again(world, sign, rec
     assert deliverer.step() == 0
 
 
-def note_of(world):
-    with world.database.read() as connection:
-        return latest(connection).note.encode()
+class Deaf:
+    """A target that takes nothing, or hangs until it is told to go on."""
 
+    name = "deaf"
 
-def test_an_object_that_is_there_already_and_is_the_same_is_a_receipt(world, sign, receiver):
-    receiver.status = 412
-    size = sign()
-    receiver.kept = note_of(world)
+    def __init__(self, error=None):
+        self.error, self.asked, self.go_on = error, [], threading.Event()
 
-    assert Deliverer(world.ledger, [parse_target(f"put+{receiver.url}/{{size}}")]).step() == 1
-
-    assert [(method, path) for method, path, _ in receiver.got] == [
-        ("PUT", f"/{size:012}"),
-        ("GET", f"/{size:012}"),
-    ]
+    def deliver(self, size, _note):
+        self.asked.append(size)
+        if self.error is None:
+            self.go_on.wait(30)
+        else:
+            raise self.error
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda _: b"what the auditor saw", "another checkpoint"),
-        (lambda note: note + b"more", "another checkpoint"),
-        (lambda note: note[:-1], "another checkpoint"),
-        (lambda _: None, "read back: status 403"),
-    ],
+    "error", [NotDelivered("no"), Refused("another"), ValueError("what nobody thought of")]
 )
-def test_an_object_that_is_another_or_can_t_be_read_is_no_receipt(world, sign, receiver, change, said):
-    receiver.status = 412
-    size = sign()
-    note = note_of(world)
-    receiver.kept = change(note)
-    target = parse_target(f"put+{receiver.url}/{{size}}")
+def test_a_target_that_takes_nothing_keeps_no_other_waiting(world, sign, tmp_path, error):
+    deaf = Deaf(error)
+    deliverer = Deliverer(world.ledger, [deaf, parse_target(f"file:{tmp_path / 'kept'}")])
+    expected = [sign(), sign()]
 
-    assert Deliverer(world.ledger, [target]).step() == 0
+    assert deliverer.step() == 2
 
-    with pytest.raises(NotDelivered, match=said):
-        target.deliver(size, note.decode())
+    assert sizes(file.read_text() for file in sorted((tmp_path / "kept").iterdir())) == expected
 
 
-def test_while_others_write_the_same_object_it_is_tried_again(world, sign, receiver):
-    deliverer = Deliverer(world.ledger, [parse_target(f"put+{receiver.url}/{{size}}")])
-    receiver.status = 409
+def test_a_target_that_hangs_keeps_no_other_waiting(world, sign, tmp_path):
+    deaf, stop = Deaf(), threading.Event()
+    expected = [sign(), sign()]
+    deliverer = Deliverer(world.ledger, [deaf, parse_target(f"file:{tmp_path / 'kept'}")])
+    running = threading.Thread(target=deliverer.run, args=(stop,))
+    running.start()
+    until = time.monotonic() + 20
+    while (not deaf.asked or len(list((tmp_path / "kept").glob("*.txt"))) < 2) and time.monotonic() < until:
+        time.sleep(0.02)
+    hung = list(deaf.asked)
+    stop.set()
+    deaf.go_on.set()
+    running.join()
+
+    assert hung == expected[:1]
+    assert sizes(file.read_text() for file in sorted((tmp_path / "kept").glob("*.txt"))) == expected
+
+
+def test_between_two_tries_it_waits_longer_each_time_but_never_for_ever(world, sign, receiver):
+    receiver.status = 503
+    deliverer = Deliverer(world.ledger, [parse_target(receiver.url)])
     sign()
-    receiver.kept = note_of(world)
-    assert deliverer.step() == 0
+    begin, tried = world.now, []
+    while world.now < begin + timedelta(hours=1):
+        before = len(receiver.got)
+        deliverer.step()
+        if len(receiver.got) > before:
+            tried.append(int((world.now - begin).total_seconds()))
+        world.now += timedelta(seconds=10)
+
+    assert tried == [0, 30, 90, 210, 450, 930, 1830, 2730]
     receiver.status = 200
-    world.now += timedelta(seconds=31)
+    assert deliverer.step(now_wanted=True) == 1
+    receiver.status = 503
+    sign()
+    deliverer.step()
+    world.now += timedelta(seconds=30)
+    receiver.status = 200
+    assert deliverer.step() == 1, "a receipt ends the waiting"
+
+
+def test_one_that_is_refused_is_passed_by_and_asked_for_again(world, sign, tmp_path):
+    target = parse_target(f"file:{tmp_path / 'kept'}")
+    deliverer = Deliverer(world.ledger, [target])
+    first, second = sign(), sign()
+    in_its_place = tmp_path / "kept" / f"{first:012}.txt"
+    in_its_place.parent.mkdir()
+    in_its_place.write_text("what the auditor saw")
 
     assert deliverer.step() == 1
+    assert deliverer.step() == 0
+
+    state = state_in(world, target.name)
+    assert (state.size, state.waiting, state.error) == (second, 0, None)
+    assert (state.refused, state.first_refusal) == (
+        1,
+        f"size {first}: {in_its_place} holds another checkpoint of this size",
+    )
+    in_its_place.rename(tmp_path / "set aside")
+    assert deliverer.step() == 0, "not before its time"
+    world.now += timedelta(hours=1)
+    assert deliverer.step() == 1
+    assert sizes([in_its_place.read_text()]) == [first]
+    assert (state_in(world, target.name).refused, state_in(world, target.name).size) == (0, second)
+
+
+def test_the_state_of_a_target_tells_what_it_has_and_what_it_lacks(world, sign, receiver):
+    target = parse_target(receiver.url)
+    deliverer = Deliverer(world.ledger, [target])
+    assert state_in(world, target.name).size is None
+    first = sign()
+    assert deliverer.step() == 1
+    receiver.status = 500
+    world.now += timedelta(minutes=1)
+    made_at = world.now
+    sign(), sign()
+    deliverer.step()
+    world.now += timedelta(seconds=20)
+
+    state = state_in(world, target.name)
+
+    assert (state.size, state.delivered_at) == (first, made_at - timedelta(minutes=1))
+    assert (state.waiting, state.waiting_since, state.waiting_s) == (2, made_at, 20)
+    assert (state.error, state.tried_at, state.failures) == ("status 500", made_at, 1)
+    assert state.next_try_at == made_at + timedelta(seconds=30)
+    assert (state.refused, state.first_refusal) == (0, None)
+
+
+def state_in(world, name):
+    with world.database.read() as connection:
+        return state_of(connection, name, world.now)
 
 
 @pytest.mark.parametrize("is_there", [False, True])
@@ -178,11 +199,6 @@ def test_a_file_is_a_receipt_once_its_name_is_on_the_disk_too(tmp_path, monkeypa
     target.deliver(7, "note")
 
     assert synced[-1] == (tmp_path.stat().st_ino, "000000000007.txt")
-
-
-def test_a_target_nobody_answers_at_is_told_so():
-    with pytest.raises(NotDelivered):
-        parse_target("http://127.0.0.1:1/nothing").deliver(1, "note")
 
 
 def test_an_addresss_password_and_query_are_in_no_table():
