@@ -14,15 +14,15 @@ from ledger import ids, program
 from ledger import period as rules
 from ledger.desk import PROGRAM
 from ledger.engine.readiness import is_settled
-from ledger.events.base import Fact
 from ledger.events.period import PeriodClosed, PeriodTotalsFrozen
 from ledger.period import Books, ClosePeriod, PeriodsState, Span
 from ledger.refusals import LostRace, ViewsBehind
 from ledger.store.application import Change, Decider, Ledger
-from projections import position
+from projections import position, shadow
 from projections.balances import Balances
 from projections.journal import Journal
 from projections.statements.facts import Tallies, Tally, books, hold_tallies, tallied
+from projections.statements.lookout import Lookout, Unseen
 from projections.tables import balances, journal
 from projections.view import position_name
 
@@ -35,8 +35,6 @@ WAIT_S: Final = 5.0
 """How long the views and the engine are waited for."""
 PAUSE_S: Final = 0.05
 SALT_BYTES: Final = 16
-UNSEEN_MAX: Final = 2_000
-"""So many facts are looked at under the log's lock, whether they are of the month."""
 
 
 class Closed(msgspec.Struct, frozen=True):
@@ -45,10 +43,6 @@ class Closed(msgspec.Struct, frozen=True):
     fact: PeriodClosed
     frozen: PeriodTotalsFrozen
     new: bool
-
-
-class _Unseen(Exception):
-    """Something of the month is in the log that the views or the engine have not seen."""
 
 
 def periods_of(ledger: Ledger, program_id: UUID) -> PeriodsState:
@@ -70,10 +64,11 @@ def close_period(
     journal was edited, and with ViewsBehind if what is known of the month is not worked out within `wait_s`.
     """
     deadline = time.monotonic() + wait_s
+    lookout = Lookout(ledger, command.program_id)
     while True:
         try:
-            return _close(ledger, command, by)
-        except _Unseen as error:
+            return _close(ledger, command, lookout, by)
+        except Unseen as error:
             if time.monotonic() >= deadline:
                 raise ViewsBehind(str(error)) from None
             pause(PAUSE_S)
@@ -81,29 +76,40 @@ def close_period(
             pause(0)  # somebody else closed it, or another one: that is looked at
 
 
-def _close(ledger: Ledger, command: ClosePeriod, by: str) -> Closed:
+def _close(ledger: Ledger, command: ClosePeriod, lookout: Lookout, by: str) -> Closed:
     stream = ids.periods_id(command.program_id)
     of = program.known(ledger.load(command.program_id, PROGRAM).state)
     state, version = ledger.load(stream, PERIODS)
     with ledger.database.read() as connection:
+        shadow.see_one_moment(connection)  # so that what one reader has told is not behind another's back
         reached = position.read(connection, [JOURNAL, BALANCES, ENGINE])
-        through = min(reached[JOURNAL], reached[BALANCES])
+        through, seen = min(reached[JOURNAL], reached[BALANCES]), min(reached.values())
         earliest = None if state.last else _earliest(connection, command.program_id)
         found = rules.to_close(
             command, state, time_zone=rules.zone_of(of), earliest=earliest, now=ledger.clock()
         )
         if found is None:
             return Closed(*_as_closed(ledger, stream, command.period), new=False)
+        lookout.refuse_unseen(connection, found, seen)
+        _refuse_unsettled(connection, command.program_id, found, reached[ENGINE])
         held = books_of(ledger, connection, command.program_id, state, found, through)
     facts = rules.close(command, state, found, held, salt=secrets.token_hex(SALT_BYTES), by=by)
+    with ledger.database.glance() as connection:
+        # What came while the books were made: under the lock only what comes from here on is looked at.
+        lookout.refuse_unseen(connection, found, seen)
 
     def nothing_unseen(writing: sa.Connection) -> None:
-        seen = min(reached.values())
-        _refuse_unseen(ledger, writing, command.program_id, found, seen)
+        lookout.refuse_new(writing, found, seen)
 
     if ledger.append([Change(stream, version, facts)], by=by, within=nothing_unseen) is None:
         raise LostRace(f"the periods of program {command.program_id} were changed by somebody else")
     return Closed(*facts, new=True)
+
+
+def _refuse_unsettled(connection: sa.Connection, program_id: UUID, found: Span, seen: int) -> None:
+    last = found.ends_at - timedelta(microseconds=1)
+    if not is_settled(connection, position=seen, until=last, program_id=program_id):
+        raise Unseen(f"the engine has not worked out all of {found.period} yet")
 
 
 def _as_closed(ledger: Ledger, stream: UUID, period: str) -> tuple[PeriodClosed, PeriodTotalsFrozen]:
@@ -170,27 +176,3 @@ def _sums(state: PeriodsState, found: Span) -> sa.Select[Any]:
 def legs_of(c: Any, closed_through: int, begins_at: Any, ends_at: Any) -> list[sa.ColumnElement[bool]]:
     """The conditions by which a leg is of a month: true in it, or before and told after the last closing."""
     return [c.effective_at < ends_at, sa.or_(c.effective_at >= begins_at, c.position > closed_through)]
-
-
-def _refuse_unseen(
-    ledger: Ledger, connection: sa.Connection, program_id: UUID, found: Span, seen: int
-) -> None:
-    """Refuse if the log has something of the month behind what was seen, or something matures in it yet."""
-    rows = ledger.log.read_log(connection, after=seen, limit=UNSEEN_MAX)
-    if len(rows) == UNSEEN_MAX:
-        raise _Unseen(f"the views or the engine are {UNSEEN_MAX} facts behind the log or more")
-    for row in rows:
-        if _concerns(ledger.decode(row).fact, program_id, found):
-            raise _Unseen(f"the fact at position {row[4]} is of {found.period} and not worked out yet")
-    if not is_settled(connection, position=seen, until=found.ends_at - timedelta(microseconds=1)):
-        raise _Unseen(f"the engine has not worked out all of {found.period} yet")
-
-
-def _concerns(fact: Fact, program_id: UUID, found: Span) -> bool:
-    of: Any = fact
-    effective_at = getattr(of, "effective_at", None)
-    return (
-        effective_at is not None
-        and effective_at < found.ends_at
-        and getattr(of, "program_id", program_id) == program_id
-    )

@@ -11,7 +11,6 @@ from ledger import period as rules
 from ledger.events.period import PeriodClosed, PeriodTotal
 from ledger.events.program import PayoutSchedule
 from ledger.payout_commands import ChangePayoutSettings
-from ledger.period import ClosePeriod
 from ledger.refusals import EarlierPeriodOpen, JournalDiffers, PeriodNotOver, UnknownProgram, ViewsBehind
 from projections import position, tables
 from projections.audit_log import Sequencer
@@ -20,13 +19,12 @@ from projections.periods import Periods
 from projections.rebuild import rebuild
 from projections.runner import Runner
 from projections.statements import closing, reading
-from projections.statements.closing import close_period
 from tests.proof.hand import Hand
 from tests.proof.stage import SIGNER
+from tests.support.closing import FEBRUARY, JANUARY
+from tests.support.months import close, moved, settle
 from tests.support.touched import Touched
 from tests.support.world import World, day, terms
-
-JANUARY, FEBRUARY = "2024-01", "2024-02"
 
 
 @pytest.fixture
@@ -37,24 +35,6 @@ def world(database_url):
     world.touch("customer", world.partner("acme"), day(-1))
     yield world
     world.close()
-
-
-def settle(world):
-    """Let the engine and the views catch up."""
-    while world.engine.step():
-        pass
-    Runner(world.ledger).catch_up()
-
-
-def close(world, period, **options):
-    """Close a month now."""
-    wish = ClosePeriod(program_id=world.program_id, period=period, reason=options.pop("reason", None))
-    return close_period(world.ledger, wish, by="key:finance", **({"wait_s": 0} | options))
-
-
-def moved(closed):
-    """By how much each account moved, without the zeros."""
-    return {each.account: each.moved_minor for each in closed.frozen.totals if each.moved_minor}
 
 
 def test_what_is_learned_late_is_the_next_month_s(world):
