@@ -14,10 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.proof.acts import Tampering
 from tests.proof.catching import caught
 from tests.proof.edits import exported, missed_edits
 from tests.proof.stage import Stage
-from tests.proof.tamperings import Tampering, all_tamperings
+from tests.proof.tamperings import all_tamperings
 from tests.support.databases import postgresql_template, sqlite_template
 from tests.support.postgres import running_postgres
 from tests.support.scratch import write_to_memory

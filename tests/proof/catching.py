@@ -2,9 +2,9 @@
 
 from ledger.store.application import Ledger
 from projections.verification import Finding, verify_ledger
+from tests.proof.acts import Tampering
 from tests.proof.hand import Hand
 from tests.proof.stage import SIGNER, Stage
-from tests.proof.tamperings import Tampering
 
 
 def caught(

@@ -7,9 +7,18 @@ import pytest
 
 from tests.proof.catching import caught
 from tests.proof.edits import accepts, exported, missed_edits
-from tests.proof.tamperings import all_tamperings, of_checkpoints, of_facts, of_legs, of_the_tree, of_views
+from tests.proof.tamperings import (
+    all_tamperings,
+    of_checkpoints,
+    of_facts,
+    of_legs,
+    of_months,
+    of_the_tree,
+    of_views,
+)
 
 LOG = [*of_facts(), *of_the_tree(), *of_checkpoints(), *of_legs()]
+MONTHS = list(of_months())
 VIEWS = {
     "view: api_keys.scopes",
     "view: rewards.matures_at",
@@ -35,6 +44,12 @@ def missed(stage, kind, tamperings, *, views):
 def test_what_was_done_to_the_log_is_named(stage, kind, step):
     """Facts, legs, tree and checkpoints; no view is needed for that."""
     assert missed(stage, kind, LOG[::step], views=False) == {}
+
+
+@pytest.mark.parametrize(("kind", "step"), [("sqlite", 1), ("postgresql", 3)])
+def test_what_was_done_to_closed_months_and_statements_is_named(stage, kind, step):
+    """Facts and rows, also where all was sealed anew."""
+    assert missed(stage, kind, MONTHS[::step], views=True) == {}
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
