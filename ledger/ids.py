@@ -134,6 +134,11 @@ def payout_gate_id() -> UUID:
     return _derive(ROOT, "payout_gate")
 
 
+def audit_log_id() -> UUID:
+    """The one stream of what was done to the audit log's own tables."""
+    return _derive(ROOT, "audit_log")
+
+
 def periods_id(program: UUID) -> UUID:
     """The stream of a program's closed months."""
     return _derive(program, "periods")

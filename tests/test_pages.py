@@ -6,6 +6,7 @@ from typing import get_args
 
 from ledger.payout import PayoutStatus
 from payouts.reconciliation import VERDICTS
+from projections.verification.findings import KINDS
 
 ROOT = Path(__file__).resolve().parents[1]
 BEHAVIOURS = ROOT / "payouts" / "simulator" / "BEHAVIOURS.md"
@@ -48,6 +49,14 @@ def test_each_verdict_of_a_reconciliation_is_told_with_what_to_do():
     rows = table(ROOT / "docs" / "operations.md", "verdict", "is", "do")
 
     assert {verdict for verdict, *_ in rows} == {f"`{verdict}`" for verdict in VERDICTS}
+
+
+def test_each_kind_of_finding_of_verify_is_told_with_what_to_do():
+    """By the names that `--json` has."""
+    rows = table(ROOT / "docs" / "audit-log.md", "found", "do")
+
+    assert sorted(kind for row in rows for kind in re.findall(r"`(\w+)`", row[0])) == sorted(KINDS)
+    assert all(do for _, do in rows)
 
 
 def test_each_behaviour_of_the_stand_in_has_its_source_or_is_assumed():

@@ -27,7 +27,7 @@ def verify(
 ) -> None:
     """Check facts, legs, tree, checkpoints, balances and views. Ends with 1 if anything is wrong."""
     of = settings()
-    verifier = signer(of).verifier if key is None else _verifier(key)
+    verifier = signer(of).verifier if key is None else verifier_of(key)
     found = [each for path in kept or () for each in read_kept(path)]  # before the tree is looked at
     with open_ledger(of) as ledger:
         try:
@@ -68,7 +68,8 @@ def _is_kept(path: Path) -> bool:
     return path.is_file() and not path.name.startswith(".") and path.suffix != ".part"
 
 
-def _verifier(text: str) -> Verifier:
+def verifier_of(text: str) -> Verifier:
+    """The key of the option `--key`; the command ends where it is none."""
     try:
         return parse_verifier(text)
     except BadNote as error:

@@ -12,6 +12,7 @@ from eventsourcing.persistence import JSONTranscoder, Mapper, Notification, Stor
 from ledger.events import (
     access,
     account,
+    audit,
     bank,
     conversion,
     partner,
@@ -56,6 +57,7 @@ def fact_types() -> list[type[Fact]]:
     modules = (
         access,
         account,
+        audit,
         bank,
         conversion,
         partner,

@@ -67,21 +67,21 @@ class Heads:
 
     def _check_row(self, row: Any) -> None:
         place = {"table": checkpoints.name, "size": row.size}
-        if row.size > self._tree.size:
-            self._cut(place, row.size)
-            return
-        root = self._root(row.size)
-        position = self._tree.position(self._connection, row.size - 1)
         try:
             text, _ = notes.split(row.note)
             head = notes.parse_checkpoint(text)
         except BadNote as error:
             self._findings.add("checkpoint_changed", place, "a signed note", str(error))
             return
+        if row.size > self._tree.size and head.size >= row.size:
+            self._cut(place, row.size)
+            return
+        root = self._root(row.size)
+        position = self._tree.position(self._connection, row.size - 1)
         for what, expected, found in (
+            ("size in the note", row.size, head.size),
             ("root", root.hex(), bytes(row.root).hex()),
             ("root in the note", root.hex(), head.root.hex()),
-            ("size in the note", row.size, head.size),
             ("position", position, row.position),
         ):
             if expected != found:

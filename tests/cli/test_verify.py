@@ -60,6 +60,36 @@ def test_what_is_wrong_is_named(env):
     assert invoke(env, "verify", "--no-views").exit_code == 0, "the log itself is as it was"
 
 
+def test_a_changed_checkpoint_is_put_right_by_its_copy(env, tmp_path):
+    """What is wrong is shown, then mended; a second time there is nothing to do."""
+    kept = tmp_path / "var" / "checkpoints"
+    change(env, "UPDATE audit_checkpoints SET note = 'nothing', position = 1")
+    asked = ("audit", "repair", "--kept", str(kept), "--reason", "edited by hand")
+
+    looked = invoke(env, *asked, "--dry-run")
+    still = invoke(env, "verify", "--no-views")
+    done = invoke(env, *asked)
+    after = invoke(env, "verify", "--kept", str(kept))
+    again = invoke(env, *asked)
+
+    assert (looked.exit_code, still.exit_code, done.exit_code, after.exit_code) == (0, 1, 0, 0)
+    assert "position" in looked.stdout
+    assert "nothing" in looked.stdout
+    assert "1 checkpoints were put right" in done.stdout
+    assert "every stored checkpoint is as it was signed" in again.stdout
+    change(env, "UPDATE audit_bundles SET first_position = first_position + 1")
+    refused = invoke(env, *asked)
+    assert refused.exit_code == 1
+    assert "nothing was changed" in refused.stderr
+
+
+def change(env, statement):
+    database = Database(env["DATABASE_URL"])
+    with database.write() as connection:
+        connection.exec_driver_sql(statement)
+    database.close()
+
+
 def test_another_key_and_an_empty_folder(env, tmp_path):
     """Nothing kept is no proof, and no key is not any key."""
     other = invoke({**env, "VAR_DIR": str(tmp_path / "other")}, "audit", "key").stdout.strip()
