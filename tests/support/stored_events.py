@@ -38,6 +38,7 @@ SAMPLES: dict[str, Any] = {
     "locale": "de-AT",
     "execution_date": date(2026, 3, 2),
     "expires_at": datetime(2030, 1, 1, tzinfo=UTC),
+    "found": {"position": "1207"},
     "iban": "DE89370400440532013000",
     "idempotency_key": "payout-1-1",
     "landing_url": "https://shop.example/welcome",
