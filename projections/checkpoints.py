@@ -1,4 +1,5 @@
-"""Checkpoints of the audit log: signed at an interval, and at once when money or a month is decided about.
+"""Checkpoints of the audit log: signed at an interval, at once when money or a month is decided about, and
+when a run of statements is over.
 
 A checkpoint is signed only if the tree still begins with every tree that was signed before
 (c2sp.org/tlog-checkpoint): a log that was cut or changed gets no new one.
@@ -15,6 +16,8 @@ import structlog
 from ledger.audit import merkle
 from ledger.audit.merkle import TreeTooSmall
 from ledger.audit.notes import BadNote, Checkpoint, Signer, Verifier, open_note, split
+from ledger.engine.tables import insert_if_absent
+from ledger.events.base import Recorded
 from ledger.events.payout import PayoutBatchApproved
 from ledger.events.period import PeriodClosed, StatementIssued
 from ledger.refusals import BadCosignature, NotFound
@@ -32,9 +35,13 @@ RETRY_S: Final = 1.0
 DEMANDING: Final = {
     topic_of(PayoutBatchApproved): "payout_approved",
     topic_of(PeriodClosed): "period_closed",
-    topic_of(StatementIssued): "statement_issued",
 }
 """The facts that ask for a checkpoint at once, and what it says of its cause."""
+ISSUE: Final = topic_of(StatementIssued)
+ISSUES_REST: Final = timedelta(seconds=2)
+"""Statements are issued in many appends. A run asks for one checkpoint, once it has rested so long."""
+ISSUES: Final = 1_000
+"""Of these facts so many are read at once."""
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +57,8 @@ class CheckpointMaker:
         self._ledger = ledger
         self._signer = signer
         self._interval = interval
+        self._issue: Recorded | None = None
+        """The last statement that was issued, as far as was seen."""
 
     def step(self, *, now_wanted: bool = False) -> Checkpoint | None:
         """Sign the head if it is time, or `now_wanted`. Raises LogBroken."""
@@ -94,7 +103,20 @@ class CheckpointMaker:
         )
         if rows:
             return DEMANDING[rows[0][2]]
-        return "interval" if self._ledger.clock() - last.made_at >= self._interval else None
+        if self._ledger.clock() - last.made_at >= self._interval:
+            return "interval"
+        return "statement_issued" if self._has_issued(connection, last.position, reached) else None
+
+    def _has_issued(self, connection: sa.Connection, after: int, reached: int) -> bool:
+        """Whether a run of statements stands behind a position, and is over."""
+        seen = after if self._issue is None else max(after, self._issue.position)
+        while rows := self._ledger.log.read_log(
+            connection, after=seen, limit=ISSUES, stop=reached, topics=[ISSUE]
+        ):
+            self._issue, seen = self._ledger.decode(rows[-1]), rows[-1][4]
+        if self._issue is None or self._issue.position <= after:
+            return False
+        return self._ledger.clock() - self._issue.recorded_at >= ISSUES_REST
 
     def _keep(self, head: Checkpoint, reached: int, cause: str) -> Checkpoint | None:
         note = self._signer.sign(head.text)
@@ -110,7 +132,8 @@ class CheckpointMaker:
                 "cause": cause,
                 "made_at": self._ledger.clock(),
             }
-            connection.execute(sa.insert(checkpoints), [row])
+            if not insert_if_absent(connection, checkpoints, row):
+                return None  # just now
         return head
 
 

@@ -1,5 +1,6 @@
 """`revshare periods` and `revshare statements`: close months; list, show and write out statements."""
 
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -20,6 +21,7 @@ from ledger.money import Money
 from ledger.refusals import NotFound, Refusal
 from ledger.store.application import Ledger
 from projections.export import NotSealed
+from projections.queries.paging import Page, Row
 from projections.statements import reading
 from projections.statements.proof import export_statement
 from projections.tables import statements as table
@@ -61,11 +63,20 @@ def close(
 def list_periods(program: Program) -> None:
     """List the closed months of a program, the latest first."""
     shown = new_table("period", "until", "closed at", "by", "statements")
-    with open_ledger(settings()) as ledger, ledger.database.read() as connection:
-        for row in reading.list_periods(connection, program_id=program_id_of(program), limit=LIMIT).rows:
-            cells = (row["ends_at"].isoformat(), row["recorded_at"].isoformat(), row["closed_by"])
-            shown.add_row(row["period"], *cells, str(row["statements"]))
+    for row in _all(reading.list_periods, program_id=program_id_of(program)):
+        cells = (row["ends_at"].isoformat(), row["recorded_at"].isoformat(), row["closed_by"])
+        shown.add_row(row["period"], *cells, str(row["statements"]))
     out.print(shown)
+
+
+def _all(list_: Callable[..., Page], **where: Any) -> Iterator[Row]:
+    """Every row of a list, page by page."""
+    with open_ledger(settings()) as ledger, ledger.database.read() as connection:
+        after, more = None, True
+        while more:
+            found = list_(connection, **where, after=after, limit=LIMIT)
+            yield from found.rows
+            after, more = found.next, found.next is not None
 
 
 @statements.command("list")
@@ -81,13 +92,8 @@ def list_statements(
         "period": period,
     }
     shown = new_table("number", "version", "period", "partner", "lines", "available", "id")
-    with open_ledger(settings()) as ledger, ledger.database.read() as connection:
-        after, more = None, True
-        while more:
-            found = reading.list_statements(connection, **where, after=after, limit=LIMIT)
-            for row in found.rows:
-                _add(shown, row)
-            after, more = found.next, found.next is not None
+    for row in _all(reading.list_statements, **where):
+        _add(shown, row)
     out.print(shown)
 
 

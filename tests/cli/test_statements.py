@@ -1,11 +1,14 @@
 """Months closed and statements written by command."""
 
 import json
+from uuid import UUID
 
 import openpyxl  # type: ignore[import-untyped]
 import pytest
 
 from ledger.audit.revshare_verify import main as verify_file
+from ledger.period import ClosePeriod
+from projections.statements.closing import close_period
 from tests.api.house import House
 from tests.api.test_statements import MAY, Shop
 from tests.support.commands import invoke
@@ -53,6 +56,21 @@ def test_a_month_is_closed_and_its_statements_listed_shown_and_written(shop, tmp
     assert written.exit_code == 0
     assert (again.exit_code, "is there already" in again.stderr) == (2, True)
     assert verify_file([str(proof), "--key", key]) == 0
+
+
+def test_all_closed_months_are_listed(shop, monkeypatch):
+    """Page by page."""
+    of, environment = shop
+    monkeypatch.setattr("api.cli.statements.LIMIT", 1)
+    months = ("2026-03", "2026-04", MAY)
+    for month in months:
+        wish = ClosePeriod(program_id=UUID(str(of.program)), period=month)
+        close_period(of.house.ledger, wish, by="cli", wait_s=0)
+    of.house.catch_up()
+
+    listed = invoke(environment, "periods", "list", "--program", "acme")
+
+    assert [month for month in months if month in listed.stdout] == list(months)
 
 
 def test_a_file_is_written_as_its_ending_says(shop, tmp_path):

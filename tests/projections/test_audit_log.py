@@ -2,16 +2,20 @@
 
 import hashlib
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from ledger import ids
 from ledger.audit import merkle, notes
 from ledger.audit.notes import Signer
+from ledger.events.period import StatementAmounts, StatementIssued
 from ledger.postings import postings
+from ledger.store.application import Change
 from projections import audit_log, checkpoints
 from projections.audit_log import Sequencer, entry_of
 from projections.checkpoints import CheckpointMaker, LogBroken, latest
@@ -46,6 +50,26 @@ def sell(world, count, first=0):
     sales = [world.sale(f"order-{n}", "customer", 1_000 + n, day(0)) for n in range(first, first + count)]
     world.send(*sales)
     world.engine.drain()
+
+
+def issued(program_id, count):
+    """A statement like any other."""
+    nothing = StatementAmounts(**dict.fromkeys(StatementAmounts.__struct_fields__, 0))
+    return StatementIssued(
+        program_id=program_id,
+        partner_id=UUID(int=count),
+        period="2024-01",
+        currency="GBP",
+        number=f"program-{count:06}",
+        count=count,
+        statement_version=1,
+        details_position=1,
+        content_version=1,
+        opening=nothing,
+        closing=nothing,
+        lines=0,
+        content_sha256="0" * 64,
+    )
 
 
 def rows(world):
@@ -201,6 +225,40 @@ class TestCheckpoints:
         world.now += timedelta(minutes=1)
 
         assert maker.step().size == len(rows(world))
+
+    def test_two_makers_at_once_sign_a_head_once(self, world, maker, signer):
+        """The other one's is written and not committed yet, when this one looks whether there is one."""
+        sell(world, 3)
+        Sequencer(world.ledger).catch_up()
+        size, root = stored(world)
+        row = {"size": size, "position": rows(world)[-1][4], "root": root, "note": "", "cause": "first"}
+        with ThreadPoolExecutor(1) as pool, world.database.write() as other:
+            other.execute(sa.insert(audit_log.checkpoints), [row | {"made_at": world.now}])
+            made = pool.submit(maker.step)
+            assert not wait([made], timeout=0.5).done
+
+            other.commit()
+            assert made.result(timeout=20) is None
+
+    def test_a_run_of_statements_is_sealed_once_when_it_is_over(self, world, maker):
+        """However many appends it takes, and however often somebody looks."""
+        sell(world, 1)
+        sequencer = Sequencer(world.ledger)
+        sequencer.catch_up()
+        maker.step()
+        program_id = world.program_id
+        causes = []
+        for count in range(1, 9):
+            world.now += timedelta(seconds=1 if count < 7 else 2)
+            if count < 6:
+                fact = issued(program_id, count)
+                world.ledger.append([Change(ids.statements_id(program_id), count - 1, [fact])], by="cli")
+                sequencer.catch_up()
+            if maker.step() is not None:
+                with world.database.read() as connection:
+                    causes.append((count, latest(connection).cause))
+
+        assert causes == [(7, "statement_issued")]
 
     @pytest.mark.parametrize(
         "tampering",
