@@ -13,6 +13,7 @@ from ledger.events.period import PeriodClosed, PeriodTotalsFrozen, StatementIssu
 from ledger.period import ClosePeriod
 from projections import tables
 from projections.runner import Runner
+from projections.statement import Statement
 from projections.statements.closing import close_period
 from projections.statements.deriving import content_sha256
 from projections.statements.issuing import issue, restate
@@ -97,7 +98,11 @@ class Closings:
     def run(self, kill_at: str | None = None) -> tuple[int, list[str]]:
         """Such a process, and how it ended."""
         pid, seen = self.start(kill_at=kill_at)
-        return self._forks.wait(pid), seen.read_text().splitlines()
+        return self.wait(pid), seen.read_text().splitlines()
+
+    def wait(self, pid: int) -> int:
+        """How a process ended."""
+        return self._forks.wait(pid)
 
     def told(self) -> Told:
         """What stands in the log of the program."""
@@ -114,15 +119,16 @@ class Closings:
         issued = [each.fact for each in told.statements if isinstance(each.fact, StatementIssued)]
         assert [fact.number for fact in issued] == [f"{name}-{n:06}" for n in range(1, len(issued) + 1)]
         assert len({(fact.period, fact.partner_id, fact.currency) for fact in issued}) == len(issued)
+        said = [content_sha256(each) for each in self.stated()]
+        assert said == [fact.content_sha256 for fact in issued]
+
+    def stated(self) -> list[Statement]:
+        """The program's statements as they are derived now, by number."""
         self.runner.catch_up()
         of = tables.statements.c
         query = sa.select(tables.statements).where(of.program_id == self.world.program_id).order_by(of.count)
         with self.world.database.read() as connection:
-            found = [
-                content_sha256(restate(self.world.ledger, connection, row))
-                for row in connection.execute(query).all()
-            ]
-        assert found == [fact.content_sha256 for fact in issued]
+            return [restate(self.world.ledger, connection, row) for row in connection.execute(query).all()]
 
     def outcome(self) -> list[Any]:
         """What was frozen and issued, without what is of one program or of one moment."""
