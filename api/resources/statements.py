@@ -34,6 +34,7 @@ from projections.statements.closing import WAIT_S, close_period
 from projections.statements.issuing import CorrectStatement, correct, issue, statement_row
 from projections.statements.preview import preview
 from projections.statements.proof import export_statement
+from projections.statements.then import Then
 
 READ: Final = ("finance:read", "finance:approve")
 OWN: Final = (*READ, "partner:read")
@@ -213,12 +214,16 @@ class StatementPreview(Resource):
         problems=("unknown-program", "unknown-partner", "invalid-field", *UNWRITTEN),
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, partner_id: UUID, query: Row) -> None:
-        """As it stands now: without a number, and it can change until the month is closed."""
+        """As it stands now: without a number, and it can change until the month is closed.
+
+        Or as it stood: what was true, and known, by those times. So a month that is closed by now, too.
+        """
         of = program.known(self.desk.program(query["program_id"]))
         partner.known(self.desk.partner(partner_id))
         account = (query["program_id"], partner_id, query["currency"] or of.currency)
         with self.database.read() as connection:
-            found = preview(self.ledger, connection, account, query["period"])
+            then = Then(query["effective_as_of"], query["recorded_as_of"])
+            found = preview(self.ledger, connection, account, query["period"], then)
         send_statement(req, resp, found, query)
 
 

@@ -17,6 +17,7 @@ from api.schemas.fields import (
     currency,
     text,
 )
+from api.schemas.money import AsOfQuery
 from api.statement_files.locales import PATTERN
 from api.statement_formats import FORMATS
 
@@ -236,8 +237,8 @@ class FormatQuery(Strict):
     )
 
 
-class PreviewQuery(FormatQuery):
-    """Of which program's open month."""
+class PreviewQuery(FormatQuery, AsOfQuery):
+    """Of which program's open month, as it is or as it was."""
 
     program_id = Id(required=True)
     period = month(required=True)

@@ -36,6 +36,7 @@ from projections.statement import (
 )
 from projections.statements.closing import legs_of
 from projections.statements.facts import hold_legs
+from projections.statements.then import NOW, Then
 from projections.tables import balances, conversions, journal, statements
 
 KINDS: Final[dict[type[Fact], LineKind]] = {
@@ -84,6 +85,7 @@ class Part(NamedTuple):
     through_position: int
     closed_through: int
     """The position that the closing before looked at: what was true earlier is late from there on."""
+    then: Then = NOW
 
 
 class Identity(NamedTuple):
@@ -241,6 +243,7 @@ def _conditions(part: Part) -> list[sa.ColumnElement[bool]]:
         c.position > part.after_position,
         c.position <= part.through_position,
         *legs_of(c, part.closed_through, part.span.begins_at, part.span.ends_at),
+        *part.then.legs(c),
     ]
 
 
@@ -339,7 +342,8 @@ def _details(
     ledger: Ledger, connection: sa.Connection, part: Part, lines: Iterable[StatementLine], until: int
 ) -> dict[UUID, list[Recorded]]:
     program_id, partner_id, _ = part.account
-    return ledger.streams(connection, [program_id, partner_id, *_payouts_of(lines)], until=until)
+    found = ledger.streams(connection, [program_id, partner_id, *_payouts_of(lines)], until=until)
+    return {stream_id: part.then.told(history) for stream_id, history in found.items()}
 
 
 def _program(history: Sequence[Recorded], program_id: UUID, time_zone: str) -> StatementProgram:

@@ -1,52 +1,84 @@
-"""A look at a month that is open: what its statement would say now. It has no number and can change."""
+"""A look at an open month: what its statement would say now, or then. It has no number and can change."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from ledger import ids, program
 from ledger import period as rules
-from ledger import program
-from ledger.desk import PROGRAM
+from ledger.events.base import Recorded
 from ledger.period import PeriodsState
 from ledger.refusals import InvalidField
 from ledger.store.application import Ledger
 from projections import position
 from projections.folios import Account
 from projections.statement import PREVIEW, Amounts, Statement
-from projections.statements.closing import JOURNAL, legs_of, periods_of
-from projections.statements.deriving import Identity, Part, closings, derive, last_closing, moved, total
+from projections.statements.closing import JOURNAL, legs_of
+from projections.statements.deriving import Identity, Part, derive, last_closing, moved, total
+from projections.statements.then import NOW, Then
 from projections.tables import journal
 
 
-def preview(ledger: Ledger, connection: sa.Connection, account: Account, period: str) -> Statement:
-    """The statement of an open month as it stands. Refuses with UnknownProgram, InvalidField."""
+def preview(
+    ledger: Ledger, connection: sa.Connection, account: Account, period: str, then: Then = NOW
+) -> Statement:
+    """The statement of an open month as it stands, or as it stood: a month that was closed since `then` was
+    known can be looked at as it was before. Refuses with UnknownProgram, InvalidField.
+    """
     program_id: UUID = account[0]
-    of = program.known(ledger.load(program_id, PROGRAM).state)
-    state = periods_of(ledger, program_id)
+    closed = _closings(ledger, program_id, then)
+    state = rules.INITIAL
+    for each in closed:
+        state = rules.evolve(state, each.fact)
     if rules.is_closed(state, rules.month(period)):
         raise InvalidField(f"{period} is closed: its statements are issued", pointer="/period")
     if state.first is not None and period < state.first:
         raise InvalidField(f"the program's first closed month is {state.first}", pointer="/period")
-    span = rules.span(state, period, rules.zone_of(of))
+    span = rules.span(state, period, _zone(ledger, program_id, then))
+    if then.effective is not None and then.effective < span.begins_at:
+        raise InvalidField(f"{period} begins at {span.begins_at.isoformat()}", pointer="/effective_as_of")
     through = position.read(connection, [JOURNAL])[JOURNAL]
-    opening = last_closing(connection, account, period)
+    opening = Amounts()
+    if state.last is not None:
+        opening = last_closing(connection, account, rules.following(state.last.period))
     closed_through = state.through_position
     if state.last is None or period != rules.following(state.last.period):
         # Months before it are open, too: what is of them is in the opening balance, and nothing is late.
-        opening = total([opening, _open_before(connection, account, state, span.begins_at, through)])
+        before = _open_before(connection, account, state, span.begins_at, through, then)
+        opening = total([opening, before])
         closed_through = through
-    part = Part(account, span, state.after_position, through, closed_through)
+    part = Part(account, span, state.after_position, through, closed_through, then)
     identity = Identity(PREVIEW, 0, ledger.log.head(connection))
-    return derive(ledger, connection, part, identity, opening, closed=closings(ledger, program_id))
+    return derive(ledger, connection, part, identity, opening, closed=closed)
+
+
+def _closings(ledger: Ledger, program_id: UUID, then: Then) -> list[Recorded]:
+    """The facts of the months that were closed by then."""
+    history = ledger.history(ids.periods_id(program_id))
+    return [each for each in history if then.recorded is None or each.recorded_at <= then.recorded]
+
+
+def _zone(ledger: Ledger, program_id: UUID, then: Then) -> str:
+    """The time zone of the program's months, as it was known then. Refuses with UnknownProgram."""
+    state = program.INITIAL
+    for each in then.known(ledger.history(program_id)):
+        state = program.evolve(state, each.fact)
+    return rules.zone_of(program.known(state))
 
 
 def _open_before(
-    connection: sa.Connection, account: Account, state: PeriodsState, begins_at: Any, through: int
+    connection: sa.Connection,
+    account: Account,
+    state: PeriodsState,
+    begins_at: datetime,
+    through: int,
+    then: Then,
 ) -> Amounts:
     c = journal.c
     program_id, partner_id, currency = account
-    since = rules.EVER if state.last is None else state.last.ends_at
+    since: Any = rules.EVER if state.last is None else state.last.ends_at
     query = sa.select(c.account, c.amount_minor).where(
         c.program_id == program_id,
         c.partner_id == partner_id,
@@ -54,5 +86,6 @@ def _open_before(
         c.position > state.after_position,
         c.position <= through,
         *legs_of(c, state.through_position, since, begins_at),
+        *then.legs(c),
     )
     return moved(connection.execute(query))

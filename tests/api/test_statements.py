@@ -200,6 +200,28 @@ def test_a_preview_says_that_it_is_one(shop: Shop):
     assert problem(house.get(path + "9999-12")) == (422, "invalid-field")
 
 
+def test_a_preview_is_told_as_it_was(shop: Shop):
+    """By what was known then, of a month that was closed since, too; by what was true, but not before it."""
+    house = shop.house
+    path = f"/v1/partners/{shop.partner}/statement-preview?program_id={shop.program}&period={MAY}"
+    open_month = house.get(path).content
+    known = house.clock().isoformat().replace("+00:00", "Z")
+    house.clock.forward(seconds=1)
+    shop.close()
+
+    as_known = house.get(f"{path}&recorded_as_of={known}")
+    unknown = house.get(f"{path}&recorded_as_of=2026-04-01T00:00:00Z").json
+    at_first = house.get(f"{path}&recorded_as_of={known}&effective_as_of=2026-05-01T00:00:00Z").json
+
+    assert as_known.content == open_month
+    assert unknown["lines"] == at_first["lines"] == []
+    assert as_known.json["lines"] != []
+    early = house.get(f"{path}&recorded_as_of={known}&effective_as_of=2026-04-30T23:59:59Z")
+    assert problem(early) == (422, "invalid-field")
+    assert "/effective_as_of" in early.text
+    assert problem(house.get(f"{path}&recorded_as_of=yesterday")) == (400, "invalid-query")
+
+
 def test_a_correction_that_would_change_nothing_is_refused(shop: Shop):
     """With its reason and name."""
     statement_id = shop.closed()
