@@ -1,5 +1,6 @@
 """A span of the tree's leaves made again from the log and the journal, and held to the stored tiles."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from struct import Struct
 from typing import Any, Final, NamedTuple
@@ -11,7 +12,7 @@ from ledger.audit.merkle import HASH_BYTES, TILE_HASHES
 from ledger.store.application import Ledger
 from projections.audit_log import bundles, tiles
 from projections.verification.findings import Finding, Findings
-from projections.verification.reading import BEGINNING, LAST, LogRow, Reader
+from projections.verification.reading import BEGINNING, LAST, Held, LogRow, Reader
 
 _POSITION: Final = Struct(">Q")
 _TILE_BYTES: Final = TILE_HASHES * HASH_BYTES
@@ -37,6 +38,8 @@ class Checked(NamedTuple):
     """The tiles whose stored bytes are wrong, as they must be."""
     findings: list[Finding]
     counts: dict[str, int]
+    held: Held
+    """What the legs that were read sum to."""
 
 
 class LeafCheck:
@@ -67,7 +70,8 @@ class _SpanCheck:
             max((last for found in self._bundles.values() for last in found[-1:]), default=after), LAST
         )
         rows = self._reader.log(self._connection, after, upto)
-        legs = self._reader.legs(self._connection, after, min(upto, span.journal))
+        held: Held = defaultdict(int)
+        legs = self._reader.legs(self._connection, after, min(upto, span.journal), held)
         leaves = self._leaves(rows, legs)
         expected = [p for tile in range(span.first, span.end) for p in self._bundles.get(tile, ())]
         stored = b"".join([self._stored.get(tile, b"") for tile in range(span.first, span.end)])
@@ -81,7 +85,9 @@ class _SpanCheck:
         full = [tile for tile in range(span.first, span.end) if self._width(tile) == TILE_HASHES]
         hashes = [_root(self._mended.get(tile) or self._stored.get(tile, b"")) for tile in full]
         found = self._findings
-        return Checked(len(rows), b"".join(hashes), self._mended, list(found.firsts.values()), found.counts)
+        return Checked(
+            len(rows), b"".join(hashes), self._mended, list(found.firsts.values()), found.counts, held
+        )
 
     def _leaves(self, rows: Sequence[LogRow], legs: dict[int, list[bytes]]) -> list[bytes]:
         """The leaf of each row; legs that belong to none are named."""

@@ -4,6 +4,7 @@ Nothing is taken for granted of what stands in the tables: what cannot be part o
 """
 
 import struct
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import count
 from typing import Any, Final, NamedTuple, cast
@@ -19,24 +20,28 @@ from projections.forms import Memo
 
 NO_LEGS: Final = entries.legs_of(())
 BEGINNING: Final = -(2**63)
-"""Before any position: rows that somebody put in may have any."""
+"""The first position that there can be, and as one to begin behind: before it. Rows that somebody put in may
+have any."""
 LAST: Final = 2**63 - 1
 """The last position that there can be."""
 _LOG: Final = {
     True: "SELECT notification_id, int8send(notification_id) || uuid_send(originator_id)"
     " || int8send(originator_version), convert_to(topic, 'UTF8'), state FROM stored_events"
-    " WHERE notification_id > %s AND notification_id <= %s ORDER BY notification_id",
+    " WHERE notification_id >= %s AND notification_id <= %s ORDER BY notification_id",
     False: "SELECT notification_id, originator_id, CAST(topic AS BLOB), state, originator_version"
-    " FROM stored_events WHERE notification_id > ? AND notification_id <= ? ORDER BY notification_id",
+    " FROM stored_events WHERE notification_id >= ? AND notification_id <= ? ORDER BY notification_id",
 }
 _JOURNAL: Final = {
     True: "SELECT position, leg, amount_minor, convert_to(account, 'UTF8'), convert_to(currency, 'UTF8'),"
     " uuid_send(program_id), uuid_send(partner_id), posting_version FROM journal"
-    " WHERE position > %s AND position <= %s ORDER BY position, leg",
+    " WHERE position >= %s AND position <= %s ORDER BY position, leg",
     False: "SELECT position, leg, amount_minor, CAST(account AS BLOB), CAST(currency AS BLOB),"
-    " program_id, partner_id, posting_version FROM journal"
-    " WHERE position > ? AND position <= ? ORDER BY position, leg",
+    " program_id, partner_id, posting_version, typeof(account) = 'text' AND typeof(currency) = 'text'"
+    " FROM journal"
+    " WHERE position >= ? AND position <= ? ORDER BY position, leg",
 }
+Held = defaultdict[tuple[bytes, bytes], int]
+"""What legs sum to, by what stands before and behind the amount of each in its entry."""
 NO_LEG: Final = b"no leg"
 """What a row of the journal is that can be none."""
 _AMOUNT: Final = struct.Struct(">q").pack
@@ -63,27 +68,31 @@ class Reader:
 
     def log(self, connection: sa.Connection, after: int, upto: int) -> list[LogRow]:
         """The rows behind a position, up to another, in order."""
-        rows = self._cursor(connection).execute(_LOG[self._postgresql], (after, upto)).fetchall()
+        rows = self._cursor(connection).execute(_LOG[self._postgresql], _between(after, upto)).fetchall()
         # Plain tuples: to name the fields of each would cost as much as to hash it.
         heads = None if self._postgresql else _heads(rows)
         if heads is not None:
             rows = [(row[0], head, row[2], row[3]) for row, head in zip(rows, heads, strict=True)]
         return cast("list[LogRow]", rows)
 
-    def legs(self, connection: sa.Connection, after: int, upto: int) -> dict[int, list[bytes]]:
-        """What the journal has of each position: its legs as entries hold them."""
+    def legs(
+        self, connection: sa.Connection, after: int, upto: int, held: Held | None = None
+    ) -> dict[int, list[bytes]]:
+        """What the journal has of each position: its legs as entries hold them. They are added to `held`."""
         found: dict[int, list[bytes]] = {}
+        sums = defaultdict(int) if held is None else held
         if upto <= after:
             return found
         holders, pack = self._holders, _AMOUNT
-        rows = self._cursor(connection).execute(_JOURNAL[self._postgresql], (after, upto)).fetchall()
+        rows = self._cursor(connection).execute(_JOURNAL[self._postgresql], _between(after, upto)).fetchall()
         for row in rows:
             packed = found.get(row[0])
             if packed is None:
                 packed = found[row[0]] = []
             try:
-                front, back = holders[row[3:]]
-                leg = front + pack(row[2]) + back
+                holder = holders[row[3:]]
+                leg = holder[0] + pack(row[2]) + holder[1]
+                sums[holder] += row[2]
             except (*_BAD, AttributeError):
                 leg = NO_LEG
             packed.append(leg if row[1] == len(packed) + 1 else NO_LEG)
@@ -126,11 +135,18 @@ class Reader:
 
     def _packed(self, holder: tuple[Any, ...]) -> tuple[bytes, bytes]:
         """What stands before and behind the amount of a leg."""
-        account, currency, program, partner, version = holder
+        account, currency, program, partner, version, *is_text = holder
         if not self._postgresql:
             program, partner = _uuid(program), _uuid(partner)
+            if is_text != [1]:  # the same bytes as a BLOB are found by no query for the text
+                raise ValueError("no texts")
         back = program + partner + version.to_bytes(4, "big")
         return entries.text_of(account) + entries.text_of(currency), back
+
+
+def _between(after: int, upto: int) -> tuple[int, int]:
+    """The first and the last position of what stands behind one, up to another."""
+    return (BEGINNING if after <= BEGINNING else min(after, LAST - 1) + 1), upto
 
 
 def _heads(rows: Sequence[Any]) -> list[bytes | None]:
@@ -161,3 +177,11 @@ def _uuids(texts: Sequence[str]) -> bytes:
 
 def _uuid(text: str) -> bytes:
     return _uuids([text])
+
+
+def holder_of(leg: tuple[bytes, bytes]) -> tuple[str, str, UUID, UUID]:
+    """Account, currency, program and partner of a leg, by what stands before and behind its amount."""
+    front, back = leg
+    length = int.from_bytes(front[:2], "big")
+    account, currency = front[2 : 2 + length], front[4 + length :]
+    return account.decode(), currency.decode(), UUID(bytes=back[:16]), UUID(bytes=back[16:32])

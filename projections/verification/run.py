@@ -3,8 +3,9 @@
 import multiprocessing
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final
 
@@ -17,7 +18,7 @@ from ledger.store.application import Ledger
 from ledger.store.database import Database
 from projections import position, shadow
 from projections.audit_log import NAME, bundles, tree_size
-from projections.verification.books import check_balances, check_end, check_views
+from projections.verification.books import Books, check_balances, check_end, check_views
 from projections.verification.findings import Finding, Findings
 from projections.verification.heads import Heads, Kept, newest_size
 from projections.verification.leaves import Checked, LeafCheck, Span
@@ -87,9 +88,12 @@ def verify_ledger(
         for first in range(0, tiles, SPAN_TILES)
     ]
     done = 0
+    books = Books(defaultdict(int), min(reached.values()))
     for checked in _checked(ledger, spans, size, processes):
         tree.add(checked.hashes, checked.mended)
         findings.merge(checked.findings, checked.counts)
+        for holder, amount in checked.held.items():
+            books.held[holder] += amount
         done = min(done + SPAN_TILES * TILE_HASHES, size)
         progress("facts", done, size)
     tree.close()
@@ -102,7 +106,8 @@ def verify_ledger(
         check_end(connection, reached[NAME], findings)
         waiting = _waiting(connection, reached[NAME])
     progress("checkpoints", stored + opened, stored + opened)
-    balances = check_balances(ledger, findings)
+    # Where anything was found, not every leg need have been read: then they are summed by themselves.
+    balances = check_balances(ledger, findings, None if findings.firsts else books)
     closings, statements = check_months(ledger, findings, lambda one, all_: progress("months", one, all_))
     if views:
         check_views(ledger, findings, lambda one, all_: progress("views", one, all_))
@@ -126,7 +131,9 @@ def _checked(ledger: Ledger, spans: Sequence[Span], size: int, processes: int | 
     """Each span's result, in order."""
     several = (os.cpu_count() or 1) if processes is None else processes
     if several < 2 or (processes is None and size < ALONE_LEAVES):
-        yield from map(LeafCheck(ledger).check, spans)
+        # PostgreSQL reads the next span while one is hashed. SQLite would want the interpreter at each row.
+        with ThreadPoolExecutor(2 if ledger.database.is_postgresql else 1, "spans") as threads:
+            yield from threads.map(LeafCheck(ledger).check, spans)
         return
     with _pool(ledger.database.url, several) as pool:
         yield from pool.map(_check_in_process, spans)

@@ -167,6 +167,57 @@ def test_a_journal_that_lags_behind_the_tree_is_no_mistake(sealed):
     assert (report.leaves, report.waiting) == (606, 0)
 
 
+@pytest.mark.parametrize(
+    ("sealed_last", "seen_last"), [(True, True), (True, False), (False, True), (False, False)]
+)
+def test_a_wrong_balance_is_named_however_far_the_tree_and_the_views_have_come(
+    sealed, sealed_last, seen_last
+):
+    """Legs that were hashed are summed as they were read, those behind them by the database."""
+    sell(sealed, 150, 20)
+    if seen_last:
+        Runner(sealed.ledger).catch_up()
+    if sealed_last:
+        Sequencer(sealed.ledger).catch_up()
+    assert found(verify_ledger(sealed.ledger, key=SIGNER.verifier, views=False)) == []
+    with sealed.database.write() as connection:
+        held = connection.exec_driver_sql("SELECT pending_minor FROM balances").scalar_one()
+        connection.exec_driver_sql("UPDATE balances SET pending_minor = pending_minor + 1")
+
+    report = verify_ledger(sealed.ledger, key=SIGNER.verifier, views=False)
+
+    [finding] = report.findings
+    assert (finding.kind, finding.place["column"]) == ("balance_differs", "pending_minor")
+    assert (finding.expected, finding.found) == (held, held + 1)
+
+
+def test_a_balance_that_is_gone_is_named(sealed):
+    with sealed.database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM balances")
+
+    [finding] = verify_ledger(sealed.ledger, key=SIGNER.verifier, views=False).findings
+
+    assert (finding.kind, finding.found) == ("balance_differs", "no row")
+
+
+@pytest.mark.parametrize("column", ["account", "currency", "program_id", "partner_id"])
+def test_on_sqlite_a_text_that_became_a_blob_is_named(sqlite_database_url, column):
+    """Its bytes are the same, but no query finds the leg any more."""
+    world = World(sqlite_database_url)
+    world.program()
+    world.touch("customer", world.partner("partner"), day(-1))
+    sell(world, 0, 3)
+    settle(world)
+    with world.database.write() as connection:
+        connection.exec_driver_sql("DROP TRIGGER journal_no_update")
+        connection.exec_driver_sql(f"UPDATE journal SET {column} = CAST({column} AS BLOB) WHERE leg = 2")
+
+    report = verify_ledger(world.ledger, key=SIGNER.verifier, views=False)
+    world.close()
+
+    assert report.counts["leg_differs"] == 3
+
+
 def test_a_kept_checkpoint_of_a_longer_log_says_that_the_tail_was_cut(sealed):
     longer = SIGNER.sign(Checkpoint("ledger.example/log", 400, b"\1" * 32).text)
 

@@ -78,6 +78,8 @@ def of_facts() -> Iterator[Tampering]:
     yield Tampering("words swapped", swap_words, FACT)
     yield Tampering("places swapped", swap_places, FACT)
     yield Tampering("put in before the first", put_in(-5), frozenset({"fact_inserted"}))
+    first = put_in(-(2**63))
+    yield Tampering("put in at the first position that there can be", first, frozenset({"fact_inserted"}))
     yield Tampering("put in at zero", put_in(0), frozenset({"fact_inserted"}))
     yield Tampering("put in the middle", insert_and_shift, FACT | {"fact_inserted"})
 
@@ -198,6 +200,8 @@ def of_legs() -> Iterator[Tampering]:
         )
     yield Tampering("legs at a fact that has none", new_legs(1), LEG | {"leg_inserted"})
     yield Tampering("legs before all facts", new_legs(-7), frozenset({"leg_inserted"}))
+    first = new_legs(-(2**63))
+    yield Tampering("legs at the first position that there can be", first, frozenset({"leg_inserted"}))
     yield Tampering("legs behind all facts", new_legs(10**9), frozenset({"leg_inserted"}))
 
 
