@@ -8,7 +8,7 @@ month that is open in the order of the log.
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -68,13 +68,20 @@ class PeriodsState(msgspec.Struct, frozen=True):
 INITIAL: Final = PeriodsState()
 
 
+class Moved(NamedTuple):
+    """By how much legs moved an account, and how many they are."""
+
+    amount_minor: int = 0
+    legs: int = 0
+
+
 class Books(msgspec.Struct, frozen=True):
     """What the journal says of a month up to a position of the log: by how much each account (and currency)
-    moved, and behind which position the legs of later months stand."""
+    moved and in how many legs, and behind which position the legs of later months stand."""
 
     through_position: int
     later_after_position: int
-    moved: Mapping[tuple[str, str], int]
+    moved: Mapping[tuple[str, str], Moved]
 
 
 def evolve(state: PeriodsState, fact: Fact) -> PeriodsState:
@@ -181,14 +188,15 @@ def close(
     return closed, frozen
 
 
-def _totals(before: Sequence[PeriodTotal], moved: Mapping[tuple[str, str], int]) -> tuple[PeriodTotal, ...]:
+def _totals(before: Sequence[PeriodTotal], moved: Mapping[tuple[str, str], Moved]) -> tuple[PeriodTotal, ...]:
     opening = {(each.account, each.currency): each.opening_minor + each.moved_minor for each in before}
     return tuple(
         PeriodTotal(
             account=account,
             currency=currency,
             opening_minor=opening.get((account, currency), 0),
-            moved_minor=moved.get((account, currency), 0),
+            moved_minor=moved.get((account, currency), Moved()).amount_minor,
+            legs=moved.get((account, currency), Moved()).legs,
         )
         for account, currency in sorted({*opening, *moved})
     )

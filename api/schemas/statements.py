@@ -35,12 +35,13 @@ def month(**kwargs: object) -> Text:
 
 
 class PeriodTotalSchema(Strict):
-    """An account of the chart over all partners: what it held, and by how much the month moved it."""
+    """An account of the chart over all partners: what it held, by how much and in how many legs it moved."""
 
     account = Text(required=True)
     currency = Text(required=True)
     opening_minor = Whole(required=True)
     moved_minor = Whole(required=True)
+    legs = Whole(metadata={"description": "How many legs moved it; not told where nobody counted them."})
 
 
 class PeriodSchema(Strict):

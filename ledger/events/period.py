@@ -1,17 +1,20 @@
 """Facts of periods: months that finance closed, and the statements that were issued for them."""
 
+from typing import ClassVar
 from uuid import UUID
 
 from ledger.events.base import AwareTime, Fact
 
 
 class PeriodTotal(Fact, frozen=True, kw_only=True):
-    """What an account of the chart held over all partners when the month began, and by how much it moved."""
+    """What an account of the chart held over all partners when the month began, by how much it moved, and in
+    how many legs (None: nobody counted them, before version 2 of the fact that it stands in)."""
 
     account: str
     currency: str
     opening_minor: int
     moved_minor: int
+    legs: int | None = None
 
 
 class PeriodClosed(Fact, frozen=True, kw_only=True):
@@ -38,9 +41,10 @@ class PeriodTotalsFrozen(Fact, frozen=True, kw_only=True):
     """What a closed month came to over all partners, and finance's remark: told right behind its closing.
 
     The closing stands in the proofs that partners get, these words never do. `salt` is random: without it,
-    whoever sees the fact's leaf could try out which totals it is of.
+    whoever sees the fact's leaf could try out which totals it is of. Its statements are held to all of it.
     """
 
+    version: ClassVar[int] = 2
     program_id: UUID
     period: str
     totals: tuple[PeriodTotal, ...]

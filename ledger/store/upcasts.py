@@ -35,6 +35,11 @@ def _payout_reversed_2(fact: dict[str, Any]) -> dict[str, Any]:
     return fact | {"left_minor": None}
 
 
+def _period_totals_frozen_2(fact: dict[str, Any]) -> dict[str, Any]:
+    """Before version 2 nobody counted the legs of a month."""
+    return fact | {"totals": [{**total, "legs": None} for total in fact["totals"]]}
+
+
 def _by_stripe(fact: dict[str, Any]) -> dict[str, Any]:
     """Before this all money left over Stripe, and came back there."""
     return fact | {"provider": "stripe"}
@@ -46,6 +51,7 @@ UPCASTS: Final[dict[str, Upcast]] = {
     "PayoutBatchDrafted@1": _payout_batch_drafted_2,
     "PayoutDrafted@1": _payout_drafted_2,
     "PayoutReversed@1": _payout_reversed_2,
+    "PeriodTotalsFrozen@1": _period_totals_frozen_2,
     "TransferConfirmed@1": _by_stripe,
     "TransferReversalCredited@1": _transfer_reversal_credited_2,
     "TransferReversalCredited@2": _by_stripe,

@@ -4,7 +4,7 @@ import secrets
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -20,6 +20,7 @@ from ledger.refusals import LostRace, ViewsBehind
 from ledger.store.application import Change, Decider, Ledger
 from projections import position, shadow
 from projections.balances import Balances
+from projections.folios import Account
 from projections.journal import Journal
 from projections.statements.facts import Tallies, Tally, books, hold_tallies, tallied
 from projections.statements.lookout import Lookout, Unseen
@@ -35,6 +36,15 @@ WAIT_S: Final = 5.0
 """How long the views and the engine are waited for."""
 PAUSE_S: Final = 0.05
 SALT_BYTES: Final = 16
+
+
+class Bounds(NamedTuple):
+    """Which legs are a month's: see PeriodClosed. `closed_through`: up to where the closing before looked."""
+
+    span: Span
+    after_position: int
+    closed_through: int
+    through_position: int
 
 
 class Closed(msgspec.Struct, frozen=True):
@@ -89,7 +99,7 @@ def _close(ledger: Ledger, command: ClosePeriod, lookout: Lookout, by: str) -> C
             command, state, time_zone=rules.zone_of(of), earliest=earliest, now=ledger.clock()
         )
         if found is None:
-            return Closed(*_as_closed(ledger, stream, command.period), new=False)
+            return Closed(*as_closed(ledger, stream, command.period), new=False)
         lookout.refuse_unseen(connection, found, seen)
         _refuse_unsettled(connection, command.program_id, found, reached[ENGINE])
         held = books_of(ledger, connection, command.program_id, state, found, through)
@@ -112,7 +122,8 @@ def _refuse_unsettled(connection: sa.Connection, program_id: UUID, found: Span, 
         raise Unseen(f"the engine has not worked out all of {found.period} yet")
 
 
-def _as_closed(ledger: Ledger, stream: UUID, period: str) -> tuple[PeriodClosed, PeriodTotalsFrozen]:
+def as_closed(ledger: Ledger, stream: UUID, period: str) -> tuple[PeriodClosed, PeriodTotalsFrozen]:
+    """A closed month as it was closed; `stream` is that of its program's periods."""
     facts = [each.fact for each in ledger.history(stream)]
     closed = next(each for each in facts if isinstance(each, PeriodClosed) and each.period == period)
     frozen = next(each for each in facts if isinstance(each, PeriodTotalsFrozen) and each.period == period)
@@ -137,40 +148,48 @@ def books_of(
     """What the facts say of an open month, up to a position of the log. Refuses with JournalDiffers if the
     journal, of which its statements will be, says something else."""
     told = tallied(ledger, connection, program_id, state, found, through)
-    hold_tallies(told, _in_journal(connection, program_id, state, found, through))
+    part = Bounds(found, state.after_position, state.through_position, through)
+    hold_tallies(told, in_journal(connection, program_id, part))
     return books(told, through)
 
 
-def _in_journal(
-    connection: sa.Connection, program_id: UUID, state: PeriodsState, found: Span, through: int
-) -> Tallies:
+def in_journal(connection: sa.Connection, program_id: UUID, part: Bounds) -> Tallies:
+    """What the journal has of a month."""
     of = balances.c
     accounts = sa.select(of.partner_id, of.currency).where(of.program_id == program_id)
     tallies: Tallies = {}
     # Account by account: so an index bounds what is read by the position, however long the history.
     for partner_id, currency in connection.execute(accounts).all():
-        query = _sums(state, found).where(
-            journal.c.program_id == program_id,
-            journal.c.partner_id == partner_id,
-            journal.c.currency == currency,
-            journal.c.position > state.after_position,
-            journal.c.position <= through,
-        )
-        for account, legs, amount, later in connection.execute(query):
-            tallies[partner_id, currency, account] = Tally(legs, int(amount), later)
+        tallies |= of_account(connection, (program_id, partner_id, currency), part)
     return tallies
 
 
-def _sums(state: PeriodsState, found: Span) -> sa.Select[Any]:
-    """By account of the chart: how many legs are of the month, their sum, where a later one is first."""
+def of_account(connection: sa.Connection, account: Account, part: Bounds) -> Tallies:
+    """What the journal has of a month for one partner in one currency: by account of the chart how many legs
+    are of the month, their sum, where a later one is first."""
     c = journal.c
-    is_of = sa.and_(*legs_of(c, state.through_position, found.begins_at, found.ends_at))
-    return sa.select(
-        c.account,
-        sa.func.count(sa.case((is_of, 1))),
-        sa.func.sum(sa.case((is_of, c.amount_minor), else_=0)),
-        sa.func.min(sa.case((c.effective_at >= found.ends_at, c.position))),
-    ).group_by(c.account)
+    program_id, partner_id, currency = account
+    is_of = sa.and_(*legs_of(c, part.closed_through, part.span.begins_at, part.span.ends_at))
+    query = (
+        sa.select(
+            c.account,
+            sa.func.count(sa.case((is_of, 1))),
+            sa.func.sum(sa.case((is_of, c.amount_minor), else_=0)),
+            sa.func.min(sa.case((c.effective_at >= part.span.ends_at, c.position))),
+        )
+        .where(
+            c.program_id == program_id,
+            c.partner_id == partner_id,
+            c.currency == currency,
+            c.position > part.after_position,
+            c.position <= part.through_position,
+        )
+        .group_by(c.account)
+    )
+    return {
+        (partner_id, currency, name): Tally(legs, int(amount), later)
+        for name, legs, amount, later in connection.execute(query)
+    }
 
 
 def legs_of(c: Any, closed_through: int, begins_at: Any, ends_at: Any) -> list[sa.ColumnElement[bool]]:

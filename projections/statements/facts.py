@@ -8,7 +8,8 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from ledger.events.base import Recorded
-from ledger.period import Books, PeriodsState, Span
+from ledger.events.period import PeriodTotal
+from ledger.period import Books, Moved, PeriodsState, Span
 from ledger.postings import MONEY_FACTS, Leg, postings
 from ledger.refusals import JournalDiffers
 from ledger.store.application import Ledger
@@ -58,14 +59,36 @@ def tallied(
 
 def books(tallies: Tallies, through: int) -> Books:
     """What a month came to over all partners."""
-    moved: dict[tuple[str, str], int] = {}
-    for (_, currency, account), tally in tallies.items():
-        if tally.legs:
-            moved[account, currency] = moved.get((account, currency), 0) + tally.amount
     laters = (tally.later for tally in tallies.values() if tally.later is not None)
     return Books(
-        through_position=through, later_after_position=min(laters, default=through + 1) - 1, moved=moved
+        through_position=through,
+        later_after_position=min(laters, default=through + 1) - 1,
+        moved=_moved(tallies),
     )
+
+
+def _moved(tallies: Tallies) -> dict[tuple[str, str], Moved]:
+    moved: dict[tuple[str, str], Moved] = {}
+    for (_, currency, account), tally in tallies.items():
+        if tally.legs:
+            amount, legs = moved.get((account, currency), Moved())
+            moved[account, currency] = Moved(amount + tally.amount, legs + tally.legs)
+    return moved
+
+
+def hold_totals(period: str, totals: Sequence[PeriodTotal], tallies: Tallies) -> None:
+    """Refuses with JournalDiffers if what the journal has of a month is not what its closing froze."""
+    frozen = {(each.account, each.currency): each for each in totals}
+    moved = _moved(tallies)
+    for account, currency in sorted({*frozen, *moved}):
+        has, total = moved.get((account, currency), Moved()), frozen.get((account, currency))
+        amount, legs = (0, 0) if total is None else (total.moved_minor, total.legs)
+        if has.amount_minor != amount or legs not in (None, has.legs):
+            counted = "" if legs is None else f" in {legs} legs"
+            raise JournalDiffers(
+                f"{account} in {currency}: the closing of {period} froze {amount}{counted}, the journal has"
+                f" {has.amount_minor} in {has.legs} legs"
+            )
 
 
 def hold_tallies(told: Tallies, found: Tallies) -> None:

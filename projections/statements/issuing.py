@@ -19,13 +19,23 @@ from ledger.events.base import Recorded
 from ledger.events.period import PeriodClosed, StatementAmounts, StatementIssued
 from ledger.refusals import LostRace, NotFound, NothingToCorrect, ViewsBehind
 from ledger.store.application import ATTEMPTS_MAX, Change, Ledger
-from projections import position
+from projections import position, shadow
 from projections.conversions import Conversions
 from projections.periods import Periods
 from projections.statement import Amounts, Statement
-from projections.statements.closing import BALANCES, JOURNAL, PAUSE_S, WAIT_S
+from projections.statements.closing import (
+    BALANCES,
+    JOURNAL,
+    PAUSE_S,
+    WAIT_S,
+    Bounds,
+    as_closed,
+    in_journal,
+    of_account,
+)
 from projections.statements.deriving import (
     Identity,
+    Part,
     closings,
     content_sha256,
     derive,
@@ -34,6 +44,7 @@ from projections.statements.deriving import (
     moved_accounts,
     part_of,
 )
+from projections.statements.facts import Tallies, hold_tallies, hold_totals
 from projections.tables import statements as table
 from projections.view import position_name
 
@@ -92,7 +103,8 @@ def issue(
 ) -> Issued:
     """Issue what closed months of a program miss; with `seconds_max` it ends soon after that many seconds.
 
-    Refuses with UnknownProgram, and with ViewsBehind if the views do not come so far within `wait_s`.
+    Refuses with UnknownProgram, with ViewsBehind if the views do not come so far within `wait_s`, and with
+    JournalDiffers if the journal is not what the closing froze or the facts post.
     """
     reference = program.known(ledger.load(program_id, PROGRAM).state).reference
     end = None if seconds_max is None else time.monotonic() + seconds_max
@@ -211,18 +223,34 @@ def _newest_version(connection: sa.Connection, row: Any) -> Any:
 
 def _missing(
     ledger: Ledger, closed: Sequence[Recorded], number: int, place: _Place
-) -> list[tuple[Key, Amounts]]:
-    """The accounts that miss a statement of a month, each with its opening balance, in order."""
+) -> list[tuple[Key, Amounts, Tallies]]:
+    """The accounts that miss a statement of a month, in order, each with its opening balance and what the
+    journal has of it. Refuses with JournalDiffers if the journal's month is not what was frozen of it."""
     fact, before = _closed(closed[number]), _closed(closed[number - 1]) if number else None
     with ledger.database.read() as connection:
+        shadow.see_one_moment(connection)
         held = _held(connection, before)
         part = part_of((fact.program_id, fact.program_id, ""), fact, before)
         accounts = {*moved_accounts(connection, part), *(key for key in held if _is_open(held[key]))}
         wanted = [key for key in sorted(accounts, key=_order) if not place.is_done(fact.period, key)]
-        return [
-            (key, held.get(key) or last_closing(connection, (fact.program_id, *key), fact.period))
+        if not wanted and place.last is not None and place.last.period == fact.period:
+            return []  # all of it was issued
+        # Of a journal without some entry, or some partner, statements would be made without a word.
+        of = in_journal(connection, fact.program_id, _bounds(part))
+        _, frozen = as_closed(ledger, ids.periods_id(fact.program_id), fact.period)
+        hold_totals(fact.period, frozen.totals, of)
+        openings = {
+            key: held.get(key) or last_closing(connection, (fact.program_id, *key), fact.period)
             for key in wanted
-        ]
+        }
+    told: dict[Key, Tallies] = {}
+    for key, tally in of.items():
+        told.setdefault(key[:2], {})[key] = tally
+    return [(key, openings[key], told.get(key, {})) for key in wanted]
+
+
+def _bounds(part: Part) -> Bounds:
+    return Bounds(part.span, part.after_position, part.closed_through, part.through_position)
 
 
 def _issue(
@@ -231,16 +259,18 @@ def _issue(
     closed: Sequence[Recorded],
     number: int,
     version: int,
-    accounts: Sequence[tuple[Key, Amounts]],
+    accounts: Sequence[tuple[Key, Amounts, Tallies]],
     by: str,
 ) -> bool:
     """Issue statements of a month upon a version of their stream; False if somebody else was quicker."""
     fact, before = _closed(closed[number]), _closed(closed[number - 1]) if number else None
     facts = []
     with ledger.database.read() as connection:
-        for count, (key, opening) in enumerate(accounts, start=version + 1):
+        shadow.see_one_moment(connection)  # the lines are of the legs that are counted
+        for count, (key, opening, told) in enumerate(accounts, start=version + 1):
             identity = Identity(number_of(reference, count), 1, fact.through_position)
             part = part_of((fact.program_id, *key), fact, before)
+            hold_tallies(told, of_account(connection, part.account, _bounds(part)))
             made = derive(ledger, connection, part, identity, opening, closed=closed)
             facts.append(_fact(made, identity, count))
     change = Change(ids.statements_id(fact.program_id), version, facts)

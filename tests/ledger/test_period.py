@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from ledger import period as rules
 from ledger.events.period import PeriodTotal
-from ledger.period import Books, ClosePeriod
+from ledger.period import Books, ClosePeriod, Moved
 from ledger.refusals import EarlierPeriodOpen, InvalidField, PeriodNotOver
 
 PROGRAM = UUID(int=1)
 NOW = datetime(2026, 6, 15, tzinfo=UTC)
-MOVED = {("commission_expense", "GBP"): 500, ("commission_accrued", "GBP"): -500}
+MOVED = {("commission_expense", "GBP"): Moved(500, 3), ("commission_accrued", "GBP"): Moved(-500, 3)}
 
 
 def closing(period, *, zone="UTC", state=rules.INITIAL, earliest=None, now=NOW, reason=None):
@@ -54,8 +54,10 @@ def test_a_month_is_closed_with_its_totals_carried_on():
     assert (fact.through_position, fact.after_position, fact.later_after_position) == (100, 90, 90)
     assert (frozen.program_id, frozen.period) == (fact.program_id, fact.period)
     assert frozen.totals == (
-        PeriodTotal(account="commission_accrued", currency="GBP", opening_minor=-500, moved_minor=-500),
-        PeriodTotal(account="commission_expense", currency="GBP", opening_minor=500, moved_minor=500),
+        PeriodTotal(
+            account="commission_accrued", currency="GBP", opening_minor=-500, moved_minor=-500, legs=3
+        ),
+        PeriodTotal(account="commission_expense", currency="GBP", opening_minor=500, moved_minor=500, legs=3),
     )
 
 

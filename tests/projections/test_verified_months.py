@@ -4,7 +4,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from ledger.period import ClosePeriod
+from ledger.period import ClosePeriod, Moved
 from payouts.outcomes import Confirmed
 from projections import tables
 from projections.audit_log import Sequencer
@@ -71,10 +71,18 @@ def summed_otherwise(monkeypatch, **changes):
 
     def lie(told, through):
         held = books(told, through)
-        moved = {**held.moved, ("commission_expense", "GBP"): 5} if "moved" in changes else held.moved
+        moved = (
+            {**held.moved, ("commission_expense", "GBP"): Moved(5, 1)} if "moved" in changes else held.moved
+        )
         return msgspec.structs.replace(held, **{**changes, "moved": moved})
 
     monkeypatch.setattr(closing, "books", lie)
+    unheld(monkeypatch)
+
+
+def unheld(monkeypatch):
+    """Statements that are not held to the closing."""
+    monkeypatch.setattr(issuing, "hold_totals", lambda _period, _frozen, _has: None)
 
 
 def test_totals_that_the_facts_do_not_come_to_are_named(finance, monkeypatch):
@@ -107,6 +115,7 @@ def test_a_statement_of_edited_legs_is_named_once_they_are_put_back(finance, mon
     doubled(finance, lambda amount: amount * 2)
     with monkeypatch.context() as patched:
         patched.setattr(deriving, "hold_legs", lambda _account, _place, recorded, _legs: recorded)
+        unheld(patched)
         issue(finance.ledger, finance.world.program_id, by="cli", wait_s=0)
     doubled(finance, lambda amount: amount / 2)
 

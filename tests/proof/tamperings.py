@@ -155,6 +155,7 @@ def of_months() -> Iterator[Tampering]:
     for topic, name in (
         ("PeriodTotalsFrozen", "moved_minor"),
         ("PeriodTotalsFrozen", "opening_minor"),
+        ("PeriodTotalsFrozen", "legs"),
         ("PeriodClosed", "through_position"),
         ("StatementIssued", "pending_minor"),
         ("StatementIssued", "lines"),
