@@ -100,7 +100,6 @@ not_rewarded: Final = sa.Table(
     _uuid("partner_id", null=True),
     *_learned(),
     _position(),
-    sa.Index(None, "program_id", "position"),
 )
 
 # The directory: programs, partners, what they agreed to, whom they brought
