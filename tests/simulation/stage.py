@@ -1,4 +1,4 @@
-"""What all schedules of a process share: a migrated ledger with partners, the stand-in, threads to run on."""
+"""What all schedules of a process share: a migrated ledger with partners, the stand-in, lanes to run on."""
 
 import sys
 from collections.abc import MutableMapping
