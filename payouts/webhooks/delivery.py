@@ -2,12 +2,13 @@
 
 The provider says what is in an automatic payout. Of others, and where it does not say, the oldest money is
 taken to have gone out first; but it forgets what was in one that failed, and such a one may have had any of
-it. Everything is worked out anew from all that the provider shows now, so that no
-order of events, and no event twice, makes a difference. docs/decisions says more.
+it. Everything but what was told already, and stands, is worked out anew from all that the provider shows
+now, so that no order of events, and no event twice, makes a difference. docs/decisions says more.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -15,6 +16,8 @@ from payouts.connected import BankPayout, Contents, SentTransfer
 
 Whereabouts = Literal["balance", "on_its_way", "bank", "returned"]
 """Where a transfer's money is: in the account's balance, on its way to the bank, there, or back from it."""
+UNDONE: Final = ("failed", "canceled")
+"""How a payout stands that brought nothing to the bank in the end."""
 _CHAIN_MAX: Final = 20
 
 
@@ -30,22 +33,14 @@ class _Purse:
     """The transfers whose money is in the account's balance, oldest first, and how much of each."""
 
     def __init__(self, transfers: Sequence[SentTransfer]) -> None:
-        self.transfers = transfers
+        self.transfers = sorted(transfers, key=lambda one: (one.created, one.transfer_id))
         self.left = {one.transfer_id: one.left_minor for one in transfers}
+        self._by_payment = {one.payment_id: one.transfer_id for one in transfers if one.payment_id}
 
-    def take(self, wanted: BankPayout, named: Sequence[str]) -> list[tuple[str, int]]:
-        """Take out what is in a payout: what is named, else the oldest as far as the amount goes."""
-        if named:
-            taken = [(one, self.left[one]) for one in named if self.left[one]]
-        else:
-            taken, amount = [], wanted.amount_minor
-            for one in self.there_at(wanted):
-                if part := min(self.left[one], amount):
-                    taken.append((one, part))
-                    amount -= part
-        for transfer_id, part in taken:
-            self.left[transfer_id] -= part
-        return taken
+    def named(self, payments: Collection[str]) -> list[str]:
+        """The transfers that these payments are, as far as something of them is left."""
+        found = [self._by_payment[payment] for payment in sorted(payments) if payment in self._by_payment]
+        return [one for one in found if self.left[one]]
 
     def there_at(self, wanted: BankPayout) -> list[str]:
         """What was in the balance when a payout was made, and may be in it."""
@@ -57,34 +52,68 @@ class _Purse:
             and one.created <= wanted.created
         ]
 
+    def take(self, transfers: Sequence[str], amount_minor: int) -> list[tuple[str, int]]:
+        """Take out these, as far as the amount goes: what of each."""
+        taken = []
+        for one in transfers:
+            if part := min(self.left[one], amount_minor):
+                taken.append((one, part))
+                self.left[one] -= part
+                amount_minor -= part
+        return taken
+
     def put_back(self, taken: Sequence[tuple[str, int]]) -> None:
         """A payout came to nothing."""
         for transfer_id, part in taken:
             self.left[transfer_id] += part
 
 
+def standing(
+    brought: Mapping[str, str | None], bank_payouts: Sequence[BankPayout]
+) -> Mapping[str, str | None]:
+    """Of the transfers that a payout is known to have brought to the bank, those of which this stands: the
+    provider does not say that the payout failed. What was told of them is not guessed anew.
+    """
+    undone = {one.payout_id for one in bank_payouts if one.status in UNDONE}
+    return {transfer: payout for transfer, payout in brought.items() if payout not in undone}
+
+
 def deliveries(
     transfers: Sequence[SentTransfer],
     bank_payouts: Sequence[BankPayout],
     contents: Mapping[str, Contents],
+    brought: Mapping[str, str | None],
 ) -> dict[str, Delivery]:
-    """Where the money of each transfer is. `contents` holds what the provider said of automatic payouts."""
-    by_payment = {one.payment_id: one.transfer_id for one in transfers if one.payment_id}
-    purse = _Purse(sorted(transfers, key=lambda one: (one.created, one.transfer_id)))
+    """Where the money of each transfer is. `contents` holds what the provider said of automatic payouts,
+    `brought` by which payout a transfer is known to have come to the bank, where that is `standing`.
+    """
+    purse = _Purse([one for one in transfers if one.transfer_id not in brought])
+    known: Counter[str | None] = Counter()
+    for one in transfers:
+        if one.transfer_id in brought:
+            known[brought[one.transfer_id]] += one.left_minor
     found = {one.transfer_id: Delivery() for one in transfers}
+    found |= {transfer: Delivery("bank", payout) for transfer, payout in brought.items() if transfer in found}
+    perhaps: dict[str, list[str]] = {}
     for each in sorted(bank_payouts, key=lambda one: (one.created, one.payout_id)):
-        payments = _payments(each.payout_id, contents)
-        named = [by_payment[payment] for payment in sorted(payments) if payment in by_payment]
-        if payments and not named:
-            continue  # the provider says what is in it, and nothing is ours
-        if each.status == "failed" and each.payout_id in contents and not payments:
+        inside = _inside(each.payout_id, contents)
+        if each.status == "failed" and each.payout_id in contents and inside.is_nothing:
             # An automatic payout takes all that there is, and its amount does not tell whose: a reversal of
             # one transfer may have been paid with the money of another.
-            for transfer_id in purse.there_at(each):
-                found[transfer_id] = _returned(each)
+            perhaps[each.payout_id] = purse.there_at(each)
+            found |= dict.fromkeys(perhaps[each.payout_id], _returned(each))
             continue
-        taken = purse.take(each, named)
-        if each.status in ("failed", "canceled"):
+        # What is known to have been in it; more than all of it: a guess that was wrong, told nonetheless.
+        rest = each.amount_minor - known[each.payout_id]
+        rest = each.amount_minor if rest < 0 else rest
+        if inside.is_nothing:
+            taken = purse.take(purse.there_at(each), rest)
+        else:
+            named = purse.named(inside.payments)
+            taken = purse.take(named, sum(purse.left[one] for one in named))
+            again = [one for failed in sorted(inside.failed_payouts) for one in perhaps.get(failed, ())]
+            taken += purse.take(again, max(0, rest - sum(part for _, part in taken)))
+        if each.status in UNDONE:
             purse.put_back(taken)
         for transfer_id, _ in taken:
             told = _told(each, whole=purse.left[transfer_id] == 0)
@@ -110,14 +139,29 @@ def _returned(bank_payout: BankPayout) -> Delivery:
     return Delivery("returned", bank_payout.payout_id, bank_payout.failure)
 
 
-def _payments(payout_id: str, contents: Mapping[str, Contents]) -> set[str]:
-    """The payments in a payout, also those that came back from a failed one and went out again with it."""
-    payments: set[str] = set()
+class _Inside(NamedTuple):
+    """Payments in a payout, also those that came back from a failed one and went out again with it; and the
+    failed ones of which the provider does not say what was in them any more."""
+
+    payments: set[str]
+    failed_payouts: set[str]
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether the provider says nothing."""
+        return not (self.payments or self.failed_payouts)
+
+
+def _inside(payout_id: str, contents: Mapping[str, Contents]) -> _Inside:
+    inside = _Inside(set(), set())
     waiting, seen = [payout_id], {payout_id}
     while waiting and len(seen) <= _CHAIN_MAX:
-        inside = contents.get(waiting.pop(), Contents())
-        payments.update(inside.payments)
-        again = [failed for failed in inside.failed_payouts if failed not in seen]
+        one = waiting.pop()
+        said = contents.get(one, Contents())
+        inside.payments.update(said.payments)
+        again = [failed for failed in said.failed_payouts if failed not in seen]
+        if one != payout_id and not said.payments:
+            inside.failed_payouts.add(one)
         seen.update(again)
         waiting.extend(again)
-    return payments
+    return inside

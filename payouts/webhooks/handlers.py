@@ -1,6 +1,6 @@
 """What is done about an event: the thing it names is asked for as it stands now, and only that counts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol
 from uuid import UUID
@@ -20,7 +20,7 @@ from payouts.connected import BankPayout, Contents, Reversal, SentTransfer
 from payouts.eligibility import STRIPE as PROVIDER
 from payouts.gateway_accounts import closed_account, is_closed_to_us
 from payouts.outcomes import Account, GatewayError
-from payouts.webhooks.delivery import Delivery, deliveries
+from payouts.webhooks.delivery import Delivery, deliveries, standing
 from payouts.webhooks.events import Subject
 from payouts.withheld import withheld_back
 
@@ -132,7 +132,7 @@ class Handlers:
             return Result("noted", "no transfer of ours went to this account lately")
         followed = self._ledger.load_many(list(ours.values()), _FOLLOWED)
         sent = {one: p for one, p in ours.items() if followed[p].state.state.transfer_id == one.transfer_id}
-        told = self._told(account_id, since, list(sent), now, lambda one: followed[sent[one]].state)
+        told = self._told(account_id, since, {one: followed[p].state for one, p in sent.items()}, now)
         for transfer, payout_id in sent.items():
             self._move_on(payout_id, told[transfer.transfer_id])
         open_ones = [p for p in ours.values() if followed[p].state.state.status in payout.UNSETTLED]
@@ -141,23 +141,26 @@ class Handlers:
         return Result("done")
 
     def _told(
-        self,
-        account_id: str,
-        since: datetime,
-        sent: Sequence[SentTransfer],
-        now: datetime,
-        of: Callable[[SentTransfer], _Followed],
+        self, account_id: str, since: datetime, sent: Mapping[SentTransfer, _Followed], now: datetime
     ) -> dict[str, Delivery]:
         """Where the money is. What is in a payout is asked only where it could matter still."""
         bank_payouts = self._provider.bank_payouts(account_id, _seconds(since))
-        unfinished = [one.created for one in sent if not _final(of(one), now)]
-        first = min(unfinished, default=_seconds(now))
+        brought = standing(
+            {
+                one.transfer_id: of.paid.reference
+                for one, of in sent.items()
+                if of.state.status == "paid" and of.paid is not None
+            },
+            bank_payouts,
+        )
+        open_ones = [one.created for one in sent if one.left_minor and one.transfer_id not in brought]
+        first = min(open_ones, default=_seconds(now))
         contents = {
             one.payout_id: self._provider.bank_payout_contents(account_id, one.payout_id)
             for one in bank_payouts
             if one.automatic and one.created >= first
         }
-        return deliveries(sent, bank_payouts, contents)
+        return deliveries(list(sent), bank_payouts, contents, brought)
 
     def _move_on(self, payout_id: UUID, delivery: Delivery) -> None:
         self._ledger.execute(
@@ -243,13 +246,6 @@ def delivered(followed: _Followed, delivery: Delivery, now: datetime) -> list[Fa
             return payout.give_back(state, reason=reason, now=now)
         case _:
             return []
-
-
-def _final(followed: _Followed, now: datetime) -> bool:
-    """Whether nothing changes any more: paid long enough ago, or back with us."""
-    if followed.state.status == "paid" and followed.paid is not None:
-        return now - followed.paid.effective_at > FINAL_AFTER
-    return followed.state.status == "reversed"
 
 
 def _uuid(text: str | None) -> UUID | None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from payouts.connected import BankPayout, Contents, SentTransfer
-from payouts.webhooks.delivery import deliveries
+from payouts.webhooks.delivery import deliveries, standing
 
 
 def transfer(
@@ -30,9 +30,10 @@ def out(number: int, amount_minor: int, status: Any, *, automatic: bool = False)
     return BankPayout(f"po_{number}", status, amount_minor, "GBP", automatic, number, None)
 
 
-def where(transfers, bank_payouts, contents=None):
+def where(transfers, bank_payouts, contents=None, brought=None):
     """Transfer → where its money is, and the payout that says so."""
-    found = deliveries(transfers, bank_payouts, contents or {})
+    stands = standing(brought or {}, bank_payouts)
+    found = deliveries(transfers, bank_payouts, contents or {}, stands)
     return {one: (told.where, told.bank_payout) for one, told in found.items()}
 
 
@@ -120,6 +121,56 @@ def test_a_failed_automatic_payout_that_names_nothing_may_have_had_any_of_it():
         "tr_1": ("returned", "po_4"),
         "tr_3": ("bank", "po_5"),
     }
+
+
+def test_a_later_payout_that_names_a_forgotten_one_brings_what_that_may_have_had():
+    """As far as its amount goes: the rest of what may have been in it is still returned."""
+    three = transfer(3, 300)
+    story = [out(4, 1_000, "failed", automatic=True), out(6, 1_300, "paid", automatic=True)]
+    named = {"po_4": Contents(), "po_6": Contents({"py_5"}, {"po_4"})}
+
+    assert where([ONE, TWO, transfer(5, 300)], story, named) == {
+        "tr_1": ("bank", "po_6"),
+        "tr_2": ("returned", "po_4"),
+        "tr_5": ("bank", "po_6"),
+    }
+    assert where([three], [out(6, 900, "paid", automatic=True)], {"po_6": Contents((), {"po_4"})}) == {
+        "tr_3": ("balance", None)  # nobody knows what was in po_4; none of it need be ours
+    }
+
+
+def test_what_was_told_stands_while_the_payout_does():
+    """Not guessed anew when older transfers are not shown any more; what it had is not another's."""
+    story = [out(3, 1_000, "paid"), out(4, 500, "paid")]
+
+    assert where([ONE, TWO], story, brought={"tr_1": "po_4", "tr_2": "po_4"}) == {
+        "tr_1": ("bank", "po_4"),
+        "tr_2": ("bank", "po_4"),
+    }
+    assert where([ONE, TWO], story, brought={"tr_2": "po_3"}) == {
+        "tr_1": ("bank", "po_4"),  # half of it went out with po_3
+        "tr_2": ("bank", "po_3"),
+    }
+    forgotten = [out(3, 1_500, "paid", automatic=True), out(5, 900, "failed", automatic=True)]
+    assert where([ONE, TWO], forgotten, {"po_5": Contents()}, {"tr_1": "po_3", "tr_2": "po_3"}) == {
+        "tr_1": ("bank", "po_3"),
+        "tr_2": ("bank", "po_3"),
+    }
+
+
+def test_what_was_told_falls_with_the_payout():
+    """The provider says that it failed after all."""
+    failed = [out(3, 1_500, "failed", automatic=True)]
+
+    assert where([ONE, TWO], failed, {"po_3": Contents()}, {"tr_1": "po_3"}) == {
+        "tr_1": ("returned", "po_3"),
+        "tr_2": ("returned", "po_3"),
+    }
+
+
+def test_more_than_a_payout_brought_can_have_been_in_it():
+    """A guess of before, by the oldest money first, was wrong: it does not keep another's from being seen."""
+    assert where([ONE, TWO], [out(3, 500, "paid")], brought={"tr_1": "po_3"})["tr_2"] == ("bank", "po_3")
 
 
 def test_other_currencies_and_what_was_reversed_are_no_part_of_it():

@@ -1,5 +1,7 @@
-"""Four judges: one transfer per paid payout, our books as theirs, sums of zero, and everything at an end."""
+"""Five judges: one transfer per paid payout, our books as theirs, sums of zero, everything at an end, and
+every word of a bank true."""
 
+import re
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -7,7 +9,7 @@ from uuid import UUID
 from ledger import account, payout
 from ledger.desk import ACCOUNT
 from ledger.events.base import Recorded
-from ledger.events.payout import PayoutDrafted
+from ledger.events.payout import PayoutDrafted, PayoutPaid, PayoutReturned
 from ledger.payout import PayoutState
 from ledger.postings import postings
 from tests.simulation.hooks import forged_ones
@@ -15,6 +17,9 @@ from tests.simulation.stage import MINIMUM_MINOR
 
 if TYPE_CHECKING:
     from tests.simulation.schedule import Schedule, Verdict
+
+
+_FAILED = re.compile(r"payout (\S+) failed")
 
 
 class Evidence:
@@ -50,6 +55,7 @@ class Evidence:
             gone, delivered = stage.provider.at_the_bank(destination)
             self.delivered |= delivered
             self.theirs[destination] = held.get(destination, 0) + gone - strangers.get(destination, 0)
+        self.in_payout = stage.provider.in_payout
         self.forged = forged_ones(stage.provider.deliveries())
         self.left_webhooks = at.hooks.left()
 
@@ -80,6 +86,7 @@ def judge(at: "Schedule") -> "Verdict":
     books_agree(evidence, found)
     sums_are_zero(evidence, found)
     all_at_an_end(evidence, found)
+    told_truly(evidence, found)
     for stumble in at.stage.stumbles:
         found.say(f"a worker stumbled: {stumble!r}")
     for number in evidence.forged:
@@ -181,6 +188,25 @@ def all_at_an_end(evidence: Evidence, found: Findings) -> None:
         if money.payable_minor >= MINIMUM_MINOR and not held:
             found.never_paid.add(partner_id)
             found.say(f"{money.payable_minor} payable to a partner were left")
+
+
+def told_truly(evidence: Evidence, found: Findings) -> None:
+    """What is said to have come to a bank, or back, by a payout was in that payout: at any time, not only in
+    the end."""
+    for recorded in evidence.log:
+        fact = recorded.fact
+        match fact:
+            case PayoutPaid(reference=str(named)):
+                word = "paid"
+            case PayoutReturned(reason=reason) if (read := _FAILED.match(reason)) is not None:
+                named, word = read[1], "returned"
+            case _:
+                continue
+        transfer = evidence.payouts[recorded.originator_id].transfer_id
+        if transfer not in evidence.in_payout[named]:
+            found.say(
+                f"payout {recorded.originator_id} was told {word} by {named}, which never had {transfer}"
+            )
 
 
 def _partner(evidence: Evidence, payout_id: UUID) -> UUID | None:

@@ -36,6 +36,13 @@ JOIN object AS sent ON sent.kind = 'transfer'
 WHERE json_extract(payout.body, '$.status') = 'paid'
 AND json_extract(sent.body, '$.destination_payment') = json_extract(leg.body, '$.source')
 """
+_IN_IT: Final = """
+SELECT sent.id FROM paid_out
+JOIN object AS leg ON leg.kind = 'balance_transaction' AND leg.id = paid_out.transfer_leg AND leg.owner = ?
+JOIN object AS sent ON sent.kind = 'transfer'
+WHERE paid_out.payout = ?
+AND json_extract(sent.body, '$.destination_payment') = json_extract(leg.body, '$.source')
+"""
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -75,6 +82,8 @@ class Provider:
     def __init__(self, clock: Callable[[], int], patience_s: float) -> None:
         self.on_wait: Callable[[float], None] = lambda _seconds: None
         """Told how many seconds a caller lost waiting."""
+        self.in_payout: dict[str, set[str]] = {}
+        """The transfers that were in each payout to a bank: of one that fails the provider forgets them."""
         self._patience_s = patience_s
         self._standin = InProcessStripe(clock=clock, on_wait=lambda s: self.on_wait(s), platform_balance={})
         self._door = self._standin.session()
@@ -110,6 +119,7 @@ class Provider:
     def restore(self) -> None:
         """As it was kept, without faults."""
         self._standin.store.reset(self._image)
+        self.in_payout.clear()
         self._standin.faults.reset()
         self._standin.company.on_early = None
         self._standin.company.reload()
@@ -135,7 +145,12 @@ class Provider:
 
     def pay_out(self, account: str) -> list[str]:
         """All that a connected account holds begins its way to the bank: the payouts' ids."""
-        return self._standin.pay_out(account)
+        made = self._standin.pay_out(account)
+        with self._standin.store.read() as tx:
+            for one in made:
+                rows = tx.connection.execute(_IN_IT, (account, one)).fetchall()
+                self.in_payout[one] = {transfer for (transfer,) in rows}
+        return made
 
     def reverse(self, transfer: str, amount_minor: int) -> None:
         """Somebody takes a part of a transfer back, or all of it."""

@@ -92,6 +92,17 @@ def test_a_second_transfer_is_paid_twice(ended):
     assert verdict.paid_twice == 1
 
 
+def test_a_bank_s_word_that_is_not_true_is_seen(ended):
+    """The payout that is said to have brought it had something else."""
+    of = transfer_of(ended, paid(ended)[0])["id"]
+    for had in ended.stage.provider.in_payout.values():
+        had.discard(of)
+    verdict, text = said(ended)
+
+    assert not verdict.good
+    assert f"which never had {of}" in text
+
+
 def test_legs_that_do_not_sum_to_zero_are_seen(ended, monkeypatch):
     """By a rule that forgets a leg."""
     monkeypatch.setattr(oracles, "postings", lambda fact: postings(fact)[:1])

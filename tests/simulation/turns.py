@@ -1,7 +1,7 @@
 """Turns: several workers of which exactly one runs at a time, so that a seed decides who does what.
 
-A lane runs one piece of work at a time and gives the turn back at any boundary it meets. Each has a call stack
-of its own, by greenlet: threads would do as well, but to wake one costs as much as what it then does.
+A lane runs one piece of work at a time and gives the turn back at any boundary it meets. Each has a call
+stack of its own, a greenlet: threads would do as well, but to wake one costs as much as what it then does.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,8 @@ class Lane:
 
     def pause(self) -> None:
         """Give the turn back; called within the lane. Comes back from `resume`, or not at all."""
-        assert self._stack is not None and self._stack.parent is not None
+        assert self._stack is not None
+        assert self._stack.parent is not None
         self._stack.parent.switch()
         self.check()
 
