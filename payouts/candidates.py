@@ -92,13 +92,18 @@ def _not_final(paid_before: datetime) -> sa.ColumnElement[bool]:
 
 
 def accounts_on_hold(
-    connection: sa.Connection, causes: Collection[str], provider: str, *, limit: int
+    connection: sa.Connection, causes: Collection[str], provider: str, *, after: str, limit: int
 ) -> list[str]:
-    """The accounts with a provider of partners that are held for these causes."""
+    """The accounts with a provider of partners that are held for these causes: by name, after one of them."""
     held = sa.select(holds.c.partner_id).where(holds.c.cause.in_(sorted(causes)), holds.c.reason.is_not(None))
     statement = (
         sa.select(partners.c.destination)
-        .where(partners.c.partner_id.in_(held), partners.c.provider == provider)
+        .distinct()
+        .where(
+            partners.c.partner_id.in_(held),
+            partners.c.provider == provider,
+            partners.c.destination > after,
+        )
         .order_by(partners.c.destination)
         .limit(limit)
     )
@@ -106,14 +111,15 @@ def accounts_on_hold(
 
 
 def accounts_with_open_payouts(
-    connection: sa.Connection, provider: str, *, final_before: datetime, limit: int
+    connection: sa.Connection, provider: str, *, final_before: datetime, after: str, limit: int
 ) -> list[str]:
-    """The accounts with transfers that have not reached the bank for good: not at all, or not for long."""
+    """The accounts with transfers that have not reached the bank for good, not at all or not for long: by
+    name, after one of them."""
     c = payouts.c
     statement = (
         sa.select(c.destination)
         .distinct()
-        .where(_not_final(final_before), c.provider == provider)
+        .where(_not_final(final_before), c.provider == provider, c.destination > after)
         .order_by(c.destination)
         .limit(limit)
     )

@@ -137,7 +137,7 @@ def _payout(changes: Changes, event: Recorded) -> None:
         case facts.PayoutCanceled(reason=reason):
             changes.payout(event, state="canceled", reason=reason)
         case facts.PayoutPaid(effective_at=effective_at):
-            changes.payout(event, state="paid", paid_at=effective_at)
+            changes.payout(event, state="paid", paid_at=effective_at, reason=None)
         case facts.PayoutReturned(reason=reason):
             changes.payout(event, state="returned", reason=reason)
         case facts.PayoutReversed(amount_minor=amount) as fact:

@@ -27,6 +27,13 @@ class Delivery(msgspec.Struct, frozen=True):
     where: Whereabouts = "balance"
     bank_payout: str | None = None
     failure: str | None = None
+    certain: bool = True
+    """False: the payout failed and the provider does not say any more what was in it; this may have been."""
+
+    @property
+    def is_back(self) -> bool:
+        """Whether it is known to have come back from the bank."""
+        return self.where == "returned" and self.certain
 
 
 class _Purse:
@@ -85,41 +92,57 @@ def deliveries(
     brought: Mapping[str, str | None],
 ) -> dict[str, Delivery]:
     """Where the money of each transfer is. `contents` holds what the provider said of automatic payouts,
-    `brought` by which payout a transfer is known to have come to the bank, where that is `standing`.
+    `brought` the payout by which a transfer is known to have come to the bank, for good or for some time.
     """
-    purse = _Purse([one for one in transfers if one.transfer_id not in brought])
+    stands = standing(brought, bank_payouts)
+    purse = _Purse([one for one in transfers if one.transfer_id not in stands])
     known: Counter[str | None] = Counter()
     for one in transfers:
-        if one.transfer_id in brought:
-            known[brought[one.transfer_id]] += one.left_minor
+        if one.transfer_id in stands:
+            known[stands[one.transfer_id]] += one.left_minor
     found = {one.transfer_id: Delivery() for one in transfers}
-    found |= {transfer: Delivery("bank", payout) for transfer, payout in brought.items() if transfer in found}
+    found |= {transfer: Delivery("bank", payout) for transfer, payout in stands.items() if transfer in found}
     perhaps: dict[str, list[str]] = {}
     for each in sorted(bank_payouts, key=lambda one: (one.created, one.payout_id)):
         inside = _inside(each.payout_id, contents)
         if each.status == "failed" and each.payout_id in contents and inside.is_nothing:
+            there = purse.there_at(each)
+            told = [one for one in there if brought.get(one) == each.payout_id]
             # An automatic payout takes all that there is, and its amount does not tell whose: a reversal of
             # one transfer may have been paid with the money of another.
-            perhaps[each.payout_id] = purse.there_at(each)
-            found |= dict.fromkeys(perhaps[each.payout_id], _returned(each))
+            perhaps[each.payout_id] = told or there
+            news_of = told or [one for one in there if not found[one].is_back]
+            found |= dict.fromkeys(news_of, _returned(each, certain=bool(told)))
             continue
-        # What is known to have been in it; more than all of it: a guess that was wrong, told nonetheless.
-        rest = each.amount_minor - known[each.payout_id]
-        rest = each.amount_minor if rest < 0 else rest
-        if inside.is_nothing:
-            taken = purse.take(purse.there_at(each), rest)
-        else:
-            named = purse.named(inside.payments)
-            taken = purse.take(named, sum(purse.left[one] for one in named))
-            again = [one for failed in sorted(inside.failed_payouts) for one in perhaps.get(failed, ())]
-            taken += purse.take(again, max(0, rest - sum(part for _, part in taken)))
+        taken = _take(purse, each, inside, known[each.payout_id], perhaps)
         if each.status in UNDONE:
             purse.put_back(taken)
         for transfer_id, _ in taken:
-            told = _told(each, whole=purse.left[transfer_id] == 0)
-            if told is not None:
-                found[transfer_id] = told
+            news = _told(each, whole=purse.left[transfer_id] == 0)
+            if news is not None:
+                found[transfer_id] = news
     return found
+
+
+def _take(
+    purse: _Purse,
+    wanted: BankPayout,
+    inside: "_Inside",
+    known_minor: int,
+    perhaps: Mapping[str, Sequence[str]],
+) -> list[tuple[str, int]]:
+    """Take out what is in a payout: what is named, and the rest of what may have been in failed ones that
+    went out again with it; where nothing is said, the oldest money. `known_minor` of it is known to be
+    others'.
+    """
+    # More than all of it: a guess that was wrong, told nonetheless, does not keep another's from being seen.
+    rest = wanted.amount_minor - known_minor if known_minor <= wanted.amount_minor else wanted.amount_minor
+    if inside.is_nothing:
+        return purse.take(purse.there_at(wanted), rest)
+    named = purse.named(inside.payments)
+    taken = purse.take(named, sum(purse.left[one] for one in named))
+    again = [one for failed in sorted(inside.failed_payouts) for one in perhaps.get(failed, ())]
+    return taken + purse.take(again, max(0, rest - sum(part for _, part in taken)))
 
 
 def _told(bank_payout: BankPayout, *, whole: bool) -> Delivery | None:
@@ -135,8 +158,8 @@ def _told(bank_payout: BankPayout, *, whole: bool) -> Delivery | None:
             return Delivery("on_its_way", bank_payout.payout_id) if whole else None
 
 
-def _returned(bank_payout: BankPayout) -> Delivery:
-    return Delivery("returned", bank_payout.payout_id, bank_payout.failure)
+def _returned(bank_payout: BankPayout, *, certain: bool = True) -> Delivery:
+    return Delivery("returned", bank_payout.payout_id, bank_payout.failure, certain)
 
 
 class _Inside(NamedTuple):

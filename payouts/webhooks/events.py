@@ -86,10 +86,13 @@ def _thin(event: _Thin) -> ProviderEvent:
     return ProviderEvent(event.id, event.type, "thin", about, event.context, event.livemode, created_at)
 
 
+SubjectKind = Literal["account", "deliveries", "transfer"]
+
+
 class Subject(msgspec.Struct, frozen=True):
     """What an event is a hint to look at: an account, its payouts to the bank, or a transfer, by its id."""
 
-    kind: Literal["account", "deliveries", "transfer"]
+    kind: SubjectKind
     id: str
 
 

@@ -145,15 +145,13 @@ class Handlers:
     ) -> dict[str, Delivery]:
         """Where the money is. What is in a payout is asked only where it could matter still."""
         bank_payouts = self._provider.bank_payouts(account_id, _seconds(since))
-        brought = standing(
-            {
-                one.transfer_id: of.paid.reference
-                for one, of in sent.items()
-                if of.state.status == "paid" and of.paid is not None
-            },
-            bank_payouts,
-        )
-        open_ones = [one.created for one in sent if one.left_minor and one.transfer_id not in brought]
+        brought = {
+            one.transfer_id: of.paid.reference
+            for one, of in sent.items()
+            if of.state.status == "paid" and of.paid is not None
+        }
+        stands = standing(brought, bank_payouts)
+        open_ones = [one.created for one in sent if one.left_minor and one.transfer_id not in stands]
         first = min(open_ones, default=_seconds(now))
         contents = {
             one.payout_id: self._provider.bank_payout_contents(account_id, one.payout_id)
@@ -242,7 +240,8 @@ def delivered(followed: _Followed, delivery: Delivery, now: datetime) -> list[Fa
                 state = payout.evolve(state, fact)
             return [*before, *payout.settle(state, reference=delivery.bank_payout, now=now)]
         case "returned":
-            reason = f"payout {delivery.bank_payout} failed: {delivery.failure or 'no reason given'}"
+            failed = "failed" if delivery.certain else "failed and may have had it"
+            reason = f"payout {delivery.bank_payout} {failed}: {delivery.failure or 'no reason given'}"
             return payout.give_back(state, reason=reason, now=now)
         case _:
             return []

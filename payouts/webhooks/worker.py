@@ -6,7 +6,9 @@ later and costs nothing; what goes wrong with us is tried a few times, then left
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -19,7 +21,7 @@ from payouts.eligibility import ACCOUNT_HOLDS
 from payouts.eligibility import STRIPE as PROVIDER
 from payouts.loop import run_turns
 from payouts.outcomes import GatewayError, NotSent, Rejected, RetryLater
-from payouts.webhooks.events import Subject, subject
+from payouts.webhooks.events import Subject, SubjectKind, subject
 from payouts.webhooks.handlers import FINAL_AFTER, ForHuman, Handlers, Provider, Result, TooEarly
 from payouts.webhooks.inbox import Inbox, Taken
 
@@ -40,6 +42,7 @@ REMIND_UNSEEN_EVERY: Final = timedelta(days=1)
 """Whoever links an account looks at it: this is for accounts from before that was so."""
 REMIND_UNDELIVERED_EVERY: Final = timedelta(days=1)
 REMINDED_AT_ONCE: Final = 10_000
+"""How many accounts are read and put into the inbox at a time."""
 
 Look = Result | Exception
 
@@ -156,23 +159,25 @@ class WebhookWorker:
         the bank, or not for so long that it can't give them back any more. Each reminder counts once.
         """
         if (number := self._turn("held", REMIND_HELD_EVERY)) is not None:
-            with self._ledger.database.read() as connection:
-                held = candidates.accounts_on_hold(
-                    connection, ACCOUNT_HOLDS, PROVIDER, limit=REMINDED_AT_ONCE
-                )
-            self._inbox.remind([(Subject("account", one), f"held.{number}") for one in held])
+            held = partial(candidates.accounts_on_hold, causes=ACCOUNT_HOLDS, provider=PROVIDER)
+            self._remind_of("account", held, f"held.{number}")
         if (number := self._turn("unseen", REMIND_UNSEEN_EVERY)) is not None:
             unseen = accounts.unseen(self._ledger)
             self._inbox.remind([(Subject("account", one), f"unseen.{number}") for one in unseen])
         if (number := self._turn("undelivered", REMIND_UNDELIVERED_EVERY)) is not None:
+            final_before = self._clock() - FINAL_AFTER
+            there = partial(
+                candidates.accounts_with_open_payouts, provider=PROVIDER, final_before=final_before
+            )
+            self._remind_of("deliveries", there, f"undelivered.{number}")
+
+    def _remind_of(self, kind: SubjectKind, accounts_after: Callable[..., list[str]], name: str) -> None:
+        """All accounts of a list, a part at a time."""
+        found: list[str] | None = None
+        while found is None or len(found) == REMINDED_AT_ONCE:
             with self._ledger.database.read() as connection:
-                there = candidates.accounts_with_open_payouts(
-                    connection,
-                    PROVIDER,
-                    final_before=self._clock() - FINAL_AFTER,
-                    limit=REMINDED_AT_ONCE,
-                )
-            self._inbox.remind([(Subject("deliveries", one), f"undelivered.{number}") for one in there])
+                found = accounts_after(connection, after=found[-1] if found else "", limit=REMINDED_AT_ONCE)
+            self._inbox.remind([(Subject(kind, one), name) for one in found])
 
     def _turn(self, name: str, every: timedelta) -> int | None:
         """The number of a turn that this worker has not had yet; the first one is not waited for."""

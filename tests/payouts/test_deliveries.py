@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from payouts.connected import BankPayout, Contents, SentTransfer
-from payouts.webhooks.delivery import deliveries, standing
+from payouts.webhooks.delivery import deliveries
 
 
 def transfer(
@@ -32,8 +32,7 @@ def out(number: int, amount_minor: int, status: Any, *, automatic: bool = False)
 
 def where(transfers, bank_payouts, contents=None, brought=None):
     """Transfer → where its money is, and the payout that says so."""
-    stands = standing(brought or {}, bank_payouts)
-    found = deliveries(transfers, bank_payouts, contents or {}, stands)
+    found = deliveries(transfers, bank_payouts, contents or {}, brought or {})
     return {one: (told.where, told.bank_payout) for one, told in found.items()}
 
 
@@ -159,13 +158,19 @@ def test_what_was_told_stands_while_the_payout_does():
 
 
 def test_what_was_told_falls_with_the_payout():
-    """The provider says that it failed after all."""
-    failed = [out(3, 1_500, "failed", automatic=True)]
+    """The provider says that it failed after all, and not any more what was in it: what was told is known."""
+    failed = [out(n, amount, "failed", automatic=True) for n, amount in ((3, 1_000), (4, 500))]
+    forgotten = {"po_3": Contents(), "po_4": Contents()}
 
-    assert where([ONE, TWO], failed, {"po_3": Contents()}, {"tr_1": "po_3"}) == {
+    assert where([ONE, TWO], failed, forgotten, {"tr_1": "po_3", "tr_2": "po_4"}) == {
         "tr_1": ("returned", "po_3"),
-        "tr_2": ("returned", "po_3"),
+        "tr_2": ("returned", "po_4"),
     }
+    untold = deliveries([ONE, TWO], failed, forgotten, {"tr_1": "po_3"})
+    assert [(untold[one].bank_payout, untold[one].certain) for one in ("tr_1", "tr_2")] == [
+        ("po_3", True),
+        ("po_4", False),
+    ]
 
 
 def test_more_than_a_payout_brought_can_have_been_in_it():

@@ -2,7 +2,10 @@
 
 from datetime import timedelta
 
-from ledger.events.payout import PayoutPaid
+import msgspec
+import pytest
+
+from ledger.events.payout import PayoutPaid, PayoutReturned
 from payouts.connected import Contents
 
 
@@ -127,3 +130,116 @@ def test_our_own_payouts_to_our_bank_are_noted(quick):
 
     assert quick.ends()["evt_1"][0] == "noted"
     assert quick.provider.asked == []
+
+
+def told(world, payout_id):
+    """What was said of a payout since its transfer was confirmed."""
+    facts = [one.fact for one in world.ledger.history(payout_id)]
+    return [(type(one).__name__, one.reference) for one in facts if isinstance(one, PayoutPaid)] + [
+        (type(one).__name__, one.reason) for one in facts if isinstance(one, PayoutReturned)
+    ]
+
+
+def look(world):
+    """Somebody has a word about the account's payouts, and they are looked at."""
+    world.event("payout.updated", "po_1", "acct_1")
+    world.work()
+
+
+def test_what_was_paid_long_ago_does_not_come_back_with_another_s_failure(connected):
+    """The second transfer's payout had 200 less than that: as much of the first had been taken back. Three
+    weeks later a payout fails, and the provider forgets what was in it."""
+    acme = connected.partner()
+    first = connected.transferred(acme, 500)
+    connected.provider.pays_out("po_1", "acct_1", 500, "paid", connected.seconds, Contents({"py_1"}))
+    look(connected)
+    connected.later(timedelta(days=1))
+    second = connected.transferred(acme, 500)
+    connected.provider.reverses("trr_1", "tr_1", 200, connected.seconds)
+    connected.event("transfer.reversed", "tr_1")
+    connected.later(timedelta(hours=1))
+    connected.provider.pays_out("po_2", "acct_1", 300, "paid", connected.seconds, Contents({"py_2"}))
+    look(connected)
+    connected.later(timedelta(days=20))
+    third, made = connected.transferred(acme, 400), connected.seconds + 3_600
+    for status, contents in (("paid", Contents({"py_3"})), ("failed", Contents())):
+        connected.later(timedelta(days=1))
+        connected.provider.pays_out("po_3", "acct_1", 400, status, made, contents)
+        look(connected)
+
+    assert [connected.status(one) for one in (first, second, third)] == ["paid", "paid", "returned"]
+    assert told(connected, second) == [("PayoutPaid", "po_2")]
+
+
+@pytest.mark.parametrize("automatic", [True, False])
+def test_what_was_told_is_not_told_otherwise_when_older_transfers_are_out_of_sight(quick, automatic):
+    """Each payout had one of two transfers; after a month the older one is not in the list any more."""
+    acme = quick.partner()
+    one = quick.transferred(acme, 500)
+    quick.later(timedelta(hours=12))
+    two = quick.transferred(acme, 500)
+    for number in (1, 2):
+        quick.later(timedelta(days=1))
+        contents = Contents({f"py_{number}"}) if automatic else None
+        quick.provider.pays_out(f"po_{number}", "acct_1", 500, "paid", quick.seconds, contents)
+        look(quick)
+    quick.later(timedelta(days=27, hours=23))
+    look(quick)
+
+    assert told(quick, one) == [("PayoutPaid", "po_1")]
+    assert told(quick, two) == [("PayoutPaid", "po_2")]
+
+
+def test_what_is_in_a_payout_is_asked_and_counts_before_any_guess(quick):
+    """By the amounts, the oldest first, it would be the first transfer."""
+    acme = quick.partner()
+    payouts = [quick.transferred(acme, 500), quick.transferred(acme, 500)]
+    quick.later(timedelta(hours=1))
+    quick.provider.pays_out("po_1", "acct_1", 500, "paid", quick.seconds, Contents({"py_2"}))
+    look(quick)
+
+    assert [quick.status(one) for one in payouts] == ["confirmed", "paid"]
+
+
+def test_a_second_transfer_that_names_a_payout_says_nothing_of_the_first(quick):
+    """It is another matter, for a human; what came to the bank was its money."""
+    acme = quick.partner()
+    payout_id = quick.transferred(acme, 500)
+    of_first = quick.provider.transfers["tr_1"]
+    quick.later(timedelta(hours=1))
+    quick.provider.transfers["tr_9"] = msgspec.structs.replace(
+        of_first, transfer_id="tr_9", payment_id="py_9", created=quick.seconds
+    )
+    quick.later(timedelta(hours=1))
+    quick.provider.pays_out("po_1", "acct_1", 500, "paid", quick.seconds, Contents({"py_9"}))
+    look(quick)
+
+    assert quick.status(payout_id) == "confirmed"
+
+
+def test_a_transfer_of_weeks_ago_is_still_looked_for(quick):
+    """Its payout was made at once; only the word of it comes after 25 days."""
+    payout_id = quick.transferred(quick.partner(), 500)
+    at = quick.seconds + 60
+    quick.later(timedelta(days=25))
+    quick.provider.pays_out("po_1", "acct_1", 500, "paid", at, Contents({"py_1"}))
+    look(quick)
+
+    assert quick.status(payout_id) == "paid"
+
+
+def test_every_account_is_looked_at_each_day_however_many_there_are(quick, monkeypatch):
+    """Read a few at a time."""
+    monkeypatch.setattr("payouts.webhooks.worker.REMINDED_AT_ONCE", 2)
+    payouts = []
+    for number in range(5):
+        account = f"acct_{number}"
+        payouts.append(quick.transferred(quick.partner(account, f"partner {number}"), 500, account))
+        quick.provider.pays_out(
+            f"po_{number}", account, 500, "paid", quick.seconds + 60, Contents({f"py_{number + 1}"})
+        )
+    quick.views.catch_up()
+    quick.later(timedelta(days=1))
+    quick.work()
+
+    assert [quick.status(one) for one in payouts] == ["paid"] * 5

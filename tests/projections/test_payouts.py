@@ -118,6 +118,8 @@ def test_a_payout_shows_each_step(drafted, ledger):
         with ledger.database.read() as connection:
             found = queries.payout(connection, PAYOUT)
         assert found["state"] == state
+        if state in ("paid", "returned"):
+            assert found["reason"] == {"paid": None, "returned": "closed"}[state]
 
     shown = ("amount_minor", "withheld_minor", "withholding_bps", "net_minor", "provider")
     assert [found[name] for name in shown] == [2_000, 200, 1_000, 1_800, "stripe"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.simulation.schedule import Schedule, Verdict
 
 
-_FAILED = re.compile(r"payout (\S+) failed")
+_FAILED = re.compile(r"payout (\S+) failed:")
 
 
 class Evidence:
