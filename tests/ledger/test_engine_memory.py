@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ledger.commands import SuspendPartner
-from ledger.engine import RewardEngine
+from ledger.engine import NotLeader, RewardEngine
 from ledger.engine.workspace import Workspace
 from ledger.events.reward import ConversionNotRewarded, RewardAccrued
 from tests.support.world import World, day, terms
@@ -43,6 +43,24 @@ def test_what_was_known_of_a_partner_does_not_outlive_a_new_fact(world: World) -
     world.engine.drain()
     assert world.rewarded(acme) == (200 + 500 + 200 + 500, 0)
     assert [n.reason for n in world.facts(ConversionNotRewarded)][-1] == "partner_suspended"
+
+
+def test_who_leads_again_knows_what_another_engine_read_meanwhile(world: World) -> None:
+    """Two engines take turns, as after a failover and back: the first one knew the partner as approved."""
+    world.program()
+    acme = world.partner("acme")
+    world.touch("cus", acme, day(-5))
+    world.send(world.sale("s1", "cus", 1_000, day(-4)))
+    world.engine.drain()
+    world.desk.execute(SuspendPartner(partner_id=acme, reason="asked to"), by="test")
+    RewardEngine(world.ledger).drain()
+    world.send(world.sale("s2", "cus", 1_000, world.now))
+    with pytest.raises(NotLeader):
+        world.engine.step()
+    world.engine._turn = None  # what `run` does then
+    world.engine.drain()
+
+    assert [n.reason for n in world.facts(ConversionNotRewarded)] == ["partner_suspended"]
 
 
 @pytest.mark.parametrize("after", ["memory", "facts"])

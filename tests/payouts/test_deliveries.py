@@ -122,6 +122,16 @@ def test_a_failed_automatic_payout_that_names_nothing_may_have_had_any_of_it():
     }
 
 
+def test_what_is_at_the_bank_cannot_have_been_in_a_later_payout_that_failed():
+    """Though nobody was told of it yet: only what was still there may have been in it."""
+    story = [out(3, 1_000, "paid", automatic=True), out(4, 500, "failed", automatic=True)]
+
+    assert where([ONE, TWO], story, {"po_3": Contents({"py_1"}), "po_4": Contents()}) == {
+        "tr_1": ("bank", "po_3"),
+        "tr_2": ("returned", "po_4"),
+    }
+
+
 def test_a_later_payout_that_names_a_forgotten_one_brings_what_that_may_have_had():
     """As far as its amount goes: the rest of what may have been in it is still returned."""
     three = transfer(3, 300)
