@@ -29,6 +29,8 @@ NAME: Final = "audit"
 """Under which the sequencer's position in the log is kept."""
 BATCH_EVENTS: Final = 4_000
 IDLE_S: Final = 0.25
+REST_S: Final = 1.0
+"""Between two batches while facts keep coming: what a batch costs hardly depends on how many facts it has."""
 RETRY_S: Final = 1.0
 _POSITION: Final = Struct(">Q")
 _MONEY_NAMES: Final = frozenset(topic_of(kind).partition("@")[0] for kind in MONEY_FACTS)
@@ -148,13 +150,14 @@ class Sequencer:
     def run(self, stop: threading.Event) -> None:
         """Add leaves until told to stop. A database that is down is waited for.
 
-        While facts keep coming it rests between two batches, too: each is a commit, which takes the disk's
-        time, and on SQLite the place of somebody who writes.
+        While facts keep coming it rests between two batches, too, and longer than where nothing happens: each
+        is a commit, which takes the disk's time, and on SQLite the place of somebody who writes.
         """
         while not stop.is_set():
             try:
-                if self.step() < self._batch_events:
-                    stop.wait(IDLE_S)
+                sealed = self.step()
+                if sealed < self._batch_events:
+                    stop.wait(REST_S if sealed else IDLE_S)
             except DatabaseUnavailable as error:
                 log.warning("audit.database_unavailable", error=str(error), retry_in_s=RETRY_S)
                 stop.wait(RETRY_S)

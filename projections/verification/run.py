@@ -5,7 +5,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Final
 
@@ -131,9 +131,7 @@ def _checked(ledger: Ledger, spans: Sequence[Span], size: int, processes: int | 
     """Each span's result, in order."""
     several = (os.cpu_count() or 1) if processes is None else processes
     if several < 2 or (processes is None and size < ALONE_LEAVES):
-        # PostgreSQL reads the next span while one is hashed. SQLite would want the interpreter at each row.
-        with ThreadPoolExecutor(2 if ledger.database.is_postgresql else 1, "spans") as threads:
-            yield from threads.map(LeafCheck(ledger).check, spans)
+        yield from map(LeafCheck(ledger).check, spans)
         return
     with _pool(ledger.database.url, several) as pool:
         yield from pool.map(_check_in_process, spans)
