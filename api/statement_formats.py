@@ -11,6 +11,7 @@ from api.statement_files.pdf import to_pdf
 from api.statement_files.workbook import to_xlsx
 from projections.spreadsheet import csv_text
 from projections.statement import Amounts, Statement
+from projections.statements.deriving import pieces
 
 CHUNK_LINES: Final = 500
 AMOUNTS: Final = Amounts.__struct_fields__
@@ -63,12 +64,7 @@ class Format(NamedTuple):
 
 def as_json(statement: Statement) -> Iterator[bytes]:
     """The whole statement as one JSON document."""
-    head, _, tail = msgspec.json.encode(msgspec.structs.replace(statement, lines=())).partition(b'"lines":[]')
-    yield head + b'"lines":['
-    for start in range(0, len(statement.lines), CHUNK_LINES):
-        piece = msgspec.json.encode(statement.lines[start : start + CHUNK_LINES])[1:-1]
-        yield b"," + piece if start else piece
-    yield b"]" + tail
+    return pieces(statement, statement.__struct_fields__)
 
 
 def as_csv(statement: Statement) -> Iterator[bytes]:

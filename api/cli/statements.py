@@ -23,7 +23,7 @@ from ledger.store.application import Ledger
 from projections.export import NotSealed
 from projections.queries.paging import Page, Row
 from projections.statements import reading
-from projections.statements.proof import export_statement
+from projections.statements.proof import statement_proof
 from projections.tables import statements as table
 
 LIMIT: Final = 200
@@ -147,11 +147,9 @@ def _pieces(ledger: Ledger, which: str, format_: str, locale: str | None) -> Any
             if format_ != PROOF:
                 found = reading.load_by_id(ledger, connection, statement_id)
                 return FORMATS[format_].write(found, chosen(locale, found.partner.locale, None))
-            lines: list[bytes] = []
-            export_statement(ledger, statement_id, lines.append)
+            return statement_proof(ledger, statement_id)
         except (Refusal, NotSealed, reading.StatementDiffers) as error:
             fail(str(error), code=EXIT_FAILED)
-    return lines
 
 
 def _id_of(connection: sa.Connection, which: str) -> UUID:

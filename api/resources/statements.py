@@ -33,7 +33,7 @@ from projections.statements import reading
 from projections.statements.closing import WAIT_S, close_period
 from projections.statements.issuing import CorrectStatement, correct, issue, statement_row
 from projections.statements.preview import preview
-from projections.statements.proof import export_statement
+from projections.statements.proof import statement_proof
 from projections.statements.then import Then
 
 READ: Final = ("finance:read", "finance:approve")
@@ -175,10 +175,9 @@ class StatementProof(_Statement):
         A partner's key gets those of its own statements: nothing in them tells of others, or of totals.
         """
         self.row(req, statement_id)
+        lines = statement_proof(self.ledger, statement_id)
         resp.content_type = "application/x-ndjson"
-        pieces: list[bytes] = []
-        export_statement(self.ledger, statement_id, pieces.append)
-        resp.stream = iter(pieces)
+        resp.stream = lines
 
 
 class StatementCorrection(_Statement):

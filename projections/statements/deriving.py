@@ -4,7 +4,7 @@ What is closed never changes, and neither does what is derived of it: the same b
 rebuild. What is told of a partner and of payouts is read from their streams up to a position of the log.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -12,11 +12,11 @@ from uuid import UUID
 import msgspec
 import sqlalchemy as sa
 
-from ledger import ids, partner, payout, program
+from ledger import ids
 from ledger import period as rules
 from ledger.events import account, reward
 from ledger.events.base import Fact, Recorded
-from ledger.events.payout import PayoutIntentRecorded, PayoutPaid, TransferConfirmed
+from ledger.events.payout import TransferConfirmed
 from ledger.events.period import PeriodClosed
 from ledger.period import Span
 from ledger.refusals import UnknownContentVersion
@@ -29,12 +29,10 @@ from projections.statement import (
     LineKind,
     Statement,
     StatementLine,
-    StatementPartner,
-    StatementPayout,
     StatementPeriod,
-    StatementProgram,
 )
 from projections.statements.closing import legs_of
+from projections.statements.details import partner_told, payout_told, program_told
 from projections.statements.facts import hold_legs
 from projections.statements.then import NOW, Then
 from projections.tables import balances, conversions, journal, statements
@@ -52,6 +50,8 @@ KINDS: Final[dict[type[Fact], LineKind]] = {
     account.TransferReversalCredited: "transfer_reversed",
 }
 READ_CHUNK: Final = 500
+"""Legs that are read at once."""
+PIECE_LINES: Final = 500
 CONTENT_VERSION: Final = 1
 """The form in which statements are issued now."""
 _FORM_1: Final = (
@@ -73,6 +73,10 @@ _FORM_1: Final = (
 )
 FORMS: Final = {1: _FORM_1}
 """Each form's fields, in order: all but those that say how a statement was issued. A form never changes."""
+
+
+_Names = dict[UUID, tuple[str, str]]
+"""What the sender calls each conversion: source and external_id."""
 
 
 class Part(NamedTuple):
@@ -128,21 +132,24 @@ def derive(
     _form(identity.content_version)
     program_id, partner_id, currency = part.account
     lines = tuple(_lines(ledger, connection, part, closed))
-    details = _details(ledger, connection, part, lines, identity.details_position)
+    payouts = list(dict.fromkeys(line.payout_id for line in lines if line.payout_id is not None))
+    of = (program_id, partner_id, *payouts)
+    streams = ledger.streams(connection, of, until=identity.details_position)
+    details = {stream_id: part.then.told(history) for stream_id, history in streams.items()}
     closing = total([opening, *(line.moved for line in lines)])
     closed_at = next((each.recorded_at for each in closed if _period(each) == part.span.period), None)
     return Statement(
         content_version=identity.content_version,
         number=identity.number,
         version=identity.version,
-        program=_program(details[program_id], program_id, part.span.time_zone),
-        partner=_partner(details[partner_id], partner_id),
+        program=program_told(details[program_id], program_id, part.span.time_zone),
+        partner=partner_told(details[partner_id], partner_id),
         period=StatementPeriod(part.span.period, part.span.begins_at, part.span.ends_at, closed_at),
         currency=currency,
         opening=opening,
         closing=closing,
         lines=lines,
-        payouts=tuple(_payout(details[each], each) for each in _payouts_of(lines)),
+        payouts=tuple(payout_told(details[each], each) for each in payouts),
         tax_withheld_minor=closing.withheld_minor - opening.withheld_minor,
         corrects=identity.corrects,
         reason=identity.reason,
@@ -160,8 +167,23 @@ def content(statement: Statement) -> bytes:
 
     Refuses with UnknownContentVersion.
     """
-    told = msgspec.to_builtins(statement)
-    return msgspec.json.encode({name: told[name] for name in _form(statement.content_version)})
+    return b"".join(content_pieces(statement))
+
+
+def content_pieces(statement: Statement) -> Iterator[bytes]:
+    """As `content`, some hundred lines at a time."""
+    return pieces(statement, _form(statement.content_version))
+
+
+def pieces(statement: Statement, fields: Sequence[str]) -> Iterator[bytes]:
+    """Some fields of a statement as one JSON document, its lines some hundred at a time."""
+    told = {name: () if name == "lines" else getattr(statement, name) for name in fields}
+    head, _, tail = msgspec.json.encode(told).partition(b'"lines":[]')
+    yield head + b'"lines":['
+    for start in range(0, len(statement.lines), PIECE_LINES):
+        piece = msgspec.json.encode(statement.lines[start : start + PIECE_LINES])[1:-1]
+        yield b"," + piece if start else piece
+    yield b"]" + tail
 
 
 def _form(content_version: int) -> Sequence[str]:
@@ -175,7 +197,10 @@ def _form(content_version: int) -> Sequence[str]:
 
 def content_sha256(statement: Statement) -> str:
     """The hash of its content."""
-    return sha256(content(statement)).hexdigest()
+    digest = sha256()
+    for piece in content_pieces(statement):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def last_closing(connection: sa.Connection, of: Account, before: str) -> Amounts:
@@ -249,7 +274,19 @@ def _conditions(part: Part) -> list[sa.ColumnElement[bool]]:
 
 def _lines(
     ledger: Ledger, connection: sa.Connection, part: Part, closed: Sequence[Recorded]
-) -> Iterable[StatementLine]:
+) -> Iterator[StatementLine]:
+    """Some hundred at a time: of those before, nothing but the lines is held."""
+    for entries in _entries(connection, part):
+        rows = ledger.log.read_at(connection, list(entries))
+        facts = {each.position: each for each in map(ledger.decode, rows)}
+        names = _names(connection, {legs[0].conversion_id for legs in entries.values()} - {None})
+        for place, entry in entries.items():
+            recorded = hold_legs(part.account, place, facts.get(place), entry)
+            yield _line(recorded, entry, part, names, closed)
+
+
+def _entries(connection: sa.Connection, part: Part) -> Iterator[dict[int, list[Any]]]:
+    """The part's legs by their position, in order."""
     c = journal.c
     query = sa.select(
         c.position,
@@ -261,49 +298,45 @@ def _lines(
         c.payout_id,
         c.conversion_id,
     )
-    legs = connection.execute(query.where(*_conditions(part)).order_by(c.position, c.leg)).all()
-    entries: dict[int, list[Any]] = {}
-    for leg in legs:
-        entries.setdefault(leg.position, []).append(leg)
-    facts = {each.position: each for each in _facts(ledger, connection, list(entries))}
-    names = _names(connection, {leg.conversion_id for leg in legs if leg.conversion_id})
-    for place, entry in entries.items():
-        fact = hold_legs(part.account, place, facts.get(place), entry).fact
-        first = entry[0]
-        source, external_id = names.get(first.conversion_id, (None, None))
-        late = first.effective_at < part.span.begins_at
-        yield StatementLine(
-            position=place,
-            effective_at=first.effective_at,
-            recorded_at=first.recorded_at,
-            kind=KINDS[type(fact)],
-            moved=moved(entry),
-            conversion_id=first.conversion_id,
-            source=source,
-            external_id=external_id,
-            reward_id=first.reward_id,
-            payout_id=first.payout_id,
-            reason=getattr(fact, "reason", None),
-            belongs_to=_month_of(first.effective_at, part, closed) if late else None,
-        )
+    more = True
+    while more:
+        some = query.where(*_conditions(part)).order_by(c.position, c.leg).limit(READ_CHUNK)
+        entries: dict[int, list[Any]] = {}
+        for leg in connection.execute(some):
+            entries.setdefault(leg.position, []).append(leg)
+        more = sum(map(len, entries.values())) == READ_CHUNK
+        if more:
+            entries.popitem()  # perhaps not all of it: a fact has a handful of legs at the most
+        part = part._replace(after_position=max(entries, default=part.after_position))
+        yield entries
 
 
-def _facts(ledger: Ledger, connection: sa.Connection, places: Sequence[int]) -> Iterable[Recorded]:
-    for start in range(0, len(places), READ_CHUNK):
-        for row in ledger.log.read_at(connection, places[start : start + READ_CHUNK]):
-            yield ledger.decode(row)
+def _line(
+    recorded: Recorded, entry: Sequence[Any], part: Part, names: _Names, closed: Sequence[Recorded]
+) -> StatementLine:
+    first = entry[0]
+    source, external_id = names.get(first.conversion_id, (None, None))
+    late = first.effective_at < part.span.begins_at
+    return StatementLine(
+        position=recorded.position,
+        effective_at=first.effective_at,
+        recorded_at=first.recorded_at,
+        kind=KINDS[type(recorded.fact)],
+        moved=moved(entry),
+        conversion_id=first.conversion_id,
+        source=source,
+        external_id=external_id,
+        reward_id=first.reward_id,
+        payout_id=first.payout_id,
+        reason=getattr(recorded.fact, "reason", None),
+        belongs_to=_month_of(first.effective_at, part, closed) if late else None,
+    )
 
 
-def _names(connection: sa.Connection, wanted: set[UUID]) -> dict[UUID, tuple[str, str]]:
+def _names(connection: sa.Connection, wanted: set[UUID]) -> _Names:
     c = conversions.c
-    found: dict[UUID, tuple[str, str]] = {}
-    listed = sorted(wanted)
-    for start in range(0, len(listed), READ_CHUNK):
-        query = sa.select(c.conversion_id, c.source, c.external_id).where(
-            c.conversion_id.in_(listed[start : start + READ_CHUNK])
-        )
-        found |= {row[0]: (row[1], row[2]) for row in connection.execute(query)}
-    return found
+    query = sa.select(c.conversion_id, c.source, c.external_id).where(c.conversion_id.in_(sorted(wanted)))
+    return {row[0]: (row[1], row[2]) for row in connection.execute(query)}
 
 
 def moved(entry: Iterable[Any]) -> Amounts:
@@ -329,63 +362,3 @@ def _month_of(effective_at: Any, part: Part, closed: Sequence[Recorded]) -> str:
 
 def _period(recorded: Recorded) -> str | None:
     return recorded.fact.period if isinstance(recorded.fact, PeriodClosed) else None
-
-
-# Names and payouts
-
-
-def _payouts_of(lines: Iterable[StatementLine]) -> list[UUID]:
-    return list(dict.fromkeys(line.payout_id for line in lines if line.payout_id is not None))
-
-
-def _details(
-    ledger: Ledger, connection: sa.Connection, part: Part, lines: Iterable[StatementLine], until: int
-) -> dict[UUID, list[Recorded]]:
-    program_id, partner_id, _ = part.account
-    found = ledger.streams(connection, [program_id, partner_id, *_payouts_of(lines)], until=until)
-    return {stream_id: part.then.told(history) for stream_id, history in found.items()}
-
-
-def _program(history: Sequence[Recorded], program_id: UUID, time_zone: str) -> StatementProgram:
-    state = program.INITIAL
-    for each in history:
-        state = program.evolve(state, each.fact)
-    known = program.known(state)
-    return StatementProgram(program_id, known.reference, known.name, time_zone)
-
-
-def _partner(history: Sequence[Recorded], partner_id: UUID) -> StatementPartner:
-    state = partner.INITIAL
-    for each in history:
-        state = partner.evolve(state, each.fact)
-    known = partner.known(state)
-    return StatementPartner(partner_id, known.reference, known.name, known.email, known.country, known.locale)
-
-
-def _payout(history: Sequence[Recorded], payout_id: UUID) -> StatementPayout:
-    state = payout.PayoutState()
-    intent = confirmed = paid = None
-    reference = None
-    for each in history:
-        state = payout.evolve(state, each.fact)
-        match each.fact:
-            case PayoutIntentRecorded() as fact:
-                intent = fact.effective_at
-            case TransferConfirmed() as fact:
-                confirmed = fact.effective_at
-            case PayoutPaid() as fact:
-                paid, reference = fact.effective_at, fact.reference
-    draft = state.draft
-    assert draft is not None
-    return StatementPayout(
-        payout_id=payout_id,
-        state=state.status,
-        provider=draft.provider,
-        amount_minor=draft.amount_minor,
-        withheld_minor=draft.withheld_minor,
-        net_minor=draft.net_minor,
-        reference=state.transfer_id or reference,
-        intent_at=intent,
-        confirmed_at=confirmed,
-        paid_at=paid,
-    )

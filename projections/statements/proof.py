@@ -1,6 +1,7 @@
 """A statement with its proofs, as a file that others can check: docs/audit-log.md has the form."""
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Iterator
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,9 +21,9 @@ from ledger.events.period import PeriodClosed
 from ledger.store.application import Ledger
 from projections import audit_log
 from projections.checkpoints import covering
-from projections.export import NotSealed, header, proven
+from projections.export import PART_FACTS, NotSealed, header, proven
 from projections.statement import Statement
-from projections.statements.deriving import closings, content
+from projections.statements.deriving import closings, content_pieces
 from projections.statements.issuing import restate, statement_row
 from projections.tables import statements
 
@@ -39,14 +40,12 @@ SHOWN: Final[tuple[type[Fact], ...]] = (
 """Facts of a payout whose words a statement tells of. Others have remarks that are finance's alone: they
 stand there by their hash."""
 
-Write = Callable[[bytes], Any]
 
-
-def export_statement(ledger: Ledger, statement_id: UUID, write: Write) -> int:
-    """Write a statement, then each fact that it rests on with its proof; how many facts.
+def statement_proof(ledger: Ledger, statement_id: UUID) -> Iterator[bytes]:
+    """The file's lines: a statement, then each fact that it rests on with its proof.
 
     They are proven to be in the oldest checkpoint that covers its issue, so the file is the same for ever.
-    Refuses with NotFound; raises NotSealed.
+    What is wrong is told before the first line: refuses with NotFound, JournalDiffers; raises NotSealed.
     """
     with ledger.database.read() as connection:
         row = statement_row(connection, statement_id)
@@ -58,13 +57,16 @@ def export_statement(ledger: Ledger, statement_id: UUID, write: Write) -> int:
         told = {line.position: True for line in made.lines}
         for place, is_shown in _around(ledger, connection, row, made):
             told[place] = is_shown
-    write(header(STATEMENT, sealed.note, VERSION))
-    write(content(made) + b"\n")
+    front = itertools.chain([header(STATEMENT, sealed.note, VERSION)], content_pieces(made), [b"\n"])
+    return _written(ledger, front, told, sealed.size)
+
+
+def _written(ledger: Ledger, front: Iterator[bytes], told: dict[int, bool], size: int) -> Iterator[bytes]:
+    yield from front
     places = sorted(told)
-    by_hash = {place for place in places if not told[place]}
-    for line in proven(ledger, places, sealed.size, by_hash=by_hash):
-        write(line)
-    return len(places)
+    for start in range(0, len(places), PART_FACTS):
+        some = places[start : start + PART_FACTS]
+        yield from proven(ledger, some, size, by_hash={place for place in some if not told[place]})
 
 
 def _around(

@@ -143,6 +143,7 @@ def test_a_long_statement_is_the_same_in_pieces(house: House, monkeypatch):
     whole = [house.get(f"/v1/statements/{statement_id}?format={each}").content for each in ("json", "csv")]
     monkeypatch.setattr("api.resources.statements.CHUNK_LINES", 0)
     monkeypatch.setattr("api.statement_formats.CHUNK_LINES", 1)
+    monkeypatch.setattr("projections.statements.deriving.PIECE_LINES", 1)
 
     pieces = [house.get(f"/v1/statements/{statement_id}?format={each}").content for each in ("json", "csv")]
 

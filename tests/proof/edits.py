@@ -9,7 +9,7 @@ from ledger.audit import revshare_verify
 from ledger.audit.revshare_verify import Wrong
 from ledger.store.application import Ledger
 from projections.export import export_log, export_part
-from projections.statements.proof import export_statement
+from projections.statements.proof import statement_proof
 from projections.tables import statements
 from tests.proof.hand import Hand
 from tests.proof.stage import SIGNER, Stage
@@ -29,7 +29,7 @@ def exported(stage: Stage, kind: str = "sqlite") -> tuple[bytes, bytes, bytes]:
             places.append(hand.place("TransferConfirmed", 0))
             statement_id = connection.execute(sa.select(statements.c.statement_id).limit(1)).scalar_one()
         export_part(ledger, places, part.write)
-        export_statement(ledger, statement_id, statement.write)
+        statement.writelines(statement_proof(ledger, statement_id))
     return whole.getvalue(), part.getvalue(), statement.getvalue()
 
 

@@ -19,7 +19,7 @@ from projections.checkpoints import CheckpointMaker, latest
 from projections.export import NotSealed, export_part, header
 from projections.statements.deriving import content
 from projections.statements.issuing import CorrectStatement, correct
-from projections.statements.proof import VERSION, export_statement
+from projections.statements.proof import VERSION, statement_proof
 from tests.proof.edits import missed_edits
 from tests.proof.stage import SIGNER
 from tests.support.closing import close, lived, paid, rows, stated
@@ -51,9 +51,8 @@ def seal(finance):
 
 def exported(finance, number):
     """The export of one of the statements, as lines."""
-    lines: list[bytes] = []
-    export_statement(finance.ledger, rows(finance)[number].statement_id, lines.append)
-    return lines
+    file = b"".join(statement_proof(finance.ledger, rows(finance)[number].statement_id))
+    return file.splitlines(keepends=True)
 
 
 def test_the_verifier_says_yes_to_each_statement(finance):
@@ -336,8 +335,7 @@ def _as_told(told: dict[str, Any]) -> dict[str, Any]:
 
 def forged(finance, row, position, lied):
     """The lie as an export: the statement's own facts, with the lie's issue in the place of the true one."""
-    lines: list[bytes] = []
-    export_statement(finance.ledger, row.statement_id, lines.append)
+    lines = b"".join(statement_proof(finance.ledger, row.statement_id)).splitlines()
     places = [json.loads(line)["position"] for line in lines[2:]]
     places = [each for each in places if each != row.position] + [position]
     part: list[bytes] = []

@@ -20,7 +20,7 @@ from ledger.store.application import Ledger
 from ledger.store.database import Database
 from projections.audit_log import Sequencer
 from projections.checkpoints import CheckpointMaker
-from projections.statements.proof import export_statement
+from projections.statements.proof import statement_proof
 from tests.proof.lies import missed, places
 from tests.proof.stage import SIGNER
 from tests.support.closing import rows_of
@@ -34,8 +34,7 @@ class Export:
     """A statement's export: its lines as they are in the file, what it says, its facts."""
 
     def __init__(self, ledger: Ledger, row: Any) -> None:
-        self.lines: list[bytes] = []
-        export_statement(ledger, row.statement_id, self.lines.append)
+        self.lines = b"".join(statement_proof(ledger, row.statement_id)).splitlines(keepends=True)
         self.told: dict[str, Any] = json.loads(self.lines[1])
         self.facts = [parse_line(number, line) for number, line in enumerate(self.lines[2:], start=3)]
         self.count: int = row.count
