@@ -9,6 +9,7 @@ from api.middleware.doors import Access, Bodies, Schemas
 from api.middleware.etag import ETags
 from api.middleware.idempotency import Idempotency
 from api.middleware.requests import Requests
+from api.operations import answer_head
 from api.resources import (
     agreements,
     audit,
@@ -204,6 +205,7 @@ def create_app(services: Services) -> App:
     resources = routes(services)
     resources["/openapi.json"] = documentation.OpenApi(lambda: openapi.document(app, resources))
     for address, resource in resources.items():
+        answer_head(resource)
         app.add_route(address, resource)
     errors.install(app)
     return app  # type: ignore[no-any-return]

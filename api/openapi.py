@@ -34,9 +34,13 @@ TAGS: Final = {
     "rewards": "What conversions earned.",
     "balances": "Money, double entry.",
     "reports": "What finance reports from the journal, and the journal for other tools.",
+    "statements": "Closed months, and what partners are told of them.",
+    "why": "The facts behind a number.",
+    "payout settings": "How payouts are made, and what is withheld of them.",
     "payouts": "What finance approves and Stripe pays.",
     "webhooks": "What Stripe tells us, and what became of it.",
     "reconciliations": "Stripe's books against ours.",
+    "audit": "The signed log of all facts, for whoever does not trust us.",
     "keys": "Who may do what.",
     "status": "The service itself.",
     "documentation": "This document and its pages.",
@@ -91,6 +95,7 @@ def document(app: "falcon.App[Any, Any]", resources: dict[str, object]) -> dict[
             method.method.lower(): _operation(route.path, method.method, promised)
             for method in route.methods
             if not method.internal
+            and method.method != "HEAD"  # it goes with GET
             and (promised := operation_of(resources[route.path], method.method)) is not None
         }
         spec.path(path=_PARAMETER.sub(r"{\1}", route.path), operations=operations)

@@ -61,6 +61,15 @@ def operation(summary: str, **promises: Any) -> Callable[[R], R]:
     return attach
 
 
+def answer_head(resource: Any) -> None:
+    """Let a resource answer HEAD as it does GET; the framework leaves the body out (RFC 9110, 9.3.2).
+
+    One whose GET leaves a trace has a HEAD of its own.
+    """
+    if hasattr(resource, "on_get") and not hasattr(resource, "on_head"):
+        resource.on_head = resource.on_get
+
+
 def operation_of(resource: object, method: str) -> Operation | None:
     """What the resource promises for an HTTP method; None where it has no responder for it."""
     responder = getattr(resource, f"on_{'get' if method == 'HEAD' else method.lower()}", None)
@@ -68,5 +77,5 @@ def operation_of(resource: object, method: str) -> Operation | None:
 
 
 def methods_of(resource: object) -> Sequence[str]:
-    """The HTTP methods that a resource answers."""
-    return [m for m in falcon.HTTP_METHODS if hasattr(resource, f"on_{m.lower()}")]
+    """The HTTP methods that a resource answers. HEAD goes with GET and is not told of."""
+    return [m for m in falcon.HTTP_METHODS if m != "HEAD" and hasattr(resource, f"on_{m.lower()}")]

@@ -108,8 +108,16 @@ class ReferralLink(Resource):
                 raise
             target = self._targets[code]
             log.warning("a touch was not counted", code=code)
+        self._lead_on(resp, with_parameters(target, code, touch_id))
+
+    def on_head(self, _req: falcon.Request, resp: falcon.Response, code: str) -> None:
+        """Leads to the same place without `touch`: whoever only looks where a link leads is no visit."""
+        self._lead_on(resp, with_parameters(self._target(code), code, None))
+
+    @staticmethod
+    def _lead_on(resp: falcon.Response, address: str) -> None:
         resp.status = falcon.HTTP_302
-        resp.location = with_parameters(target, code, touch_id)
+        resp.location = address
         resp.set_header("Cache-Control", "no-store")
         resp.set_header("Referrer-Policy", "no-referrer-when-downgrade")
 

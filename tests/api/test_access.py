@@ -54,6 +54,25 @@ def test_every_door_opens_to_its_scopes_and_to_no_others(sqlite_house: House):
     assert wrong == []
 
 
+def test_head_is_get_without_the_body(sqlite_house: House):
+    """At every door that GET has: its status and its headers, to the same keys (RFC 9110, 9.3.2)."""
+    changing = {"x-request-id", "content-length"}  # the latter counts what may change from one to the other
+    for route, resource in routes(sqlite_house.services).items():
+        there = "GET" in methods_of(resource)
+        for key in (sqlite_house.admin, sqlite_house.shop):
+            got, head = (sqlite_house.send(method, address(route), key) for method in ("GET", "HEAD"))
+            assert head.content == b"", route
+            assert head.status_code == got.status_code, route
+            if there:
+                assert head.status_code != 405, route
+                assert set(head.headers) - {"content-length"} == set(got.headers) - {"content-length"}, route
+                same = set(got.headers) - changing - {"etag"}
+                assert {n: head.headers[n] for n in same} == {n: got.headers[n] for n in same}, route
+    partners = sqlite_house.send("HEAD", "/v1/partners")
+    assert partners.headers["etag"] == sqlite_house.get("/v1/partners").headers["etag"]
+    assert partners.headers["content-length"] == str(len(sqlite_house.get("/v1/partners").content))
+
+
 def test_a_partner_sees_its_own_and_nothing_else(house: House):
     """Balances, journal, conversions, rewards, payouts, codes: its own; another's are not there."""
     program_id = house.program()

@@ -36,6 +36,20 @@ def test_a_link_leads_on_and_counts(house):
     assert house.get("/v1/referral-codes").json["items"][0]["touches"] == 1
 
 
+def test_whoever_only_looks_where_a_link_leads_is_no_visit(house):
+    """HEAD has the address without `touch`, and nothing is counted; a code that is none is none here, too."""
+    issued(house)
+
+    head = house.client.simulate_head("/r/BRIGHT20")
+    nobody = house.client.simulate_head("/r/NOBODY")
+
+    assert (head.status_code, nobody.status_code) == (302, 404)
+    assert head.headers["location"] == "https://example.com/hello?a=1&ref=BRIGHT20"
+    assert head.headers["cache-control"] == "no-store"
+    house.catch_up()
+    assert house.get("/v1/referral-codes").json["items"][0]["touches"] == 0
+
+
 def test_a_code_has_a_landing_address_of_its_own(house):
     """It goes before the program's."""
     issued(house, landing_url="https://example.org/only")
