@@ -21,6 +21,7 @@ LIMIT: Final = 50
 LIMIT_MAX: Final = 1_000
 LOOKED_AT_MAX = 1_000
 """How many rows a page looks at for those that meet conditions which no index answers."""
+_LAST: Final = "is_last_looked_at"
 
 
 class InvalidCursor(ValueError):
@@ -56,17 +57,32 @@ def page(
     statement = statement.order_by(*_directed(order, descending))
     keys = [column.key or "" for column in order]
     if also is None:
-        found = rows(connection, statement.limit(limit + 1))
-    else:
-        looked_at = statement.limit(LOOKED_AT_MAX).subquery()
-        fits = sa.select(looked_at).where(*also(looked_at.c))
-        ordered = fits.order_by(*_directed([looked_at.c[key] for key in keys], descending))
-        found = rows(connection, ordered.limit(limit + 1), like=statement)
-    if also is None or len(found) > limit:
-        return cut(found, keys, limit)
-    last = statement.with_only_columns(*order).offset(LOOKED_AT_MAX - 1).limit(1)
-    key = connection.execute(last).first()
-    return Page(found, None if key is None else [_plain(value) for value in key])
+        return cut(rows(connection, statement.limit(limit + 1)), keys, limit)
+    looked_at = statement.limit(LOOKED_AT_MAX).subquery()
+    fits = sa.select(looked_at).where(*also(looked_at.c))
+    fits = fits.order_by(*_directed([looked_at.c[key] for key in keys], descending)).limit(limit + 1)
+    # The last row looked at comes by the same statement: by one of its own it could be another row by then.
+    # It stands behind the rows that fit, and is not searched for where the page is full without it.
+    last = statement.offset(LOOKED_AT_MAX - 1).limit(1)
+    both = sa.union_all(_marked(fits, 0), _marked(last, 1)).limit(limit + 1)
+    return _looked_through(rows(connection, both, like=statement), keys, limit)
+
+
+def _marked(statement: sa.Select[Any], last: int) -> sa.Select[Any]:
+    """The rows of a statement, and whether they are the last row looked at."""
+    found = statement.subquery()
+    return sa.select(found, sa.literal_column(str(last), sa.Integer).label(_LAST))
+
+
+def _looked_through(found: list[Row], keys: Sequence[str], limit: int) -> Page:
+    """A page of marked rows. No standard says in which order the two parts of a union come: a full page ends
+    at its own last row, so that none is passed by that the union had no room for."""
+    shown = [row for row in found if not row[_LAST]][:limit]
+    ends = shown[limit - 1 :] or [row for row in found if row[_LAST]]
+    after = [_plain(ends[0][key]) for key in keys] if len(found) > len(shown) else None
+    for row in shown:
+        del row[_LAST]
+    return Page(shown, after)
 
 
 def cut(found: list[Row], keys: Sequence[str], limit: int) -> Page:
@@ -81,7 +97,10 @@ def _directed(order: Sequence[sa.ColumnElement[Any]], descending: bool) -> list[
 
 
 def rows(
-    connection: sa.Connection, statement: sa.Select[Any], *, like: sa.Select[Any] | None = None
+    connection: sa.Connection,
+    statement: sa.Select[Any] | sa.CompoundSelect[Any],
+    *,
+    like: sa.Select[Any] | None = None,
 ) -> list[Row]:
     """All rows of a statement.
 
