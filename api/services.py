@@ -8,6 +8,7 @@ from api.audit_key import audit_signer
 from api.auth import Gate
 from api.idempotency import IdempotencyKeys
 from api.settings import Settings
+from api.waiting import Places
 from ledger.audit.notes import Verifier
 from ledger.bank_file import Debtor
 from ledger.desk import Desk
@@ -37,6 +38,7 @@ class Services:
     debtor: Debtor | None
     audit_verifier: Callable[[], Verifier]
     witnesses: tuple[Verifier, ...]
+    waiting: Places
     checkpoint_targets: tuple[str, ...]
     """The names of the targets that every checkpoint goes to."""
 
@@ -79,6 +81,7 @@ def make_services(
         debtor=of.debtor,
         audit_verifier=lambda: audit_signer(of.audit_key, of.audit_origin).verifier,
         witnesses=of.witnesses,
+        waiting=Places(of.threads),
         checkpoint_targets=tuple(target.name for target in of.checkpoint_targets),
     )
 

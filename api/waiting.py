@@ -1,8 +1,10 @@
 """`Prefer: wait=N` (RFC 7240): answer once what a conversion earned can be read, or after N seconds."""
 
 import re
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import falcon
@@ -15,6 +17,25 @@ _WAIT: Final = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?=$|[,
 ENGINE: Final = "engine"
 VIEW: Final = "view:conversions"
 _PAUSE_S: Final = 0.02
+
+
+class Places:
+    """How many requests may wait at once in a process of `threads` threads: half of them, so that the others
+    answer meanwhile, however many ask to wait. Of one thread none waits.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._free = threading.Semaphore(threads // 2)
+
+    @contextmanager
+    def one(self) -> Iterator[bool]:
+        """A place to wait in. False: there is none, and the preference is passed over, as RFC 7240 allows."""
+        taken = self._free.acquire(blocking=False)
+        try:
+            yield taken
+        finally:
+            if taken:
+                self._free.release()
 
 
 def asked_s(req: falcon.Request) -> int:

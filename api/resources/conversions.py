@@ -89,7 +89,9 @@ class Conversions(Resource):
         """201: it is new. 200: it was known with the same content. 409: with other content; nothing changed.
 
         Takes CloudEvents 1.0 too, structured or binary, of type `revshare.conversion.<kind>`. With
-        `Prefer: wait=N` (N up to 30 s) the answer waits for the rewards and has them.
+        `Prefer: wait=N` (N up to 30 s) the answer waits for the rewards and has them, and
+        `Preference-Applied` says so. Without that header it did not: the time was over, or so many were
+        waiting that this one was answered at once.
         """
         item = _one(req)
         if isinstance(item, ItemProblem):
@@ -100,11 +102,15 @@ class Conversions(Resource):
         assert result.conversion_id is not None
         taken = _taken(item, result.conversion_id)
         seconds = asked_s(req)
-        if seconds and until_rewarded(self.ledger, result.position, seconds):
+        if seconds and self._waited(result.position, seconds):
             taken["rewards"] = self._rewards(result.conversion_id)
             resp.set_header("Preference-Applied", f"wait={seconds}")
         resp.location = f"/v1/conversions/{result.conversion_id}"
         send(resp, taken, 201 if result.status == "new" else 200)
+
+    def _waited(self, fact_position: int | None, seconds: int) -> bool:
+        with self.services.waiting.one() as free:
+            return free and until_rewarded(self.ledger, fact_position, seconds)
 
     def _rewards(self, conversion_id: UUID) -> list[Row]:
         with self.database.read() as connection:
@@ -137,7 +143,8 @@ class ConversionBatch(Resource):
         """Up to 10,000 as a JSON array, as lines (NDJSON) or as a batch of CloudEvents.
 
         Each item is answered for itself, in order: new, duplicate, conflict or invalid. The answer comes
-        after the commit.
+        after the commit. A 503 may leave the first part of a batch stored: send the same again, what was
+        stored counts once.
         """
         items = _many(req)
         results = self.services.intake.record(items, by=req.context.caller.by)

@@ -6,7 +6,7 @@ documentation, and a test with generated inputs proves that both accept and refu
 
 from typing import Any, Final
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, ValidationError, fields
 
 from api.schemas.fields import (
     Id,
@@ -145,7 +145,7 @@ class NewConversionSchema(Strict):
 
 
 class TakenSchema(Strict):
-    """A fact that was taken, with its `rewards` where `Prefer: wait=…` asked and they came in time."""
+    """A fact that was taken, with its `rewards` where `Prefer: wait=…` was followed and they came in time."""
 
     conversion_id = Id(required=True)
     program_id = Id(required=True)
@@ -237,4 +237,4 @@ class ConversionQuery(PageQuery):
     customer = reference(load_default=None)
     source = reference(load_default=None)
     external_id = reference(load_default=None)
-    kind = Text(load_default=None, validate=validate.OneOf(CONVERSION_KINDS))
+    kind = choice(*CONVERSION_KINDS, load_default=None)

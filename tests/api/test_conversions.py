@@ -3,6 +3,12 @@
 import json
 import threading
 
+from falcon.testing import Result, TestClient
+
+from api.app import create_app
+from api.resources import conversions
+from api.services import make_services
+from api.settings import Settings
 from ledger.engine import RewardEngine
 from projections.runner import Runner
 from tests.api.house import pointers, problem, sale
@@ -174,6 +180,35 @@ def test_a_wait_ends_when_its_time_is_over(sqlite_house):
     assert answer.status_code == 201
     assert "rewards" not in answer.json
     assert "preference-applied" not in answer.headers
+
+
+def test_half_of_the_threads_never_wait(sqlite_house, monkeypatch):
+    """Of four threads two wait for rewards at most; who comes then is answered at once."""
+    program_id = sqlite_house.program()
+    few = make_services(sqlite_house.ledger, Settings(threads=4), sqlite_house.gateway)
+    sqlite_house.client = TestClient(create_app(few))
+    waiting: list[int] = []
+    answers: list[Result] = []
+
+    def ask():
+        told = sale(program_id, f"INV-{len(waiting)}")
+        answers.append(sqlite_house.post("/v1/conversions", told, headers={"Prefer": "wait=20"}))
+
+    def another_asks_meanwhile(_ledger, _position, seconds):
+        waiting.append(seconds)
+        if len(waiting) < 6:
+            ask()
+        return True
+
+    monkeypatch.setattr(conversions, "until_rewarded", another_asks_meanwhile)
+    ask()
+
+    assert waiting == [20, 20]
+    assert [answer.status_code for answer in answers] == [201, 201, 201]
+    assert [answer.headers.get("preference-applied") for answer in answers] == [None, "wait=20", "wait=20"]
+    assert ["rewards" in answer.json for answer in answers] == [False, True, True]
+    ask()
+    assert len(waiting) == 4  # the places were given back
 
 
 def test_what_a_conversion_lacks_is_named(house):
