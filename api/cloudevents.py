@@ -20,6 +20,7 @@ from ledger.intake import (
     Problem,
     TooManyItems,
     Unreadable,
+    check_names,
     convert_item,
     problem_of,
 )
@@ -51,9 +52,11 @@ _raw_events: Final = msgspec.json.Decoder(list[msgspec.Raw])
 def decode_structured(body: bytes | memoryview | msgspec.Raw) -> Item:
     """The item of one event in JSON."""
     try:
-        return to_item(_decoder.decode(body))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        event = _decoder.decode(body)
+        check_names(bytes(body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return ItemProblem(problem_of(error))
+    return to_item(event)
 
 
 def decode_batched(body: bytes) -> list[Item]:
@@ -74,11 +77,17 @@ def decode_binary(header: Callable[[str], str | None], media_type: str, body: by
         name: unquote(value) for name in names if (value := header(f"ce-{name}")) is not None
     }
     try:
-        data = msgspec.json.decode(body) if body.strip() else None
+        data = _decoded(body) if body.strip() else None
         event = msgspec.convert({**attributes, "datacontenttype": media_type, "data": data}, Event)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return ItemProblem(problem_of(error))
     return to_item(event)
+
+
+def _decoded(body: bytes) -> Any:
+    data = msgspec.json.decode(body)
+    check_names(body)
+    return data
 
 
 def to_item(event: Event) -> Item:
@@ -118,8 +127,8 @@ def _data(event: Event) -> dict[str, Any] | ItemProblem:
         if data is not None:
             return _wrong("an event has data or data_base64, not both", "/data_base64")
         try:
-            data = msgspec.json.decode(base64.b64decode(event.data_base64, validate=True))
-        except (binascii.Error, ValueError, msgspec.MsgspecError):
+            data = _decoded(base64.b64decode(event.data_base64, validate=True))
+        except (binascii.Error, ValueError, msgspec.MsgspecError, RecursionError):
             return _wrong("is no JSON in base64", "/data_base64")
     if data is None:
         return {}

@@ -1,9 +1,10 @@
 """The door for conversions: bytes → commands → facts, many at once, each with an answer of its own."""
 
+import json
 import re
 from collections.abc import Sequence
 from datetime import UTC
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, cast, get_args
 from uuid import UUID
 
 import msgspec
@@ -12,6 +13,7 @@ from ledger import conversion, ids, program
 from ledger.commands import (
     REFERENCE_PATTERN,
     ConversionCommand,
+    PositiveAmountMinor,
     RecordMilestone,
     RecordRenewal,
     RecordSale,
@@ -72,13 +74,52 @@ _raw_items: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 def decode_item(body: bytes | memoryview | msgspec.Raw) -> Item:
     """One item from JSON, validated by one typed decode."""
+    plain = body if isinstance(body, bytes) else bytes(body)
+    escaped = b"\\" in plain
     try:
         command = cast(ConversionCommand, _decoder.decode(body))
+        # Without escapes the quotes tell how many texts there are: where it is as many as a command of its
+        # kind needs, no name stands twice, and most bodies need no closer look.
+        if escaped or (plain.count(b'"') != _QUOTES[type(command)] and _twice(plain)):
+            check_names(plain)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return ItemProblem(problem_of(error))
-    # Control characters come in JSON by escapes only, but for DEL: most bodies need no closer look.
-    plain = body if isinstance(body, bytes) else bytes(body)
-    return _checked(command, references=b"\\" in plain or b"\x7f" in plain)
+    # Control characters come in JSON by escapes only, but for DEL.
+    return _checked(command, references=escaped or b"\x7f" in plain)
+
+
+def _quotes(kind: type[msgspec.Struct]) -> int:
+    """How many quotes the JSON of a command has at least: two of each name, and of each text.
+    One of the names, and of the texts, is the kind."""
+    needed = [field.type for field in msgspec.structs.fields(kind) if field.required]
+    texts = [of for of in needed if of != PositiveAmountMinor]
+    return 2 * len(needed) + 2 * len(texts) + 4
+
+
+_names: Final = re.compile(rb'"(\w+)"\s*:').findall
+
+
+def _twice(body: bytes) -> bool:
+    """Whether a name stands twice in an object without escapes and without objects within."""
+    names = _names(body)
+    return len(set(names)) != len(names)
+
+
+_QUOTES: Final = {kind: _quotes(kind) for kind in get_args(ConversionCommand)}
+
+
+def check_names(body: bytes) -> None:
+    """That no object of a JSON document has a name twice, of which readers take one or the other. Raises
+    msgspec.DecodeError. The document was decoded already: only its names are looked at.
+    """
+    json.loads(body, object_pairs_hook=_named_once, parse_int=str, parse_float=str)
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise msgspec.DecodeError(f"the name {twice!r} stands there twice")
 
 
 def convert_item(data: Any) -> Item:

@@ -53,6 +53,26 @@ def test_what_the_official_package_sends_is_taken(house, encode):
     }
 
 
+@pytest.mark.parametrize("encode", [to_structured, to_binary])
+def test_a_name_that_stands_twice_in_an_event(house, encode):
+    """400, in the event and in its data; in a batch that event alone is left out."""
+    message: HTTPMessage = encode(event(house.program()), FORMAT)
+    headers = dict(message.headers)
+    body = message.body
+    doubled = body.replace(b'"amount_minor"', b'"amount_minor": 1, "amount_minor"')
+
+    refused = house.post("/v1/conversions", body=doubled, headers=headers)
+
+    assert doubled != body
+    assert problem(refused) == (400, "unreadable-body")
+    assert "amount_minor" in refused.json["detail"]
+    if encode is to_structured:
+        kind = {"Content-Type": "application/cloudevents-batch+json"}
+        both = b"[" + doubled + b", " + body.replace(b'"id": ', b'"id": "INV-0", "id": ') + b"]"
+        left = house.post("/v1/conversions/batch", body=both, headers=kind)
+        assert [item["status"] for item in left.json["items"]] == ["invalid", "invalid"]
+
+
 def test_both_ways_are_the_same_conversion(house):
     """Structured, then binary, then plain: one fact."""
     program_id = house.program()
