@@ -9,7 +9,7 @@ import structlog
 from marshmallow import ValidationError
 
 from api.answers import send_problem
-from api.problems import TYPES, HttpProblem
+from api.problems import TYPES, HttpProblem, bad_header
 from ledger import refusals
 from ledger.intake import Problem, TooManyItems, Unreadable
 from ledger.store.commit import Overloaded
@@ -161,7 +161,14 @@ def _http_error(name: str, error: falcon.HTTPError) -> HttpProblem:
     status = int(re.match(r"\d+", str(error.status)).group())  # type: ignore[union-attr]
     headers = dict(error.headers or {}) if not isinstance(error.headers, list) else dict(error.headers)
     detail = error.description or TYPES[name].title
+    named = _HEADER.search(detail) if isinstance(error, falcon.HTTPInvalidHeader) else None
+    if named is not None:
+        return bad_header(named[1], named[2])
     return HttpProblem(name, detail, headers=headers, status=status)
+
+
+_HEADER: Final = re.compile(r'the "([\w-]+)" header (is invalid.*)', re.DOTALL)
+"""Falcon names a header that it can't read in a sentence only."""
 
 
 def from_marshmallow(error: ValidationError) -> HttpProblem:

@@ -193,7 +193,11 @@ TYPES: Final[dict[str, ProblemType]] = {
     "refused": _type(422, "A rule refused this", "`detail` says which."),
     # Our side
     "internal-error": _type(500, "Something went wrong here", "It was logged under the request's id."),
-    "overloaded": _type(503, "Too much is waiting", "Send it again after `Retry-After`. Nothing was stored."),
+    "overloaded": _type(
+        503,
+        "Too much is waiting",
+        "Send the same again after `Retry-After`. A part of it may be stored; what was stored counts once.",
+    ),
     "webhooks-not-configured": _type(
         503,
         "Nobody has said which secret webhooks are signed with",
@@ -237,6 +241,11 @@ def body_of(problem: HttpProblem, *, instance: str | None = None) -> dict[str, A
     if problem.errors:
         body["errors"] = [dict(error) for error in problem.errors]
     return body | dict(problem.extra)
+
+
+def bad_header(name: str, detail: str) -> HttpProblem:
+    """One header is wrong."""
+    return HttpProblem("invalid-header", f"{name} {detail}", [{"pointer": f"/{name}", "detail": detail}])
 
 
 def invalid(pointer: str, detail: str) -> HttpProblem:

@@ -8,7 +8,7 @@ import structlog
 
 from api.answers import encode
 from api.idempotency import Answer, IdempotencyKeys, OtherRequest, StillRunning, Taken, fingerprint
-from api.problems import HttpProblem
+from api.problems import HttpProblem, bad_header
 from ledger.store.database import DatabaseUnavailable
 
 log = structlog.get_logger("revshare.api")
@@ -35,8 +35,7 @@ class Idempotency:
                 raise HttpProblem("idempotency-key-missing", "send an Idempotency-Key with this request")
             return
         if not _KEY.fullmatch(key):
-            detail = "must be 1 to 255 visible ASCII characters"
-            raise HttpProblem("invalid-header", f"Idempotency-Key {detail}")
+            raise bad_header("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
         target = req.relative_uri
         of = fingerprint(req.method, target, getattr(req.context, "media_type", ""), req.context.raw)
         try:

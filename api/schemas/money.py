@@ -1,11 +1,13 @@
 """Schemas of rewards, balances and the journal. Amounts are whole minor units of `currency`."""
 
-from typing import Any
+from typing import Any, get_args
 
 from marshmallow import ValidationError, fields, post_load, validate
 
-from api.schemas.fields import Id, PageQuery, QueryTime, Strict, Text, Time, Whole
+from api.schemas.fields import Id, PageQuery, QueryTime, Strict, Text, Time, Whole, choice
 from api.schemas.partners import PayoutHoldSchema
+from ledger.postings import Account
+from projections.queries.conversions import RewardStage
 
 
 class CapSchema(Strict):
@@ -67,7 +69,7 @@ class RewardQuery(PastPageQuery):
     program_id = Id(load_default=None)
     partner_id = Id(load_default=None)
     conversion_id = Id(load_default=None)
-    stage = Text(load_default=None, validate=validate.Length(1, 40))
+    stage = choice(*get_args(RewardStage), load_default=None)
 
 
 class BalanceSchema(Strict):
@@ -140,7 +142,7 @@ class LegQuery(PastPageQuery):
 
     program_id = Id(load_default=None)
     partner_id = Id(load_default=None)
-    account = Text(load_default=None, validate=validate.Length(1, 64))
+    account = choice(*get_args(Account), load_default=None)
     reward_id = Id(load_default=None)
     payout_id = Id(load_default=None)
     conversion_id = Id(load_default=None)

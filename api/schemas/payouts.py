@@ -5,6 +5,7 @@ from typing import get_args
 from marshmallow import fields, validate
 
 from api.schemas.fields import Id, PageQuery, Strict, Text, Time, Whole, amount, choice, text
+from ledger.payout import PayoutStatus
 from payouts.outlook import Next
 
 
@@ -137,7 +138,7 @@ class PayoutQuery(PageQuery):
     program_id = Id(load_default=None)
     partner_id = Id(load_default=None)
     batch_id = Id(load_default=None)
-    status = text(40, load_default=None)
+    status = choice(*(status for status in get_args(PayoutStatus) if status != "none"), load_default=None)
 
 
 class LineSchema(Strict):

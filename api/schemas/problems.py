@@ -6,9 +6,14 @@ from api.schemas.fields import Strict, Text, Whole
 
 
 class FieldErrorSchema(Strict):
-    """One field that is wrong."""
+    """One field, parameter or header that is wrong."""
 
-    pointer = Text(required=True, metadata={"description": "A JSON pointer (RFC 6901) to it."})
+    pointer = Text(
+        required=True,
+        metadata={
+            "description": "A JSON pointer (RFC 6901) to it; of a parameter or header, `/` and its name."
+        },
+    )
     detail = Text(required=True)
 
 

@@ -1,7 +1,7 @@
 """Conversions with the facts about them, rewards with their legs, and why a conversion earned nothing."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -10,6 +10,9 @@ from ledger import ids
 from projections.queries.as_of import by_then, rewards_as_of
 from projections.queries.paging import LIMIT, Cursor, Page, Row, besides, by_key, during, filtered, page, rows
 from projections.tables import conversion_facts, conversions, journal, not_rewarded, rewards
+
+RewardStage = Literal["held", "matured"]
+"""What a reward's column `stage` can say."""
 
 
 def conversion(connection: sa.Connection, conversion_id: UUID) -> Row | None:

@@ -3,8 +3,11 @@
 import json
 from typing import Any
 
+import falcon
 import pytest
 
+from api.errors import to_problem
+from ledger.intake import PART_ITEMS
 from ledger.store.commit import Overloaded
 from tests.api.house import pointers, problem, sale
 
@@ -100,6 +103,33 @@ def test_a_name_that_stands_twice_is_ambiguous(sqlite_house):
     assert "reference" in refused.json["detail"]
 
 
+TWICE = [
+    b'"amount_minor": 1',
+    b'"amount_minor" : 1',
+    b'"amount\\u005fminor": 1',
+    b'"customer": "C-2"',
+    b'"kind": "sale"',
+    b'"product": null, "product": "P"',
+]
+
+
+@pytest.mark.parametrize("twice", TWICE)
+def test_a_name_that_stands_twice_in_a_conversion(sqlite_house, twice):
+    """Alone a 400, in a batch an item that is left out; the others are taken."""
+    program_id = sqlite_house.program()
+    bad = json.dumps(sale(program_id)).encode()[:-1] + b", " + twice + b"}"
+    good = json.dumps(sale(program_id, "INV-2", product="amount_minor", customer='a "kind": b')).encode()
+    kind = {"Content-Type": "application/json"}
+
+    one = sqlite_house.post("/v1/conversions", body=bad, headers=kind)
+    many = sqlite_house.post("/v1/conversions/batch", body=b"[" + bad + b"," + good + b"]", headers=kind)
+
+    assert problem(one) == (400, "unreadable-body")
+    assert "stands there twice" in one.json["detail"]
+    assert [item["status"] for item in many.json["items"]] == ["invalid", "new"]
+    assert many.json["items"][0]["problem"]["type"] == "/problems/unreadable-body"
+
+
 @pytest.mark.parametrize(
     "kind", ["", "text/plain", "application/xml", "application/json; charset=latin-1", "multipart/form-data"]
 )
@@ -179,6 +209,41 @@ def test_doors_that_are_not_there(sqlite_house):
     assert problem(broken_id) == (404, "not-found")
 
 
+def test_a_header_that_the_framework_refuses_is_named():
+    """It says the name in a sentence only; `errors` has it."""
+    found = to_problem(falcon.HTTPInvalidHeader("It must be a number.", "Content-Length"))
+
+    said = {"pointer": "/Content-Length", "detail": "is invalid. It must be a number."}
+    assert (found.name, found.errors) == ("invalid-header", [said])
+
+
+CLOSED = {
+    "/v1/programs": ("type",),
+    "/v1/partners": ("status",),
+    "/v1/conversions": ("kind",),
+    "/v1/rewards": ("stage",),
+    "/v1/journal": ("account",),
+    "/v1/payouts": ("status",),
+    "/v1/webhook-events": ("status",),
+    "/v1/reports/trial-balance": ("by",),
+    "/v1/journal/export": ("format",),
+}
+"""Which parameters take nothing but some words."""
+
+
+def test_a_filter_by_a_word_that_there_is_not(sqlite_house):
+    """400 with the parameter: an empty list would look like an answer. Each of its own words is taken."""
+    document = sqlite_house.get("/openapi.json").json
+    for path, names in CLOSED.items():
+        said = {p["name"]: p for p in document["paths"][path]["get"]["parameters"]}
+        for name in names:
+            refused = sqlite_house.get(path, query_string=f"{name}=zzz")
+            assert problem(refused) == (400, "invalid-query"), path
+            assert pointers(refused) == [f"/{name}"]
+            for word in filter(None, said[name]["schema"]["enum"]):
+                assert sqlite_house.get(path, query_string=f"{name}={word}").status_code in (200, 501), word
+
+
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=201", "limit=ten", "limit=1&limit=2", "surprise=1", "cursor=", "type=pyramid"]
 )
@@ -241,6 +306,30 @@ def test_a_full_queue_is_told_to_come_back(sqlite_house, monkeypatch):
     assert problem(refused) == (503, "overloaded")
     assert refused.headers["retry-after"] == "1"
     assert sqlite_house.post("/v1/conversions", sale(program_id)).status_code == 201
+
+
+def test_a_batch_that_was_cut_short_counts_once_when_it_is_sent_again(sqlite_house, monkeypatch):
+    """A full queue may refuse a later part of a batch: the page says so; the same again is no second sale."""
+    program_id = sqlite_house.program()
+    batch = [sale(program_id, f"INV-{number}") for number in range(PART_ITEMS + 1)]
+    send_units, sent = sqlite_house.ledger.send_units, []
+    with monkeypatch.context() as full:
+
+        def refuse_the_second(units):
+            sent.append(units)
+            if len(sent) == 2:
+                raise Overloaded("too many appends are waiting")
+            return send_units(units)
+
+        full.setattr(sqlite_house.ledger, "send_units", refuse_the_second)
+        refused = sqlite_house.post("/v1/conversions/batch", batch)
+    page = sqlite_house.get("/problems/overloaded").text
+    again = sqlite_house.post("/v1/conversions/batch", batch)
+
+    assert problem(refused) == (503, "overloaded")
+    assert "Nothing was stored" not in page
+    assert "what was stored counts once" in page
+    assert again.json["totals"] == {"new": 1, "duplicate": PART_ITEMS, "conflict": 0, "invalid": 0}
 
 
 def test_many_referrals_are_answered_each_for_itself(house):

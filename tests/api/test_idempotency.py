@@ -14,7 +14,7 @@ from ledger.intake import ItemResult, Problem
 from ledger.refusals import LostRace
 from ledger.store.commit import Overloaded
 from ledger.store.database import Database, DatabaseUnavailable
-from tests.api.house import SOON, problem, sale
+from tests.api.house import SOON, pointers, problem, sale
 
 KEY = {"Idempotency-Key": "k-1"}
 PARTNER = {"reference": "brightside", "name": "Brightside"}
@@ -181,6 +181,7 @@ def test_what_is_no_key(sqlite_house, key):
     refused = sqlite_house.post("/v1/partners", PARTNER, headers={"Idempotency-Key": key})
 
     assert problem(refused) == (400, "invalid-header")
+    assert pointers(refused) == ["/Idempotency-Key"]
 
 
 class Table:
