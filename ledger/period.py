@@ -5,12 +5,10 @@ closed tells where it ends (without a schedule: UTC). What is learned of a close
 month that is open in the order of the log.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -18,14 +16,11 @@ from ledger import checks
 from ledger.commands import Command
 from ledger.events.base import Fact
 from ledger.events.period import PeriodClosed, PeriodTotal, PeriodTotalsFrozen
+from ledger.month import Month
 from ledger.program import ProgramState
 from ledger.refusals import EarlierPeriodOpen, InvalidField, PeriodNotOver
 
-_MONTH: Final = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])")
 DEFAULT_ZONE: Final = "UTC"
-FIRST_MONTH: Final = "1970-01"
-LAST_MONTH: Final = "9998-12"
-"""The calendar has a month after it."""
 EVER: Final = checks.EARLIEST
 """No fact is older."""
 
@@ -99,35 +94,34 @@ def zone_of(program: ProgramState) -> str:
     return DEFAULT_ZONE if schedule is None else schedule.time_zone
 
 
-def month(period: str, pointer: str = "/period") -> str:
+def month(period: str, pointer: str = "/period") -> Month:
     """A month as it is written: `2026-10`. Refuses with InvalidField."""
-    if not _MONTH.fullmatch(period) or not FIRST_MONTH <= period <= LAST_MONTH:
-        raise InvalidField("must be a month such as 2026-10", pointer=pointer)
-    return period
-
-
-def month_of(at: datetime, time_zone: str) -> str:
-    """The month of a moment there."""
-    return at.astimezone(ZoneInfo(time_zone)).strftime("%Y-%m")
+    try:
+        return Month.parse(period)
+    except ValueError:
+        raise InvalidField("must be a month such as 2026-10", pointer=pointer) from None
 
 
 def following(period: str) -> str:
-    """The month after."""
-    year, number = int(period[:4]), int(period[5:])
-    return f"{year + number // 12:04}-{number % 12 + 1:02}"
-
-
-def begin_of(period: str, time_zone: str) -> datetime:
-    """The first moment of a month there, in UTC."""
-    return datetime(int(period[:4]), int(period[5:]), 1, tzinfo=ZoneInfo(time_zone)).astimezone(UTC)
+    """The month after one that was closed, as it is written."""
+    return str(Month.parse(period).following)
 
 
 def span(state: PeriodsState, period: str, time_zone: str) -> Span:
     """An open month: the first begins where the last closed one ended."""
-    ends_at = begin_of(following(period), time_zone)
+    of = Month.parse(period)
+    begins_at, ends_at = of.begins_at(time_zone), of.following.begins_at(time_zone)
     if state.last is not None and period == following(state.last.period):
-        return Span(period, state.last.ends_at, ends_at, time_zone)
-    return Span(period, begin_of(period, time_zone), ends_at, time_zone)
+        begins_at = state.last.ends_at
+    return Span(period, begins_at, ends_at, time_zone)
+
+
+def is_of(state: PeriodsState, found: Span, effective_at: datetime, place: int) -> bool:
+    """Whether a leg at a position of the log is of an open month: true in it, or before and told after the
+    closing before it. So each is of one month, whenever it comes."""
+    return effective_at < found.ends_at and (
+        effective_at >= found.begins_at or place > state.through_position
+    )
 
 
 def is_closed(state: PeriodsState, period: str) -> bool:
@@ -143,7 +137,7 @@ def to_close(
     `earliest` is when the program's first money moved. Refuses with InvalidField, EarlierPeriodOpen and
     PeriodNotOver.
     """
-    period = month(command.period)
+    period = str(month(command.period))
     if command.reason is not None:
         checks.note(command.reason, "/reason")
     if is_closed(state, period):
@@ -154,7 +148,7 @@ def to_close(
     if state.last is not None:
         expected = following(state.last.period)
     elif earliest is not None:
-        expected = min(period, month_of(earliest, time_zone))
+        expected = min(period, str(Month.of(earliest, time_zone)))
     if expected != period:
         raise EarlierPeriodOpen(f"{expected} is open: it is closed first", pointer="/period")
     found = span(state, period, time_zone)

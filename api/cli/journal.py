@@ -18,10 +18,10 @@ from api.cli.reports import (
 )
 from api.cli.terminal import EXIT_FAILED, EXIT_USAGE, fail, say
 from api.cli.writing import new_file
+from ledger.month import Month
 from projections.journal_export.formats import FORMATS, NAMES
 from projections.journal_export.selection import Selection
 from projections.journal_export.tables import ParquetMissing
-from projections.months import Month
 
 journal = typer.Typer(help="The journal as files for other tools.", no_args_is_help=True)
 FIRST: Final = "Only from this month on, as 2026-01; what came before is one opening entry for each partner."

@@ -14,7 +14,8 @@ from api.cli.parts import open_ledger, settings
 from api.cli.terminal import EXIT_USAGE, fail, out, table
 from api.reports import as_csv, as_json
 from ledger.money import CURRENCY_DIGITS, decimal
-from projections.months import Month, months, zones_of
+from ledger.month import Month, months
+from projections.months import zones_of
 from projections.reports import ageing as ages
 from projections.reports import roll_forward as rolling
 from projections.reports import trial_balance as balances

@@ -6,8 +6,8 @@ from marshmallow import Schema, ValidationError, fields, validates_schema
 
 from api.schemas.fields import Id, Strict, Text, Whole, choice, currency, invalid
 from api.schemas.money import AsOfQuery
+from ledger.month import Month, months
 from projections.journal_export.formats import NAMES
-from projections.months import Month, months
 from projections.reports.ageing import AGED
 from projections.reports.calendars import BASES
 from projections.reports.roll_forward import BALANCES, MONTHS_MAX

@@ -12,10 +12,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 import sqlalchemy as sa
 
+from ledger.month import Month, months
 from ledger.store.application import Ledger
 from projections import position
 from projections.forms import Memo
-from projections.months import EARLIEST, LATEST, Month, Zones, bucket_of, months, zones_of
+from projections.months import EARLIEST, LATEST, Zones, bucket_of, zones_of
 from projections.reports.scope import Row, Scope, named, places
 from projections.tables import journal, partners, programs
 

@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 import sqlalchemy as sa
 
-from projections.months import EARLIEST, LATEST, Zones, day_begins_at
+from ledger.month import day_begins_at
+from projections.months import EARLIEST, LATEST, Zones
 from projections.reports.scope import NAMES, Row, Scope, named
 from projections.tables import journal
 

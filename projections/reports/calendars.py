@@ -15,11 +15,12 @@ import sqlalchemy as sa
 
 from ledger import ids
 from ledger.events.period import PeriodClosed
+from ledger.month import Month
 from ledger.period import following
 from ledger.store.application import Ledger
 from projections import position
 from projections.journal import Journal
-from projections.months import Month, Zones, bucket_of, zones_of
+from projections.months import Zones, bucket_of, zones_of
 from projections.reports.scope import Scope
 from projections.view import position_name
 

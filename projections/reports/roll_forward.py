@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 
 import sqlalchemy as sa
 
-from projections.months import Month, months
+from ledger.month import Month, months
 from projections.reports.calendars import Calendar
 from projections.reports.scope import ACCOUNTS, NAMES, Row, Scope, named
 from projections.tables import journal

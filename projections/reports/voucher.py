@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from ledger.money import CURRENCY_DIGITS, decimal
-from projections.months import Month, months
+from ledger.month import Month, months
 from projections.reports.calendars import Calendar
 from projections.reports.scope import ACCOUNTS, Row, Scope, named
 from projections.tables import journal

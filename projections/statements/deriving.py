@@ -13,11 +13,11 @@ import msgspec
 import sqlalchemy as sa
 
 from ledger import ids
-from ledger import period as rules
 from ledger.events import account, reward
 from ledger.events.base import Fact, Recorded
 from ledger.events.payout import TransferConfirmed
 from ledger.events.period import PeriodClosed
+from ledger.month import Month
 from ledger.period import Span
 from ledger.refusals import UnknownContentVersion
 from ledger.store.application import Ledger
@@ -357,7 +357,7 @@ def _month_of(effective_at: Any, part: Part, closed: Sequence[Recorded]) -> str:
         fact = each.fact
         if isinstance(fact, PeriodClosed) and fact.begins_at <= effective_at < fact.ends_at:
             return fact.period
-    return rules.month_of(effective_at, part.span.time_zone)
+    return str(Month.of(effective_at, part.span.time_zone))
 
 
 def _period(recorded: Recorded) -> str | None:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from ledger.events.base import Recorded
 from ledger.events.period import PeriodTotal
-from ledger.period import Books, Moved, PeriodsState, Span
+from ledger.period import Books, Moved, PeriodsState, Span, is_of
 from ledger.postings import MONEY_FACTS, Leg, postings
 from ledger.refusals import JournalDiffers
 from ledger.store.application import Ledger
@@ -51,7 +51,7 @@ def tallied(
         legs, amount, later = tallies.get(key, Tally())
         if effective_at >= found.ends_at:
             later = later or place
-        elif effective_at >= found.begins_at or place > state.through_position:
+        elif is_of(state, found, effective_at, place):
             legs, amount = legs + 1, amount + leg.amount_minor
         tallies[key] = Tally(legs, amount, later)
     return tallies

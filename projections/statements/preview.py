@@ -32,7 +32,7 @@ def preview(
     state = rules.INITIAL
     for each in closed:
         state = rules.evolve(state, each.fact)
-    if rules.is_closed(state, rules.month(period)):
+    if rules.is_closed(state, str(rules.month(period))):
         raise InvalidField(f"{period} is closed: its statements are issued", pointer="/period")
     if state.first is not None and period < state.first:
         raise InvalidField(f"the program's first closed month is {state.first}", pointer="/period")

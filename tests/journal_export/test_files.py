@@ -12,11 +12,12 @@ import pytest
 import sqlalchemy as sa
 
 from ledger.money import CURRENCY_DIGITS
+from ledger.month import Month
 from projections import queries
 from projections.journal_export import selection, tables, texts
 from projections.journal_export.formats import FORMATS
 from projections.journal_export.names import CHART
-from projections.months import Month, Zones
+from projections.months import Zones
 from projections.reports.scope import ACCOUNTS, Scope
 from projections.runner import Runner
 from tests.projections.world import BEGIN

@@ -24,12 +24,13 @@ from ledger.commands import (
 from ledger.desk import Desk
 from ledger.engine import RewardEngine
 from ledger.intake import Intake
+from ledger.month import Month
 from ledger.referral_intake import ReferralIntake
 from ledger.store.application import Ledger
 from ledger.store.database import Database
 from projections.journal_export.formats import FORMATS, Name
 from projections.journal_export.selection import Selection
-from projections.months import Month, zones_of
+from projections.months import zones_of
 from projections.reports.ageing import ageing
 from projections.reports.calendars import of_zones
 from projections.reports.roll_forward import roll_forward

@@ -14,7 +14,8 @@ import pytest
 import sqlalchemy as sa
 
 from ledger.commands import CreateProgram
-from ledger.period import ClosePeriod, begin_of, following
+from ledger.month import Month
+from ledger.period import ClosePeriod, following
 from projections import tables
 from projections.rebuild import rebuild
 from projections.runner import Runner
@@ -128,7 +129,7 @@ def closed(database_url, files):
         world.now = max(world.now, moment)
         world.touch(customer, partners[partner], moment)
     for month in months():
-        begins, ends = begin_of(month, "UTC"), begin_of(following(month), "UTC")
+        begins, ends = Month.parse(month).begins_at("UTC"), Month.parse(following(month)).begins_at("UTC")
         world.now = max(world.now, ends) + timedelta(days=2)
         send(world, files, begins, ends)
         settle(world)
@@ -163,7 +164,7 @@ def test_the_statements_of_all_months_are_what_the_files_say(closed, files):
         earned[statement.period.period][names[partner]] = statement.closing.earned_minor
     assert len(earned) == MONTHS
     for month in months():
-        expected = earned_by(files, begin_of(following(month), "UTC"))
+        expected = earned_by(files, Month.parse(following(month)).begins_at("UTC"))
         assert earned[month] == {name: amount for name, amount in expected.items() if amount}
     assert len(earned[LAST]) == PARTNERS
     assert [row.count for row, _ in found] == list(range(1, len(found) + 1))

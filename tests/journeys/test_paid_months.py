@@ -22,8 +22,9 @@ from api.statement_formats import as_csv
 from ledger import ids
 from ledger.audit.revshare_verify import parse_key, verify
 from ledger.events.period import PeriodTotalsFrozen
+from ledger.month import Month
 from ledger.payout_commands import SetWithholding
-from ledger.period import begin_of, following
+from ledger.period import following
 from payouts.gateway import StripeGateway
 from projections.audit_log import Sequencer
 from projections.checkpoints import CheckpointMaker
@@ -278,7 +279,7 @@ def test_what_partners_are_shown_and_paid_is_what_the_files_say(finance):
     sides = set_up(finance)
     held = {side.currency: dict.fromkeys(side.expected, (0,) * len(COLUMNS)) for side in sides}
     for month in MONTHS:
-        begins, ends = begin_of(month, "UTC"), begin_of(following(month), "UTC")
+        begins, ends = Month.parse(month).begins_at("UTC"), Month.parse(following(month)).begins_at("UTC")
         finance.world.now = ends + timedelta(days=2)
         for side in sides:
             side.begin(finance)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ledger import period as rules
 from ledger.events.period import PeriodTotal
+from ledger.month import Month
 from ledger.period import Books, ClosePeriod, Moved
 from ledger.refusals import EarlierPeriodOpen, InvalidField, PeriodNotOver
 
@@ -80,7 +81,8 @@ def test_a_closed_month_is_closed_once():
         ("2026-13", (), None, InvalidField, "such as 2026-10"),
         ("2026-1", (), None, InvalidField, "such as 2026-10"),
         ("1969-12", (), None, InvalidField, "such as 2026-10"),
-        ("9999-12", (), None, InvalidField, "such as 2026-10"),
+        ("9001-01", (), None, InvalidField, "such as 2026-10"),
+        ("9000-12", (), None, PeriodNotOver, "9000-12 ends at 9001-01-01"),
         ("2026-06", (), None, PeriodNotOver, "2026-06 ends at 2026-07-01T00:00:00"),
         ("2026-04", ("2026-01",), None, EarlierPeriodOpen, "2026-02 is open"),
         ("2026-04", (), datetime(2026, 2, 3, tzinfo=UTC), EarlierPeriodOpen, "2026-02 is open"),
@@ -120,10 +122,39 @@ def test_another_time_zone_leaves_no_gap():
 )
 def test_a_moment_is_in_its_month(at, zone):
     """Months cut time without gap or overlap."""
-    month = rules.month_of(at, zone)
-    found = rules.span(rules.INITIAL, month, zone)
+    month = Month.of(at, zone)
+    found = rules.span(rules.INITIAL, str(month), zone)
 
     assert found.begins_at <= at < found.ends_at
-    assert rules.begin_of(rules.following(month), zone) == found.ends_at
-    assert at.astimezone(ZoneInfo(zone)).month == int(month[5:])
-    assert rules.month_of(found.ends_at - timedelta(microseconds=1), zone) == month
+    assert month.following.begins_at(zone) == found.ends_at
+    assert at.astimezone(ZoneInfo(zone)).month == month.number
+    assert Month.of(found.ends_at - timedelta(microseconds=1), zone) == month
+    assert Month.parse(str(month)) == month
+
+
+DAYS = st.integers(-40, 130).map(lambda number: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=number))
+
+
+@given(log=st.lists(DAYS, max_size=40), looks=st.lists(st.integers(0, 40), min_size=3, max_size=3))
+def test_each_leg_is_of_one_month_whenever_it_comes(log, looks):
+    """Closings look up to any positions of the log, among legs of any time: none is in two months, none in
+    none but what no closing has seen or what is later; and each stands behind where its month begins."""
+    state, found_in = rules.INITIAL, dict.fromkeys(range(1, len(log) + 1), 0)
+    for number, through in enumerate(sorted(looks), start=1):
+        period = f"2026-{number:02}"
+        span = rules.span(state, period, "UTC")
+        seen = [(place, at) for place, at in enumerate(log, start=1) if place <= through]
+        for place, at in seen:
+            if rules.is_of(state, span, at, place):
+                found_in[place] += 1
+                assert place > state.after_position
+        later = [p for p, at in seen if p > state.after_position and at >= span.ends_at]
+        books = Books(through, min(later, default=through + 1) - 1, MOVED)
+        wish = ClosePeriod(program_id=PROGRAM, period=period)
+        for fact in rules.close(wish, state, span, books, salt="random", by="cli"):
+            state = rules.evolve(state, fact)
+
+    assert state.last is not None
+    for place, at in enumerate(log, start=1):
+        is_open = place > state.through_position or at >= state.last.ends_at
+        assert found_in[place] == (0 if is_open else 1)

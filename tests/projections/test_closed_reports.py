@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
+from ledger.month import Month
 from payouts.outcomes import Confirmed
-from projections.months import Month
 from projections.rebuild import rebuild
 from projections.reports.calendars import calendars_of
 from projections.reports.roll_forward import roll_forward

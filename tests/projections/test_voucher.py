@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections.months import Month, Zones
+from ledger.month import Month
+from projections.months import Zones
 from projections.reports import voucher
 from projections.reports.calendars import of_zones
 from projections.reports.scope import ACCOUNTS, Scope

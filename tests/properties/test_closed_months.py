@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from ledger import ids
 from ledger import period as rules
 from ledger.events.period import PeriodClosed, PeriodTotalsFrozen
+from ledger.month import Month, months
 from ledger.period import ClosePeriod
 from ledger.store.application import Ledger
 from projections import position, queries, tables
-from projections.months import Month, Zones, months
+from projections.months import Zones
 from projections.reports.calendars import JOURNAL, calendars_of, of_zones
 from projections.reports.roll_forward import BALANCES, MOVEMENTS, roll_forward
 from projections.reports.scope import ACCOUNTS, Row, Scope
@@ -86,7 +87,7 @@ def close_next(ledger: Ledger, story: Story, zone: str) -> Closed | None:
         if oldest is None:
             return None
         last = state.last
-        period = rules.month_of(oldest, zone) if last is None else rules.following(last.period)
+        period = str(Month.of(oldest, zone)) if last is None else rules.following(last.period)
         span = rules.span(state, period, zone)
         reached = position.read(connection, [JOURNAL])[JOURNAL]
         books = books_of(ledger, connection, story.program, state, span, reached)

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from ledger import ids
 from ledger.events import account
+from ledger.month import Month, months
 from ledger.postings import MONEY_FACTS
 from ledger.store.application import Ledger
 from projections import queries
-from projections.months import Month, Zones, months
+from projections.months import Zones
 from projections.reports.ageing import AGED, BUCKETS, Aged, ageing, open_parts
 from projections.reports.calendars import of_zones
 from projections.reports.roll_forward import MOVEMENTS, roll_forward
