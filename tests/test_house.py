@@ -130,6 +130,22 @@ def test_every_module_is_one_thing():
     assert all(reason.strip() for reason in LONGER_MODULES.values())
 
 
+def test_the_migrations_stand_in_one_line():
+    """Two that were written at the same time may both follow the same one: then no database can be made."""
+    names = [path.name for path in sorted((ROOT / "alembic" / "versions").glob("[0-9]*.py"))]
+    told = [
+        re.findall(
+            r'^(?:down_)?revision = (?:"(\d+)"|None)$',
+            (ROOT / "alembic" / "versions" / name).read_text(),
+            re.M,
+        )
+        for name in names
+    ]
+
+    numbers = [name.partition("_")[0] for name in names]
+    assert told == [[number, before] for number, before in zip(numbers, ["", *numbers], strict=False)]
+
+
 def test_no_test_is_left_out():
     """No skip, no xfail: a test that cannot run fails and says why."""
     left_out = [

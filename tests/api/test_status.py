@@ -2,6 +2,7 @@
 Prometheus."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -123,3 +124,12 @@ def test_prometheus_reads_the_same(house, receiver):
     deliver(house, receiver, 200)
     assert gauges(house)["revshare_audit_target_size"] == {name: size + 1}
     assert gauges(house)["revshare_audit_target_failures"] == {name: 0}
+
+
+def test_each_gauge_is_told_of_where_operators_look(house):
+    """By its name, with when to wake somebody."""
+    seal(house)
+    page = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+
+    assert [name for name in gauges(house) if f"`{name}`" not in page] == []
+    assert len(gauges(house)) == 9

@@ -1,12 +1,12 @@
 """A payout that was paid after the bank had returned it has no reason any more.
 
-Revision 0022, after 0021. One that came back whole after that keeps its old one until `revshare rebuild`.
+Revision 0023, after 0022. One that came back whole after that keeps its old one until `revshare rebuild`.
 """
 
 from alembic import op
 
-revision = "0022"
-down_revision = "0021"
+revision = "0023"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 
