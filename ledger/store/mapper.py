@@ -1,6 +1,6 @@
 """Facts to bytes and back: one JSON document per event, its type and version in the topic."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar, cast
 from uuid import UUID
@@ -80,6 +80,11 @@ def fact_types() -> list[type[Fact]]:
 def topic_of(cls: type[Fact], version: int | None = None) -> str:
     """The stored topic: the fact's name and version, free of the module that it stands in today."""
     return f"{cls.__name__}@{cls.version if version is None else version}"
+
+
+def topics_of(kinds: Iterable[type[Fact]]) -> tuple[str, ...]:
+    """The stored topics of facts, with those of their older versions."""
+    return tuple(topic_of(kind, version) for kind in kinds for version in range(1, kind.version + 1))
 
 
 class FactMapper(Mapper[UUID]):

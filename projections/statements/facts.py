@@ -13,12 +13,13 @@ from ledger.period import Books, Moved, PeriodsState, Span, is_of
 from ledger.postings import MONEY_FACTS, Leg, postings
 from ledger.refusals import JournalDiffers
 from ledger.store.application import Ledger
+from ledger.store.mapper import topics_of
 from projections.folios import Account
 from projections.journal import subjects
 
 ROWS: Final = 2_000
 """Rows of the log that are read at once."""
-_NAMES: Final = frozenset(kind.__name__ for kind in MONEY_FACTS)
+TOPICS: Final = topics_of(MONEY_FACTS)
 
 Key = tuple[UUID, str, str]
 """Partner, currency, account of the chart."""
@@ -138,9 +139,9 @@ def _posted(
 ) -> Iterator[tuple[int, datetime, Leg]]:
     # Only facts that name the program are decoded: of many programs, most are of others.
     named = str(program_id).encode()
-    while rows := ledger.log.read_log(connection, after=after, limit=ROWS, stop=through):
+    while rows := ledger.log.read_log(connection, after=after, limit=ROWS, stop=through, topics=TOPICS):
         for row in rows:
-            if row[2].partition("@")[0] in _NAMES and named in row[3]:
+            if named in row[3]:
                 fact: Any = ledger.decode(row).fact
                 for leg in postings(fact):
                     if leg.program_id == program_id:

@@ -19,7 +19,7 @@ from ledger.events.period import (
 from ledger.period import ClosePeriod, PeriodsState, Span
 from ledger.store.application import Ledger
 from ledger.store.database import DatabaseUnavailable
-from ledger.store.mapper import topic_of
+from ledger.store.mapper import topics_of
 from projections import position
 from projections.statements.closing import JOURNAL
 from projections.statements.deriving import content_sha256
@@ -27,11 +27,7 @@ from projections.statements.facts import books, tallied
 from projections.statements.issuing import CONVERSIONS, PERIODS, restate, statement_row
 from projections.verification.findings import Findings
 
-TOPICS: Final = tuple(
-    topic_of(kind, version)
-    for kind in (PeriodClosed, PeriodTotalsFrozen, StatementIssued)
-    for version in range(1, kind.version + 1)
-)
+TOPICS: Final = topics_of((PeriodClosed, PeriodTotalsFrozen, StatementIssued))
 VIEWS: Final = (JOURNAL, CONVERSIONS, PERIODS)
 ROWS: Final = 500
 NOTHING: Final = StatementAmounts(**dict.fromkeys(StatementAmounts.__struct_fields__, 0))
