@@ -23,20 +23,28 @@ LEGS_MIN: Final = 2
 
 
 def store(connection: sa.Connection, name: str, closed: Closed) -> None:
-    """Add folios to the table of this name, and bind what they complete."""
-    while closed:
-        rows = [
-            row for account, each in closed.items() for folio in each for row in folios.rows(account, folio)
-        ]
-        bulk.insert(connection, tables.folios, name, rows)
-        bound = {account: _bound(connection, name, account, each) for account, each in closed.items()}
-        closed = {account: each for account, each in bound.items() if each}
+    """Add folios to the table of this name, and bind what they complete.
+
+    The first two levels of all accounts together; above, a folio holds more than a batch has movements, so
+    one account after the other: accounts that move alike bind alike, all in the same batch.
+    """
+    _add(connection, name, closed)
+    bound = {account: _bound(connection, name, account, each) for account, each in closed.items()}
+    _add(connection, name, bound)
+    for account in list(bound):
+        each = bound.pop(account)
+        while each := _bound(connection, name, account, each):
+            _add(connection, name, {account: each})
+
+
+def _add(connection: sa.Connection, name: str, closed: Closed) -> None:
+    rows = [row for account, each in closed.items() for folio in each for row in folios.rows(account, folio)]
+    bulk.insert(connection, tables.folios, name, rows)
 
 
 def _bound(connection: sa.Connection, name: str, account: Account, below: Sequence[Folio]) -> list[Folio]:
     """The folios of the next level that these complete."""
-    level = below[0].level
-    if level + 1 == folios.LEVELS:
+    if not below or (level := below[0].level) + 1 == folios.LEVELS:
         return []
     found = []
     for last in below:

@@ -13,7 +13,7 @@ from ledger.events.account import RewardMatured
 from ledger.events.reward import RewardAccrued
 from ledger.store.application import Change
 from ledger.store.database import driver
-from projections import folios, queries, tables
+from projections import bulk, folios, queries, tables
 from projections.folios import Loose, Movement
 from projections.queries import paging
 from projections.queries.past import EDGE, taken
@@ -129,6 +129,31 @@ def test_folios_are_never_changed(world, runner, ledger, monkeypatch):
     assert violation.rule == "folios equal the journal"
     with pytest.raises(RebuildDiffers, match=r"journal: folios .*number=3.*entries"):
         rebuild(ledger, ["journal"])
+
+
+def test_large_folios_are_bound_one_account_after_the_other(world, runner, ledger, monkeypatch):
+    """Two partners' accounts move alike and fill their folios of each level in the same batch. A large folio
+    is more than a batch has: memory holds one, and not one of every partner."""
+    monkeypatch.setattr(folios, "ENTRIES", 2)
+    monkeypatch.setattr(folios, "FANOUT", 2)
+    history(world, 0, 2 * 2 * 2 * 2)
+    added = []
+    plain = bulk.insert
+
+    def counted(connection, table, name, rows):
+        if table is tables.folios:
+            added.append({(row[3], row[:3]) for row in rows})
+        plain(connection, table, name, rows)
+
+    monkeypatch.setattr(bulk, "insert", counted)
+    runner.catch_up()
+    rebuild(ledger, ["journal"])
+    found = [each for each in added if each]
+
+    levels = [{level for level, _ in each} for each in found]
+    assert levels[: len(levels) // 2] == levels[len(levels) // 2 :]
+    assert [min(each) for each in levels[: len(levels) // 2]] == [0, 1, 2, 3, 2, 3]
+    assert [len(each) for each in found[: len(levels) // 2]] == [2, 2, 1, 1, 1, 1]
 
 
 # Rows touched: as the database counts them
