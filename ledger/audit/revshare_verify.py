@@ -17,7 +17,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_URL, UUID, uuid5
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -812,8 +812,16 @@ def month_of(
         if begins <= at < moment(other.words["ends_at"]):
             return other.words["period"], other
         if at < begins and other.fact.version == 1:  # before all that was closed: by the calendar there
-            return at.astimezone(ZoneInfo(closed["time_zone"])).strftime("%Y-%m"), other
+            return at.astimezone(zone_of(closed["time_zone"])).strftime("%Y-%m"), other
     raise Wrong(f"position {each.fact.position}: the closing of its month does not stand below")
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """A time zone, as this machine knows it."""
+    try:
+        return ZoneInfo(name)
+    except ZoneInfoNotFoundError:
+        raise Wrong(f"this machine can't tell: it has no time zone {name} (`pip install tzdata`)") from None
 
 
 # Partner and payouts

@@ -149,6 +149,33 @@ def test_a_fact_whose_words_are_needed_has_them(finance):
             verify([old, *lines[1:]], KEY)
 
 
+def test_a_line_from_before_all_closings_is_of_a_month_by_the_calendar(finance):
+    """The first closing shows that no month was closed there; without it the verifier can't tell."""
+    world = finance.world
+    world.now = day(75)
+    acme = stated(finance)[0].partner.partner_id
+    world.touch("early", acme, day(-20))
+    world.send(world.sale("early", "early", 100_00, day(-17)))
+    finance.settle()
+    world.now = day(100)
+    close(finance, "2024-03")
+    seal(finance)
+    number = next(
+        number
+        for number, row in enumerate(rows(finance))
+        if (row.partner_id, row.period) == (acme, "2024-03")
+    )
+
+    lines = exported(finance, number)
+
+    assert {line["belongs_to"] for line in json.loads(lines[1])["lines"]} == {"2023-12"}
+    assert verify(lines, KEY).remarks
+    first = facts_of_closings(finance, PeriodClosed)[0].position
+    place = next(at for at, line in enumerate(lines[2:], start=2) if json.loads(line)["position"] == first)
+    with pytest.raises(Wrong, match="the closing of its month does not stand below"):
+        verify([*lines[:place], *lines[place + 1 :]], KEY)
+
+
 def test_the_verifier_says_what_it_did_not_check(finance, tmp_path, capsys):
     """Below its yes."""
     file = tmp_path / "statement.proof"

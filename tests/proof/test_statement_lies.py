@@ -51,6 +51,12 @@ class Export:
             or (self._closes(fact) and fact.version in (period.version, period.version - 2))
         ]
 
+    def file_of_version_1(self) -> list[bytes]:
+        """The file that an earlier release wrote."""
+        kept = {fact.position for fact in self.as_version_1()}
+        lines = [line for line, fact in zip(self.lines[2:], self.facts, strict=True) if fact.position in kept]
+        return [self.lines[0].replace(b'"version":2', b'"version":1'), self.lines[1], *lines]
+
     def _closes(self, fact: Fact) -> str | None:
         told = json.loads(fact.state or b"null")
         return told["fact"]["period"] if fact.topic == "PeriodClosed@1" else None
@@ -104,6 +110,7 @@ def test_of_an_old_file_more_is_not_checked_and_that_is_said(exports):
         line = each.lines[1]
         _, remarks = check_statement(line, facts, 1)
         assert all(place in remarks[1] for place in UNCHECKED[1])
+        assert verify(each.file_of_version_1(), KEY).remarks == remarks
         unseen |= missed(each.told, facts, each.count, 1)[1]
 
     found = places(unseen)
@@ -149,6 +156,13 @@ def test_payouts_have_the_states_that_the_ledger_gives_them():
     # Resolved as confirmed, a payout has its TransferConfirmed right behind; a rejection that is withdrawn
     # leaves it with its intent.
     assert after | {"PayoutResolved": "absent", "BankRejectionWithdrawn": "intent"} == revshare_verify.STATES
+
+
+def test_a_machine_without_the_time_zone_says_that_it_cannot_tell():
+    """A line from before the first closing is of a month by the calendar there."""
+    assert revshare_verify.zone_of("Europe/Vienna").key == "Europe/Vienna"
+    with pytest.raises(Wrong, match="has no time zone Europe/Atlantis"):
+        revshare_verify.zone_of("Europe/Atlantis")
 
 
 def test_what_was_not_issued_is_not_looked_at_further(exports):
