@@ -18,8 +18,8 @@ from api.schemas.fields import (
     amount,
     choice,
     currency,
+    note,
     reference,
-    text,
 )
 from api.schemas.money import RewardSchema
 from api.schemas.problems import ProblemSchema
@@ -111,7 +111,7 @@ class CancellationSchema(_About):
     """The conversion is taken back as a whole."""
 
     kind = choice("cancellation", required=True)
-    reason = text(1_000, load_default=None, allow_none=True)
+    reason = note(load_default=None, allow_none=True)
 
 
 KINDS: Final[dict[str, Schema]] = {

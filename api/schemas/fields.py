@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from marshmallow import RAISE, Schema, fields, validate
 
+from ledger.commands import NOTE_PATTERN
 from ledger.money import AMOUNT_MINOR_MAX
 
 _AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -118,6 +119,13 @@ def reference(**kwargs: Any) -> Text:
 
 
 _FULL_REFERENCE: Final = re.compile(r"\A[^\x00-\x1f\x7f]+\Z")
+
+
+def note(**kwargs: Any) -> Text:
+    """A remark of 1 to 1,000 characters: no control characters but line breaks and tabs."""
+    shape = validate.Regexp(re.compile(NOTE_PATTERN), error="must have no control characters but line breaks")
+    metadata = {"pattern": NOTE_PATTERN.replace(r"\A", "^").replace(r"\Z", "$")}
+    return Text(validate=[validate.Length(1, 1_000), shape], metadata=metadata, **kwargs)
 
 
 def currency(**kwargs: Any) -> Text:

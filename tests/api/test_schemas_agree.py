@@ -23,6 +23,10 @@ SALE: dict[str, Any] = {
     "currency": "GBP",
     "effective_at": "2026-01-01T00:00:00Z",
 }
+CANCELLATION: dict[str, Any] = {
+    "kind": "cancellation",
+    **{name: SALE[name] for name in ("program_id", "source", "external_id", "effective_at")},
+}
 
 # No half surrogate pairs: no JSON in UTF-8 holds one.
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -101,6 +105,8 @@ def items(draw: st.DrawFn) -> Any:
 @example({**SALE, "effective_at": "9999-12-31T23:00:00+14:00"})
 @example({**SALE, "customer": "a\u0001"})
 @example({**SALE, "currency": "GBP\n"})
+@example({**CANCELLATION, "reason": "a\u0007"})
+@example({**CANCELLATION, "reason": "a\nb"})
 @example({**SALE, "kind": "signup", "amount_minor": None})
 @example({name: value for name, value in SALE.items() if name != "kind"})
 def test_both_accept_and_refuse_the_same(item):

@@ -106,8 +106,8 @@ def test_a_page_has_the_columns_asked_for(database: Database) -> None:
     assert found.next == [31, 31]
 
 
-def test_a_full_page_looks_no_further(database: Database) -> None:
-    """Of a page that is full there is no last row to look at; where it is not, it leads on."""
+def test_a_full_page_leads_on_from_its_own_last_row(database: Database) -> None:
+    """Not from the last row looked at: between the two there may be more that fit."""
     with database.glance() as connection:
         full = page(connection, None, 1)
         after_it = page(connection, full.next, 1)
