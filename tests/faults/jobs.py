@@ -18,6 +18,8 @@ from projections.statements.closing import close_period
 from tests.proof.stage import SIGNER
 from tests.support.bank import DEBTOR
 
+PATIENCE_S: Final = 240
+"""How long a closing waits, among others' facts on a slow machine."""
 Job = Callable[[Ledger, StripeGateway, Mapping[str, str]], object]
 
 
@@ -55,8 +57,8 @@ def close(ledger: Ledger, _gateway: StripeGateway, told: Mapping[str, str]) -> o
 
     for month in told["months"].split():
         wish = ClosePeriod(program_id=program_id, period=month)
-        close_period(ledger, wish, by=told["by"], wait_s=60, pause=catch_up)
-        issuing.issue(ledger, program_id, by=told["by"], wait_s=60, pause=catch_up)
+        close_period(ledger, wish, by=told["by"], wait_s=PATIENCE_S, pause=catch_up)
+        issuing.issue(ledger, program_id, by=told["by"], wait_s=PATIENCE_S, pause=catch_up)
     Sequencer(ledger).catch_up()
     return CheckpointMaker(ledger, SIGNER).step()
 

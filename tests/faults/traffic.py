@@ -21,7 +21,8 @@ Run = Callable[[threading.Event], object]
 OTHERS = 20
 """Sales of the other program in one batch."""
 BREATH_S = 0.02
-"""Between two of its batches, so that engine and views, which share the process, keep up somehow."""
+"""Between two of its batches, longer each time: so engine and views, which share the process, keep up
+somehow, however slow the machine is."""
 
 
 @contextmanager
@@ -88,7 +89,7 @@ class Traffic:
             names = [f"other-{number}-{each}" for each in range(OTHERS)]
             wishes = [_sale(self._other, name, "customer-0", 1_00, day(3)) for name in names]
             self._intake.record(wishes, by="shop")
-            if stop.wait(BREATH_S):
+            if stop.wait(BREATH_S * (1 + number / 50)):
                 return
 
 
