@@ -135,6 +135,10 @@ class Handlers:
         told = self._told(account_id, since, {one: followed[p].state for one, p in sent.items()}, now)
         for transfer, payout_id in sent.items():
             self._move_on(payout_id, told[transfer.transfer_id])
+            # The list shows what came back, also where the word of it is lost, or came before the transfer
+            # was confirmed with us.
+            if transfer.reversed_minor > sum(followed[payout_id].state.state.reversals.values()):
+                self._transfer(transfer.transfer_id)
         open_ones = [p for p in ours.values() if followed[p].state.state.status in payout.UNSETTLED]
         if open_ones:
             raise TooEarly(f"payout {open_ones[0]} is not settled yet")

@@ -228,6 +228,24 @@ def test_a_transfer_of_weeks_ago_is_still_looked_for(quick):
     assert quick.status(payout_id) == "paid"
 
 
+def test_what_came_back_without_a_word_is_found_by_the_daily_look(connected):
+    """Reversed in the dashboard, and the webhook lost: as early as on the day after."""
+    acme = connected.partner()
+    payout_id = connected.transferred(acme, 1_000)
+    connected.views.catch_up()
+    connected.provider.reverses("trr_1", "tr_1", 300, connected.seconds)
+    connected.later(timedelta(days=1))
+    connected.work()
+
+    assert connected.status(payout_id) == "confirmed"
+    assert connected.payable_minor(acme) == 300
+    connected.provider.reverses("trr_2", "tr_1", 700, connected.seconds)
+    connected.later(timedelta(days=1))
+    connected.work()
+    assert connected.status(payout_id) == "reversed"
+    assert connected.payable_minor(acme) == 1_000
+
+
 def test_every_account_is_looked_at_each_day_however_many_there_are(quick, monkeypatch):
     """Read a few at a time."""
     monkeypatch.setattr("payouts.webhooks.worker.REMINDED_AT_ONCE", 2)

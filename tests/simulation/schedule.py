@@ -137,6 +137,12 @@ class Schedule:
             self.hooks.reconcile()
         self.hooks.try_again()
         self._settle()
+        self._pay_the_rest()
+        if self.happenings.has_reversed:
+            # What the daily look found to have been taken back since is payable again, by the next batch.
+            self._pay_the_rest()
+
+    def _pay_the_rest(self) -> None:
         self.happenings.last_batch()
         self._settle()
         self.happenings.last_payouts()
