@@ -31,4 +31,4 @@ def test_the_quickstart_ends_with_a_paid_partner(database_url, tmp_path):
     cells = [cell.strip() for cell in last.strip("│").split("│")]
     assert cells == ["bright-ideas", "GBP", "2,000", "0", "0", "0", "2,000", "0"]
     assert lines[-1].startswith("acme-referrals-000001,1,2025-03,bright-ideas,GBP,closing,")
-    assert lines[-1].endswith(",0,0,0,0,2000")
+    assert lines[-1].endswith(",0,0,0,0,2000,2")

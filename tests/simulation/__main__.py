@@ -61,17 +61,18 @@ def one(seed: int, mutant: str | None, bad: list[Verdict]) -> Summary:
 
 
 def told(verdicts: Iterable[Verdict], bad: list[Verdict]) -> Iterator[Verdict]:
-    """The same verdicts; on standard error which of them went wrong, and now and then how many there were."""
-    began = time.perf_counter()
+    """The same verdicts; on standard error, now and then, how many there were and which went wrong since."""
+    began, shown = time.perf_counter(), 0
     for number, verdict in enumerate(verdicts, start=1):
         yield verdict
-        if verdict.wrong and len(bad) <= SHOWN_MAX:
-            print(f"seed {verdict.seed}: {verdict.wrong[0]}", file=sys.stderr, flush=True)
         if number % TOLD_EACH == 0:
             took = time.perf_counter() - began
             print(
                 f"{number:,} schedules, {len(bad)} of them wrong, {took:,.0f} s", file=sys.stderr, flush=True
             )
+            for one in bad[shown:SHOWN_MAX]:
+                print(f"seed {one.seed}: {'; '.join(one.wrong)}", file=sys.stderr, flush=True)
+            shown = len(bad)
 
 
 def show(verdict: Verdict, mutant: str | None) -> None:
