@@ -135,8 +135,9 @@ class Handlers:
         told = self._told(account_id, since, {one: followed[p].state for one, p in sent.items()}, now)
         for transfer, payout_id in sent.items():
             self._move_on(payout_id, told[transfer.transfer_id])
-            # The list shows what came back, also where the word of it is lost, or came before the transfer
-            # was confirmed with us.
+        # The list shows what came back, also where the word of it is lost, or came before the transfer was
+        # confirmed with us. It may have to wait, or need a human: where all others are told already.
+        for transfer, payout_id in sent.items():
             if transfer.reversed_minor > sum(followed[payout_id].state.state.reversals.values()):
                 self._transfer(transfer.transfer_id)
         open_ones = [p for p in ours.values() if followed[p].state.state.status in payout.UNSETTLED]

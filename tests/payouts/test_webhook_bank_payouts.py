@@ -246,6 +246,25 @@ def test_what_came_back_without_a_word_is_found_by_the_daily_look(connected):
     assert connected.payable_minor(acme) == 1_000
 
 
+def test_a_reversal_that_is_not_shown_yet_keeps_no_other_transfer_waiting(quick):
+    """The first transfer says that something came back, the list of its reversals does not: the second one's
+    payout is told all the same."""
+    acme = quick.partner()
+    first, second = quick.transferred(acme, 1_000), quick.transferred(acme, 500)
+    quick.provider.reverses("trr_1", "tr_1", 300, quick.seconds)
+    hidden = quick.provider.back.pop("tr_1")
+    quick.later(timedelta(hours=1))
+    quick.provider.pays_out("po_1", "acct_1", 500, "paid", quick.seconds, Contents({"py_2"}))
+    look(quick)
+
+    assert [quick.status(one) for one in (first, second)] == ["confirmed", "paid"]
+    assert quick.payable_minor(acme) == 0
+    quick.provider.back["tr_1"] = hidden
+    quick.later(timedelta(hours=1))
+    quick.work()
+    assert quick.payable_minor(acme) == 300
+
+
 def test_every_account_is_looked_at_each_day_however_many_there_are(quick, monkeypatch):
     """Read a few at a time."""
     monkeypatch.setattr("payouts.webhooks.worker.REMINDED_AT_ONCE", 2)
