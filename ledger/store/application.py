@@ -1,5 +1,6 @@
 """The ledger: the library's application over our mapper and recorder. Loads, decides, appends."""
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
@@ -41,6 +42,10 @@ class Decider(NamedTuple, Generic[S]):
 
     initial: S
     evolve: Callable[[S, Fact], S]
+
+    def after(self, facts: Iterable[Fact]) -> S:
+        """The state that a stream of these facts leaves."""
+        return functools.reduce(self.evolve, facts, self.initial)
 
 
 class Loaded(NamedTuple, Generic[S]):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from ledger import partner, payout, program
+from ledger.desk import PARTNER, PROGRAM
 from ledger.events.base import Recorded
 from ledger.events.payout import PayoutIntentRecorded, PayoutPaid, TransferConfirmed
 from projections.statement import StatementPartner, StatementPayout, StatementProgram
@@ -11,19 +12,13 @@ from projections.statement import StatementPartner, StatementPayout, StatementPr
 
 def program_told(history: Sequence[Recorded], program_id: UUID, time_zone: str) -> StatementProgram:
     """The program, from its facts."""
-    state = program.INITIAL
-    for each in history:
-        state = program.evolve(state, each.fact)
-    known = program.known(state)
+    known = program.known(PROGRAM.after(each.fact for each in history))
     return StatementProgram(program_id, known.reference, known.name, time_zone)
 
 
 def partner_told(history: Sequence[Recorded], partner_id: UUID) -> StatementPartner:
     """The partner, from its facts."""
-    state = partner.INITIAL
-    for each in history:
-        state = partner.evolve(state, each.fact)
-    known = partner.known(state)
+    known = partner.known(PARTNER.after(each.fact for each in history))
     return StatementPartner(partner_id, known.reference, known.name, known.email, known.country, known.locale)
 
 

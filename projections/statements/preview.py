@@ -6,17 +6,17 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from ledger import ids, program
 from ledger import period as rules
-from ledger.events.base import Recorded
+from ledger import program
+from ledger.desk import PROGRAM
 from ledger.period import PeriodsState
 from ledger.refusals import InvalidField
 from ledger.store.application import Ledger
 from projections import position
 from projections.folios import Account
 from projections.statement import PREVIEW, Amounts, Statement
-from projections.statements.closing import JOURNAL, legs_of
-from projections.statements.deriving import Identity, Part, derive, last_closing, moved, total
+from projections.statements.closing import JOURNAL, PERIODS, legs_of
+from projections.statements.deriving import Identity, Part, closings, derive, last_closing, moved, total
 from projections.statements.then import NOW, Then
 from projections.tables import journal
 
@@ -28,10 +28,8 @@ def preview(
     known can be looked at as it was before. Refuses with UnknownProgram, InvalidField.
     """
     program_id: UUID = account[0]
-    closed = _closings(ledger, program_id, then)
-    state = rules.INITIAL
-    for each in closed:
-        state = rules.evolve(state, each.fact)
+    closed = [each for each in closings(ledger, program_id) if then.is_known(each)]
+    state = PERIODS.after(each.fact for each in closed)
     if rules.is_closed(state, str(rules.month(period))):
         raise InvalidField(f"{period} is closed: its statements are issued", pointer="/period")
     if state.first is not None and period < state.first:
@@ -54,18 +52,10 @@ def preview(
     return derive(ledger, connection, part, identity, opening, closed=closed)
 
 
-def _closings(ledger: Ledger, program_id: UUID, then: Then) -> list[Recorded]:
-    """The facts of the months that were closed by then."""
-    history = ledger.history(ids.periods_id(program_id))
-    return [each for each in history if then.recorded is None or each.recorded_at <= then.recorded]
-
-
 def _zone(ledger: Ledger, program_id: UUID, then: Then) -> str:
     """The time zone of the program's months, as it was known then. Refuses with UnknownProgram."""
-    state = program.INITIAL
-    for each in then.known(ledger.history(program_id)):
-        state = program.evolve(state, each.fact)
-    return rules.zone_of(program.known(state))
+    known = then.known(ledger.history(program_id))
+    return rules.zone_of(program.known(PROGRAM.after(each.fact for each in known)))
 
 
 def _open_before(

@@ -20,13 +20,13 @@ class Then(NamedTuple):
         """The conditions by which a leg of the journal was true, and known, by then."""
         return by_then(columns, self.effective, self.recorded)
 
+    def is_known(self, each: Recorded) -> bool:
+        """Whether a fact was known by then."""
+        return self.recorded is None or each.recorded_at <= self.recorded
+
     def known(self, history: Sequence[Recorded]) -> list[Recorded]:
         """What of a stream was known by then. With what it begins is told in any case: whose it is."""
-        return [
-            each
-            for number, each in enumerate(history)
-            if number == 0 or self.recorded is None or each.recorded_at <= self.recorded
-        ]
+        return [each for number, each in enumerate(history) if number == 0 or self.is_known(each)]
 
     def told(self, history: Sequence[Recorded]) -> list[Recorded]:
         """As `known`, without what became true later."""
