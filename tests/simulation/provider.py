@@ -28,14 +28,6 @@ WANTED: Final = (
     "transfer.*",
 )
 """What docs/operations.md says to have sent."""
-_DELIVERED: Final = """
-SELECT sent.id FROM paid_out
-JOIN object AS leg ON leg.kind = 'balance_transaction' AND leg.id = paid_out.transfer_leg AND leg.owner = ?
-JOIN object AS payout ON payout.kind = 'payout' AND payout.id = paid_out.payout
-JOIN object AS sent ON sent.kind = 'transfer'
-WHERE json_extract(payout.body, '$.status') = 'paid'
-AND json_extract(sent.body, '$.destination_payment') = json_extract(leg.body, '$.source')
-"""
 _IN_IT: Final = """
 SELECT sent.id FROM paid_out
 JOIN object AS leg ON leg.kind = 'balance_transaction' AND leg.id = paid_out.transfer_leg AND leg.owner = ?
@@ -211,9 +203,8 @@ class Provider:
         """What of an account is on its way to its bank or there, and the transfers that arrived there."""
         payouts = self._standin.objects("payout", account)
         gone = sum(one["amount"] for one in payouts if one["status"] not in ("failed", "canceled"))
-        with self._standin.store.read() as tx:
-            rows = tx.connection.execute(_DELIVERED, (account,)).fetchall()
-        return gone, {transfer for (transfer,) in rows}
+        arrived = [self.in_payout[one["id"]] for one in payouts if one["status"] == "paid"]
+        return gone, set().union(*arrived)
 
     def held(self) -> dict[str, int]:
         """What every account holds, in minor units; "platform" is ours. Checks the books on the way."""
