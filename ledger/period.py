@@ -16,13 +16,14 @@ from ledger import checks
 from ledger.commands import Command
 from ledger.events.base import Fact
 from ledger.events.period import PeriodClosed, PeriodTotal, PeriodTotalsFrozen
-from ledger.month import Month
+from ledger.month import FIRST_YEAR, Month
 from ledger.program import ProgramState
 from ledger.refusals import EarlierPeriodOpen, InvalidField, PeriodNotOver
 
 DEFAULT_ZONE: Final = "UTC"
 EVER: Final = checks.EARLIEST
 """No fact is older."""
+FIRST_MONTH: Final = Month(FIRST_YEAR, 1)
 
 
 class ClosePeriod(Command, frozen=True, kw_only=True):
@@ -148,7 +149,8 @@ def to_close(
     if state.last is not None:
         expected = following(state.last.period)
     elif earliest is not None:
-        expected = min(period, str(Month.of(earliest, time_zone)))
+        # The first hours of 1970 are 1969's in some zones: a month that can't be named, so the next one's.
+        expected = min(period, str(max(Month.of(earliest, time_zone), FIRST_MONTH)))
     if expected != period:
         raise EarlierPeriodOpen(f"{expected} is open: it is closed first", pointer="/period")
     found = span(state, period, time_zone)

@@ -203,19 +203,20 @@ def content_sha256(statement: Statement) -> str:
     return digest.hexdigest()
 
 
-def last_closing(connection: sa.Connection, of: Account, before: str) -> Amounts:
-    """What an account held at the end of the last month before this one that it has a statement of."""
+def last_closing(connection: sa.Connection, of: Account, before: str) -> tuple[str | None, Amounts]:
+    """What an account held at the end of the last month before this one that it has a statement of, and which
+    month that is; None: there is none, and it held nothing."""
     c = statements.c
     program_id, partner_id, currency = of
-    query = sa.select(c.closing).where(
+    query = sa.select(c.period, c.closing).where(
         c.program_id == program_id,
         c.partner_id == partner_id,
         c.currency == currency,
         c.period < before,
         c.version == 1,
     )
-    found = connection.execute(query.order_by(c.period.desc()).limit(1)).scalar()
-    return Amounts() if found is None else msgspec.json.decode(found, type=Amounts)
+    found = connection.execute(query.order_by(c.period.desc()).limit(1)).first()
+    return (None, Amounts()) if found is None else (found[0], msgspec.json.decode(found[1], type=Amounts))
 
 
 def differences(was: Statement, now: Statement) -> tuple[Difference, ...]:

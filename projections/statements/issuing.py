@@ -240,7 +240,7 @@ def _missing(
         _, frozen = as_closed(ledger, ids.periods_id(fact.program_id), fact.period)
         hold_totals(fact.period, frozen.totals, of)
         openings = {
-            key: held.get(key) or last_closing(connection, (fact.program_id, *key), fact.period)
+            key: held.get(key) or last_closing(connection, (fact.program_id, *key), fact.period)[1]
             for key in wanted
         }
     told: dict[Key, Tallies] = {}

@@ -1,5 +1,6 @@
 """A look at an open month: what its statement would say now, or then. It has no number and can change."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,7 +10,8 @@ import sqlalchemy as sa
 from ledger import period as rules
 from ledger import program
 from ledger.desk import PROGRAM
-from ledger.period import PeriodsState
+from ledger.events.base import Recorded
+from ledger.events.period import PeriodClosed
 from ledger.refusals import InvalidField
 from ledger.store.application import Ledger
 from projections import position
@@ -38,13 +40,11 @@ def preview(
     if then.effective is not None and then.effective < span.begins_at:
         raise InvalidField(f"{period} begins at {span.begins_at.isoformat()}", pointer="/effective_as_of")
     through = position.read(connection, [JOURNAL])[JOURNAL]
-    opening = Amounts()
-    if state.last is not None:
-        opening = last_closing(connection, account, rules.following(state.last.period))
+    opening = _closed_with(connection, account, closed)
     closed_through = state.through_position
     if state.last is None or period != rules.following(state.last.period):
         # Months before it are open, too: what is of them is in the opening balance, and nothing is late.
-        before = _open_before(connection, account, state, span.begins_at, through, then)
+        before = _moved_between(connection, account, state.last, span.begins_at, through, then)
         opening = total([opening, before])
         closed_through = through
     part = Part(account, span, state.after_position, through, closed_through, then)
@@ -58,24 +58,41 @@ def _zone(ledger: Ledger, program_id: UUID, then: Then) -> str:
     return rules.zone_of(program.known(PROGRAM.after(each.fact for each in known)))
 
 
-def _open_before(
+def _closed_with(connection: sa.Connection, account: Account, closed: Sequence[Recorded]) -> Amounts:
+    """What an account held at the end of these closed months. Its last statement tells it; what closed months
+    moved that have none yet is added: a closing is there before the statements that it issues."""
+    facts = [each.fact for each in closed if isinstance(each.fact, PeriodClosed)]
+    if not facts:
+        return Amounts()
+    last = facts[-1]
+    stated, held = last_closing(connection, account, rules.following(last.period))
+    if stated == last.period:
+        return held
+    since = next((each for each in facts if each.period == stated), None)
+    unstated = _moved_between(connection, account, since, last.ends_at, last.through_position, NOW)
+    return total([held, unstated])
+
+
+def _moved_between(
     connection: sa.Connection,
     account: Account,
-    state: PeriodsState,
-    begins_at: datetime,
+    after: PeriodClosed | None,
+    before: datetime,
     through: int,
     then: Then,
 ) -> Amounts:
+    """What moved an account after a closed month (None: ever) and before a moment, up to a position."""
     c = journal.c
     program_id, partner_id, currency = account
-    since: Any = rules.EVER if state.last is None else state.last.ends_at
+    since: Any = rules.EVER if after is None else after.ends_at
+    behind, closed_through = (0, 0) if after is None else (after.later_after_position, after.through_position)
     query = sa.select(c.account, c.amount_minor).where(
         c.program_id == program_id,
         c.partner_id == partner_id,
         c.currency == currency,
-        c.position > state.after_position,
+        c.position > behind,
         c.position <= through,
-        *legs_of(c, state.through_position, since, begins_at),
+        *legs_of(c, closed_through, since, before),
         *then.legs(c),
     )
     return moved(connection.execute(query))

@@ -100,6 +100,17 @@ def test_a_month_before_any_money_moved_can_be_closed():
     assert closed("2025-11", earliest=datetime(2026, 2, 3, tzinfo=UTC)).period == "2025-11"
 
 
+def test_the_first_month_that_can_be_named_takes_what_was_before_it():
+    """The first hours of 1970 are 1969's in New York: no month that can be closed would come before it."""
+    earliest = datetime(1970, 1, 1, 0, 30, tzinfo=UTC)
+
+    fact = closed("1970-01", zone="America/New_York", earliest=earliest)
+
+    assert rules.is_of(rules.INITIAL, rules.span(rules.INITIAL, fact.period, fact.time_zone), earliest, 1)
+    with pytest.raises(EarlierPeriodOpen, match="1970-01 is open"):
+        closed("1970-02", zone="America/New_York", earliest=earliest)
+
+
 def test_a_month_ends_where_the_clocks_of_the_time_zone_say():
     """Berlin is an hour ahead in January, two in summer."""
     fact = closed("2026-03", zone="Europe/Berlin")

@@ -7,10 +7,12 @@ import pytest
 import sqlalchemy as sa
 
 from ledger.partner_commands import ChangePartnerLocale
+from ledger.period import ClosePeriod
 from ledger.refusals import InvalidField
 from payouts.outcomes import Confirmed
 from projections.queries.money import balances_as_of
 from projections.statement import Statement
+from projections.statements.closing import close_period
 from projections.statements.preview import preview
 from projections.statements.then import NOW, Then
 from projections.tables import statements
@@ -149,3 +151,33 @@ def test_statements_that_are_not_all_issued_yet_open_no_other_month(finance):
     assert found.opening.available_minor == 20_00
     with finance.ledger.database.read() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(statements)).scalar() == 1
+
+
+@pytest.mark.parametrize("stated", [False, True])
+def test_a_month_opens_with_what_closed_months_moved_before_their_statements_are_there(finance, stated):
+    """A closing is there first, and a crash may keep it alone: no balance is told without its month."""
+    world = finance.world
+    world.now = day(10)
+    acme = finance.partner("acme", linked=False)
+    finance.earn(acme, 20_00)
+    world.now = day(35)
+    finance.earn(acme, 5_00)
+    world.now = day(65)
+    finance.earn(acme, 1_00)
+    world.now = day(95)
+    if stated:
+        close(finance, JANUARY)
+    for month in (JANUARY, FEBRUARY):
+        wish = ClosePeriod(program_id=world.program_id, period=month)
+        close_period(finance.ledger, wish, by="key:finance", wait_s=0)
+
+    found, later = looked(finance, acme, MARCH), looked(finance, acme, "2024-04")
+
+    assert (found.opening.available_minor, closing(found)) == (25_00, balance(finance, acme, NOW))
+    assert [line.moved.available_minor for line in found.lines] == [0, 1_00]
+    assert closing(later) == closing(found)
+    with finance.ledger.database.read() as connection:
+        issued = sa.select(sa.func.count()).select_from(statements)
+        assert connection.execute(issued).scalar() == stated
+    close(finance, JANUARY)
+    assert looked(finance, acme, MARCH) == found
