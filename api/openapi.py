@@ -14,6 +14,7 @@ from api.problems import PROBLEM_JSON, TYPES
 from api.schemas.conversions import KINDS, NewConversionSchema
 from api.schemas.fields import Id, Time
 from api.schemas.problems import ProblemSchema
+from api.schemas.reports import PeriodField
 
 VERSION: Final = "1.0.0"
 TITLE: Final = "revshare"
@@ -83,6 +84,7 @@ def document(app: "falcon.App[Any, Any]", resources: dict[str, object]) -> dict[
     assert marshmallow.converter is not None
     marshmallow.converter.field_mapping[Time] = ("string", "date-time")
     marshmallow.converter.field_mapping[Id] = ("string", "uuid")
+    marshmallow.converter.field_mapping[PeriodField] = ("string", None)
     marshmallow.converter.add_attribute_function(_describe_amount)  # type: ignore[no-untyped-call]
     scheme = {"type": "http", "scheme": "bearer", "description": "An API key: `rs_…`."}
     spec.components.security_scheme("apiKey", scheme)
@@ -99,7 +101,23 @@ def document(app: "falcon.App[Any, Any]", resources: dict[str, object]) -> dict[
             and (promised := operation_of(resources[route.path], method.method)) is not None
         }
         spec.path(path=_PARAMETER.sub(r"{\1}", route.path), operations=operations)
-    return spec.to_dict()
+    made: dict[str, Any] = spec.to_dict()
+    for item in made["paths"].values():
+        for said in item.values():
+            for parameter in said["parameters"]:
+                parameter["schema"] = _as_in_an_address(parameter["schema"])
+    return made
+
+
+def _as_in_an_address(schema: dict[str, Any]) -> dict[str, Any]:
+    """Without null: our None is a parameter that is not there, and no address can say it."""
+    found = {name: value for name, value in schema.items() if value is not None}
+    kinds = found.get("type")
+    if isinstance(kinds, list):
+        [found["type"]] = [kind for kind in kinds if kind != "null"]
+    if "enum" in found:
+        found["enum"] = [word for word in found["enum"] if word is not None]
+    return found
 
 
 def _schema_name(schema: Any) -> str:

@@ -204,7 +204,9 @@ TYPES: Final[dict[str, ProblemType]] = {
         "Set STRIPE_WEBHOOK_SECRET. The provider sends its events again.",
     ),
     "provider-unavailable": _type(
-        503, "The payment provider gave no answer", "Send it again later. Nothing was stored."
+        503,
+        "The payment provider gave no answer",
+        "Send the same again later. What was done before it fell silent is found then, and counts once.",
     ),
     "unavailable": _type(
         503,

@@ -122,6 +122,21 @@ def test_a_provider_that_is_silent_is_asked_again_and_makes_no_second_account(pl
     assert len(place.stripe.objects("account")) == 1
 
 
+def test_what_was_linked_before_the_provider_fell_silent_is_found_by_the_same_again(place):
+    """The problem says so: the account stands, the link to onboard by is what was not told."""
+    partner_id = place.partner()
+    place.stripe.play(Fault(on="POST /v2/core/account_links", do="drop_before"))
+    silent = place.onboard(partner_id)
+    linked = place.account(partner_id)["destination"]
+    again = place.onboard(partner_id)
+
+    assert problem(silent) == (503, "provider-unavailable")
+    assert silent.json["title"] == "The payment provider gave no answer"
+    assert "Nothing was stored" not in place.house.client.simulate_get("/problems/provider-unavailable").text
+    assert linked == again.json["destination"] is not None
+    assert len(place.stripe.objects("account")) == 1
+
+
 def test_an_account_that_is_there_is_linked_and_looked_at(place):
     """One that the provider does not know is refused; a silent provider is asked later."""
     partner_id = place.partner()

@@ -66,6 +66,21 @@ def test_every_tag_is_declared_and_used(document):
     assert all(tag["description"] for tag in document["tags"])
 
 
+def test_no_parameter_can_be_null(document):
+    """Nobody can write it in an address: what is not asked for is left away. Each has a type of its own."""
+    found = [
+        parameter["schema"]
+        for item in document["paths"].values()
+        for said in item.values()
+        for parameter in said["parameters"]
+    ]
+
+    assert len(found) > 200
+    assert "null" not in json.dumps(found)
+    assert {schema["type"] for schema in found} == {"string", "integer"}
+    assert any("enum" in schema for schema in found)
+
+
 def test_every_reference_and_every_example_holds(document):
     """No reference leads nowhere; each example is what its schema asks for."""
     text = json.dumps(document)
