@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -123,6 +124,34 @@ def test_another_implementation_makes_the_same_roots_and_inclusion_proofs_and_ac
 
     broken = [proof | {"root": ours[0]["root"]} for proof in ours[1:]]
     assert len(other_tree.refused([str(number).encode() for number in range(300)], broken)) == len(broken)
+
+
+def test_another_implementation_makes_the_same_consistency_proofs():
+    """Between sizes of every shape: powers of two, one more, one less, and a tree with itself."""
+    sizes = [1, 2, 3, 4, 5, 6, 7, 8, 9, 31, 32, 33, 100, 127, 128, 255, 256, 257, 300]
+    ours: list[dict[str, Any]] = [
+        {
+            "old": old,
+            "new": new,
+            "old_root": merkle.root(WHOLE.read, old).hex(),
+            "new_root": merkle.root(WHOLE.read, new).hex(),
+            "path": [each.hex() for each in merkle.consistency_proof(WHOLE.read, old, new)],
+        }
+        for old in sizes
+        for new in sizes
+        if old <= new
+    ]
+    entries = [str(number).encode() for number in range(300)]
+
+    assert other_tree.refused_consistency(entries, ours) == []
+
+    proven = [proof for proof in ours if len(proof["path"]) > 1]
+    for wrong in (
+        [proof | {"path": proof["path"][::-1]} for proof in proven],
+        [proof | {"path": proof["path"][:-1]} for proof in proven],
+        [proof | {"old_root": proof["new_root"]} for proof in proven],
+    ):
+        assert len(other_tree.refused_consistency(entries, wrong)) == len(proven) > 100
 
 
 @given(st.data())
