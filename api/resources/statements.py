@@ -8,16 +8,16 @@ import msgspec
 
 from api.answers import send
 from api.auth import nothing_there
-from api.listings import Row, send_list, shown_as
+from api.listings import PAST, Row, send_list, shown_as
 from api.operations import operation
 from api.schemas.fields import PageQuery, page_of
 from api.schemas.partners import ReasonSchema
 from api.schemas.statements import (
     ClosedPeriodSchema,
     ClosePeriodSchema,
-    FormatQuery,
     ListedPeriodSchema,
     ListedStatementSchema,
+    OneStatementQuery,
     PreviewQuery,
     StatementQuery,
     StatementSchema,
@@ -123,7 +123,7 @@ class Statements(Resource):
     @operation("List statements", scopes=OWN, query=StatementQuery(), answer=page_of(LISTED))
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: Row) -> None:
         """The latest first. A partner's key reads its own."""
-        where = {name: query[name] for name in ("program_id", "period", "currency", "recorded_as_of")}
+        where = {name: query[name] for name in ("program_id", "period", "currency", *PAST)}
         where["partner_id"] = req.context.caller.own(query["partner_id"])
         send_list(req, resp, self.database, query, reading.list_statements, show_listed, **where)
 
@@ -147,14 +147,19 @@ class OneStatement(_Statement):
     @operation(
         "Get a statement",
         scopes=OWN,
-        query=FormatQuery(),
+        query=OneStatementQuery(),
         answer=StatementSchema(),
         also_produces=MEDIA_TYPES[1:],
         problems=("not-found", "unknown-content-version", *UNWRITTEN),
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, statement_id: UUID, query: Row) -> None:
-        """As it was issued, the same bytes for ever, once a checkpoint covers it; in any of the formats."""
+        """As it was issued, the same bytes for ever, once a checkpoint covers it; in any of the formats.
+
+        As of a time before its issue it is not found.
+        """
         row = self.row(req, statement_id)
+        if any(query[time] is not None and query[time] < row.recorded_at for time in PAST):
+            raise nothing_there()
         with self.database.read() as connection:
             found = reading.load(self.ledger, connection, row)
         send_statement(req, resp, found, query)

@@ -207,16 +207,25 @@ class ListedStatementSchema(Strict):
     reason = Text(required=True, allow_none=True)
 
 
-class StatementQuery(PageQuery):
+class IssuedQuery(Strict):
+    """As it is, or as it was: a statement is true, and known, from its issue on."""
+
+    effective_as_of = QueryTime(
+        load_default=None, metadata={"description": "Only what was issued by this time. Default: all."}
+    )
+    recorded_as_of = QueryTime(
+        load_default=None,
+        metadata={"description": "The same: an issue is recorded when it is made. Default: all."},
+    )
+
+
+class StatementQuery(PageQuery, IssuedQuery):
     """Which statements."""
 
     program_id = Id(load_default=None)
     partner_id = Id(load_default=None)
     period = month(load_default=None)
     currency = currency(load_default=None)
-    recorded_as_of = QueryTime(
-        load_default=None, metadata={"description": "Only those that were issued by this time."}
-    )
 
 
 class FormatQuery(Strict):
@@ -236,6 +245,10 @@ class FormatQuery(Strict):
             "description": "That of a PDF or workbook. Default: the partner's, else by Accept-Language.",
         },
     )
+
+
+class OneStatementQuery(FormatQuery, IssuedQuery):
+    """How to write it, if it was there by then."""
 
 
 class PreviewQuery(FormatQuery, AsOfQuery):

@@ -12,7 +12,6 @@ from ledger.store.application import Ledger
 from projections import audit_log
 from projections.checkpoints import covering
 from projections.periods import UNTOLD
-from projections.queries.as_of import by_then
 from projections.queries.paging import LIMIT, Cursor, Page, Row, filtered, one, page
 from projections.statement import Statement
 from projections.statements.deriving import content_sha256
@@ -48,18 +47,22 @@ def list_statements(
     partner_id: UUID | None = None,
     period: str | None = None,
     currency: str | None = None,
+    effective_as_of: datetime | None = None,
     recorded_as_of: datetime | None = None,
     after: Cursor | None = None,
     limit: int = LIMIT,
 ) -> Page:
-    """Issued statements, the latest first; `recorded_as_of`: those that were issued by then."""
+    """Issued statements, the latest first; by either time those that were issued by then.
+
+    Both ask for the same: a statement is true, and known, from its issue on.
+    """
     statement = filtered(statements, partner_id=partner_id)
     equal = {"program_id": program_id, "period": period, "currency": currency}
 
     def also(c: Any) -> Sequence[sa.ColumnElement[bool]]:
         return [
             *(c[name] == value for name, value in equal.items() if value is not None),
-            *by_then(c, None, recorded_as_of),
+            *(c.recorded_at <= time for time in (effective_as_of, recorded_as_of) if time is not None),
         ]
 
     order = [statements.c.recorded_at, statements.c.statement_id]

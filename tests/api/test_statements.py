@@ -172,17 +172,24 @@ def test_a_partner_reads_its_own_statements_alone(shop: Shop):
 
 
 def test_lists_ask_by_program_period_currency_and_time(shop: Shop):
-    """And by when they were issued."""
+    """And by when they were issued; one alone is not there before its issue, and the same bytes after it."""
     house = shop.house
-    shop.closed()
+    statement = f"/v1/statements/{shop.closed()}"
 
     def count(query: str) -> int:
         return len(house.get(f"/v1/statements?{query}").json["items"])
 
     assert count(f"program_id={shop.program}&period={MAY}&currency=GBP&partner_id={shop.partner}") == 1
     assert count("period=2026-04") == count("currency=EUR") == count(f"partner_id={shop.other}") == 0
-    assert count("recorded_as_of=2026-06-01T11:59:59Z") == 0
-    assert count("recorded_as_of=2026-06-01T12:00:00Z") == 1
+    before, then = "2026-06-01T11:59:59Z", "2026-06-01T12:00:00Z"
+    for time in ("effective_as_of", "recorded_as_of"):
+        assert count(f"{time}={before}") == 0
+        assert count(f"{time}={then}") == 1
+        assert problem(house.get(f"{statement}?{time}={before}")) == (404, "not-found")
+        assert house.get(f"{statement}?{time}={then}").content == house.get(statement).content
+        assert problem(house.get(f"{statement}?{time}=soon")) == (400, "invalid-query")
+    assert count(f"effective_as_of={before}&recorded_as_of={then}") == 0
+    assert count(f"effective_as_of={then}&recorded_as_of={then}") == 1
 
 
 def test_a_preview_says_that_it_is_one(shop: Shop):
