@@ -31,7 +31,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.proof", description=__doc__)
     parser.add_argument("--only", default="", help="tamperings with this in their name")
     parser.add_argument(
-        "--edits", type=int, default=10_000, help="of single bytes, of an export, a part and a statement"
+        "--edits", type=int, default=10_000, help="of single bytes, of exports, parts and statements"
     )
     options = parser.parse_args()
     write_to_memory()
@@ -43,7 +43,8 @@ def main() -> int:
         ]
         if options.edits:
             began = time.monotonic()
-            unseen = missed_edits(*exported(stage), count=options.edits)
+            exports = [export for kind in KINDS for export in exported(stage, kind)]
+            unseen = missed_edits(*exports, count=options.edits)
             missed += [f"export: {edit}" for edit in unseen]
             say(f"exports: {options.edits} edits of single bytes in {time.monotonic() - began:.0f} s")
     done = len(KINDS) * len(tamperings) + options.edits

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from ledger.audit.revshare_verify import parse_key, verify
 from ledger.commands import ApplyAsPartner
@@ -105,6 +106,41 @@ def test_an_implementation_that_is_not_ours_agrees(sealed):
     assert other_tree.refused([entry_of(line) for line in whole[1:]], asked) == []
     moved = [entry_of(line) for line in [*whole[2:], whole[1]]]
     assert len(other_tree.refused(moved, asked)) == len(asked)
+
+
+def tree_of(leaves):
+    """MTH of RFC 9162, 2.1.1, word by word."""
+    if len(leaves) == 1:
+        return leaves[0]
+    split = 1
+    while split * 2 < len(leaves):
+        split *= 2
+    return hashlib.sha256(b"\x01" + tree_of(leaves[:split]) + tree_of(leaves[split:])).digest()
+
+
+def test_the_page_alone_is_enough_to_check_an_export(sealed):
+    """A second implementation, of docs/audit-log.md's words: key, signature, leaves, legs, root."""
+    lines: list[bytes] = []
+    export_log(sealed, lines.append)
+    name, key_id, encoded = str(SIGNER.verifier).split("+", 2)
+    public = base64.b64decode(encoded)
+    header = json.loads(lines[0])
+    text, _, signatures = header["checkpoint"].partition("\n\n")
+    origin, size, root = text.split("\n")
+    dash, signed_by, signature = signatures.removesuffix("\n").split(" ")
+    raw = base64.b64decode(signature)
+
+    assert (header["format"], header["version"]) == ("revshare log export", 1)
+    assert (dash, signed_by, origin) == ("\u2014", name, name)
+    assert hashlib.sha256(name.encode() + b"\n" + public).digest()[:4] == raw[:4] == bytes.fromhex(key_id)
+    assert public[:1] == b"\x01"
+    Ed25519PublicKey.from_public_bytes(public[1:]).verify(raw[4:], f"{text}\n".encode())
+    leaves = [hashlib.sha256(b"\x00" + entry_of(line)).digest() for line in lines[1:]]
+    facts = [json.loads(line) for line in lines[1:]]
+    assert [leaf.hex() for leaf in leaves] == [fact["leaf"] for fact in facts]
+    assert [fact["index"] for fact in facts] == list(range(int(size)))
+    assert tree_of(leaves) == base64.b64decode(root)
+    assert all(sum(leg[1] for leg in fact["legs"]) == 0 for fact in facts)
 
 
 def test_what_is_not_sealed_is_not_exported(sealed):
