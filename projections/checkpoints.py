@@ -40,6 +40,8 @@ DEMANDING: Final = {
 ISSUE: Final = topic_of(StatementIssued)
 ISSUES_REST: Final = timedelta(seconds=2)
 """Statements are issued in many appends. A run asks for one checkpoint, once it has rested so long."""
+SIZE_MAX: Final = 2**63 - 1
+"""No tree can be larger: the databases hold no larger number."""
 ISSUES: Final = 1_000
 """Of these facts so many are read at once."""
 
@@ -199,12 +201,16 @@ def list_checkpoints(connection: sa.Connection, *, after: Cursor | None = None, 
 def cosign(ledger: Ledger, size: int, line: str, witnesses: Sequence[Verifier]) -> Row:
     """Keep what a witness signed below a checkpoint. Refuses with NotFound or BadCosignature."""
     line = line.removesuffix("\n") + "\n"
+    if size > SIZE_MAX:
+        raise NotFound("no checkpoint has this size")
     with ledger.database.write() as connection:
         row = connection.execute(sa.select(checkpoints).where(checkpoints.c.size == size)).first()
         if row is None:
             raise NotFound("no checkpoint has this size")
         text, _ = split(row.note)
         try:
+            if split(f"{text}\n{line}") != (text, [line.removesuffix("\n")]):
+                raise BadNote("not one line")  # what else stood there would be served as ours
             _, signed_by = open_note(f"{text}\n{line}", witnesses)
         except BadNote as error:
             raise BadCosignature(str(error), pointer="/line") from None

@@ -28,7 +28,7 @@ from projections import audit_log, checkpoints
 CHECKPOINT = CheckpointSchema()
 READ: Final = ("finance:read", "finance:approve")
 TILE: Final = re.compile(
-    r"(entries|[0-9]|[1-5][0-9]|6[0-3])/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?"
+    r"(entries|[0-9]|[1-5][0-9]|6[0-3])/((?:x[0-9]{3}/){0,5}[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?"
 )
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 OCTETS: Final = "application/octet-stream"

@@ -12,10 +12,10 @@ import json
 import re
 import sys
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 from uuid import NAMESPACE_URL, UUID, uuid5
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 WHOLE, PART, STATEMENT = "revshare log export", "revshare log part", "revshare statement"
 VERSIONS = {WHOLE: (1,), PART: (1,), STATEMENT: (1, 2)}
 """The versions of each kind of file that are checked here."""
+LEFT_OUT = "that no fact was left out; the whole log shows that"
 MAGIC = b"revshare entry v1\n"
 ID = rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 NUMBER, AMOUNT = rb"(?:0|[1-9][0-9]{0,19})", rb"(?:0|-?[1-9][0-9]{0,18})"
@@ -206,19 +207,34 @@ def base64_of(text: str) -> bytes:
 def parse_header(line: bytes) -> tuple[str, int, str]:
     """Which kind of export it is, in which version, and its checkpoint."""
     try:
-        header = json.loads(line)
+        header = parsed(line)
         kind, version, note = header["format"], header["version"], header["checkpoint"]
+        is_written = written({"format": kind, "version": version, "checkpoint": note}) + b"\n" == line
     except (ValueError, KeyError, TypeError, RecursionError):
         raise Wrong("line 1: no header of an export") from None
-    again = {"format": kind, "version": version, "checkpoint": note}
-    if (
-        kind not in VERSIONS
-        or version not in VERSIONS[kind]
-        or not isinstance(note, str)
-        or written(again) + b"\n" != line
-    ):
+    if [type(kind), type(version), type(note)] != [str, int, str] or not is_written:
         raise Wrong("line 1: no header of an export, or not written as it must be")
+    if version not in VERSIONS.get(kind, ()):
+        raise Wrong(f"line 1: {quoted(kind)} of version {version}, which this verifier does not know")
     return kind, version, note
+
+
+def parsed(raw: bytes) -> Any:
+    """What a JSON text says, if every reader finds the same in it: UTF-8, no name twice, no NaN."""
+    return json.loads(raw.decode(), object_pairs_hook=named_once, parse_constant=no_number)
+
+
+def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, none of whose names stands there twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError(f"a name stands there twice: {quoted([name for name, _ in pairs])}")
+    return found
+
+
+def no_number(text: str) -> NoReturn:
+    """NaN and the like, which Python takes and JSON does not."""
+    raise ValueError(f"{text} is no number")
 
 
 def written(value: object) -> bytes:
@@ -241,6 +257,7 @@ def parse_line(number: int, line: bytes) -> Fact:
         packed = len(legs).to_bytes(2, "big") + b"".join(packed_leg(*leg) for leg in legs)
         made = sha256(b"\x00" + MAGIC + head + text(topic) + words + packed).digest()
         told = [(leg[0].decode(), int(leg[1]), *(leg[at].decode() for at in (2, 4, 3))) for leg in legs]
+        words_of = (stream.decode(), int(version), topic.decode(), state)
     except (OverflowError, UnicodeDecodeError):
         raise Wrong(f"{where}: a number or a text that no entry can hold") from None
     if made.hex().encode() != leaf:
@@ -251,7 +268,6 @@ def parse_line(number: int, line: bytes) -> Fact:
     if any(sums.values()):
         raise Wrong(f"{where}: its legs do not sum to zero")
     hashes = None if proof is None else [bytes.fromhex(each.decode()) for each in re.findall(HASH, proof)]
-    words_of = (stream.decode(), int(version), topic.decode(), state)
     return Fact(int(index), int(position), made, hashes, told, *words_of)
 
 
@@ -283,8 +299,8 @@ class Result(NamedTuple):
     facts: int
     totals: dict[tuple[str, str, str], int]
     """By partner, account, currency; of a statement, what its lines sum to."""
-    remarks: tuple[str, ...] = ()
-    """Of a statement: which one it is, and what of it was not checked."""
+    remarks: tuple[str, ...]
+    """What vouches for the tree; of a statement which one it is; and what was not checked."""
 
 
 def verify(lines: Iterable[bytes], key: Key | None, kept: Sequence[str] = ()) -> Result:
@@ -304,17 +320,29 @@ def verify(lines: Iterable[bytes], key: Key | None, kept: Sequence[str] = ()) ->
     if max(heads, default=0) > head.size:
         raise Wrong(f"the export ends at {head.size} leaves, and a checkpoint of {max(heads)} was kept")
     totals: dict[tuple[str, str, str], int] = {}
+    vouched = vouched_by(key, heads)
     if kind == WHOLE:
-        return Result(head, check_whole(facts_of(source, 2), head, heads, totals), totals)
+        count = check_whole(facts_of(source, 2), head, heads, totals)
+        return Result(head, count, totals, (vouched, "not checked: whether what the facts say is so"))
     if kind == PART:
-        return Result(head, check_part(facts_of(source, 2), head, heads, totals), totals)
+        count = check_part(facts_of(source, 2), head, heads, totals)
+        return Result(head, count, totals, (vouched, f"not shown by a part: {LEFT_OUT}"))
     statement = next(source, b"")
     seen: list[Fact] = []
     count = check_part(facts_of(source, 3, by_hash=version > 1), head, heads, {}, seen)
     lines_of, remarks = check_statement(statement, seen, version)
     for fact in lines_of:
         add(totals, fact)
-    return Result(head, count, totals, remarks)
+    return Result(head, count, totals, (vouched, *remarks))
+
+
+def vouched_by(key: Key | None, heads: dict[int, Head]) -> str:
+    """Why the tree is believed."""
+    signed = "" if key is None else f"signed by the key of {key.name}"
+    if not heads:
+        return f"{signed}; not shown: that others are given the same tree (--kept holds it to what they keep)"
+    kept = f"held to {len(heads)} kept checkpoint{'s' * (len(heads) > 1)}, of up to {max(heads)} leaves"
+    return f"{signed}, {kept}" if signed else kept
 
 
 def facts_of(lines: Iterator[bytes], first: int, *, by_hash: bool = False) -> Iterator[tuple[int, Fact]]:
@@ -480,6 +508,10 @@ class Told(NamedTuple):
     words: dict[str, Any]
 
 
+Streams = dict[str, list[Told]]
+"""Facts by their streams, in order."""
+
+
 class Frame(NamedTuple):
     """What stands around a statement's lines: its issue, the closing of its month, what came before."""
 
@@ -495,19 +527,23 @@ def check_statement(line: bytes, facts: Sequence[Fact], version: int) -> tuple[l
     """A statement against the facts that it rests on, which are proven: its lines' facts, and remarks."""
     content = line.removesuffix(b"\n")
     try:
-        statement = json.loads(content)
+        statement = parsed(content)
         if written(statement) != content:
             raise Wrong("line 2: not written as a statement must be")
         told = [read_words(fact) for fact in facts]
-        lines = check_told(statement, sha256(content).hexdigest(), told, version)
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        frame = frame_of(sha256(content).hexdigest(), told)
+        lines = check_told(statement, frame, told, version)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise Wrong(f"line 2: no statement, or a fact is not of its form: {error!r}") from None
-    name = f"{statement['number']}, version {statement['version']}"
+    name = f"{quoted(statement['number'])}, version {statement['version']}"
+    gap = "a statement before it, for it opens with nothing"
+    if frame.before is not None:
+        gap = f"a statement between {quoted(frame.before.words['number'])} and this one"
     return [each.fact for each in lines], (
         f"statement {name}: all that it says is what these facts say, but for what was not checked",
         f"not checked, for nothing in the file shows it: {', '.join(UNCHECKED[version])}",
-        "not shown by a statement alone: that no fact was left out (a line, a statement in between, what"
-        " became of a payout or the partner at last); the whole log shows that",
+        f"not shown by a statement alone: {LEFT_OUT} (it could be a line, {gap}, what became of a payout or"
+        " the partner at last, a later correction)",
     )
 
 
@@ -518,45 +554,66 @@ def read_words(fact: Fact) -> Told:
         if name in READ:
             raise Wrong(f"position {fact.position}: its words are missing")
         return Told(fact, name, "", {})
-    state = json.loads(fact.state)
+    state = parsed(fact.state)
     return Told(fact, name, state["recorded_at"], state["fact"])
 
 
-def check_told(statement: dict[str, Any], digest: str, told: Sequence[Told], version: int) -> list[Told]:
+def check_told(statement: dict[str, Any], frame: Frame, told: Sequence[Told], version: int) -> list[Told]:
     """Work out by the facts what the statement must say, and hold it to that. Its lines' facts."""
-    frame = frame_of(digest, told)
+    streams = streams_of(told)
     lines = lines_of(told, frame)
     if [line["position"] for line in statement["lines"]] != [each.fact.position for each in lines]:
         raise Wrong("line 2: its lines are not the facts that stand below it, in their order")
     expected_lines, months = [], []
     for said, each in zip(statement["lines"], lines, strict=True):
-        belongs_to, closing = month_of(said, each, told, frame, version)
+        belongs_to, closing = month_of(said, each, streams, frame, version)
         expected_lines.append(line_of(said, each, frame.issued.words) | {"belongs_to": belongs_to})
         months.append(closing)
     payouts = list(dict.fromkeys(line["payout_id"] for line in expected_lines if line["payout_id"]))
     expected = {
         **head_of(statement, frame),
         **money_of(frame, expected_lines),
-        **details_of(told, frame, payouts, version),
+        **details_of(streams, frame, payouts, version),
         "corrects": frame.corrected and frame.corrected.words["number"],
         "reason": frame.corrected and frame.issued.words["reason"],
     }
     if version > 1:
-        expected["partner"] |= partner_of(told, frame.issued.words)
+        expected["partner"] |= partner_of(streams, frame.issued.words)
     hold("/lines", statement["lines"], expected_lines)  # first: balances follow from them
     hold("", statement, {name: expected[name] for name in FIELDS})
     check_issue(frame, expected)
     known = {each.fact.position for each in (*frame, *lines, *months) if each is not None}
-    check_use(told, known, (frame.issued.words["partner_id"], *payouts) if version > 1 else ())
+    check_use(told, known, frame.issued.words["partner_id"], set(payouts), version)
     return lines
+
+
+def streams_of(told: Sequence[Told]) -> Streams:
+    """The facts by their streams, in whose order they stand: none twice, none before an earlier one."""
+    streams: Streams = {}
+    for each in told:
+        stream = streams.setdefault(each.fact.stream, [])
+        if stream and each.fact.version <= stream[-1].fact.version:
+            before = stream[-1].fact
+            raise Wrong(
+                f"position {each.fact.position}: version {each.fact.version} of its stream follows"
+                f" version {before.version} at position {before.position}"
+            )
+        stream.append(each)
+    return streams
 
 
 def head_of(statement: dict[str, Any], frame: Frame) -> dict[str, Any]:
     """Which statement it is, and whose."""
     issue, closed = frame.issued.words, frame.closed.words
     program, partner = statement["program"]["reference"], statement["partner"]["reference"]
+    if not isinstance(statement["program"]["name"], str):
+        raise Wrong("line 2: /program/name is no text")
     made_of((program,), "/program/reference", (ROOT, "program"), issue["program_id"])
     made_of((partner,), "/partner/reference", (ROOT, "partner"), issue["partner_id"])
+    for each in (frame.issued, frame.before, frame.corrected):
+        if each is not None and each.words["number"] != f"{program}-{each.fact.version:06}":
+            number = quoted(each.words["number"])
+            raise Wrong(f"position {each.fact.position}: it is not number {each.fact.version}: {number}")
     return {
         "content_version": CONTENT_VERSIONS[CONTENT_VERSIONS.index(issue["content_version"])],
         "number": f"{program}-{frame.issued.fact.version:06}",
@@ -653,19 +710,25 @@ def frame_of(digest: str, told: Sequence[Told]) -> Frame:
     for other in issues:
         if other is issued:
             continue
-        if account_of(other.words) != account_of(words):
-            number = other.words["number"]
+        if account_of(other.words) != account_of(words) or other.fact.stream != issued.fact.stream:
+            number = quoted(other.words["number"])
             raise Wrong(f"position {other.fact.position}: statement {number} is of another account")
-        if other.words["period"] < words["period"] and before is None:
-            before = other
-        elif other.words["period"] == words["period"] and corrected is None:
+        is_earlier = other.fact.position < issued.fact.position
+        if is_earlier and other.words["period"] == words["period"] and corrected is None:
             corrected = other
+        elif is_earlier and opens_next(other, words["period"]) and before is None:
+            before = other
         else:
             raise Wrong(f"position {other.fact.position}: nothing of the statement rests on this")
     closed, closed_before = months_of(words, [each for each in told if each.name == "PeriodClosed"])
     frame = Frame(issued, before, corrected, closed, closed_before)
     check_order(frame)
     return frame
+
+
+def opens_next(other: Told, period: str) -> bool:
+    """Whether a later month can open with what this statement closed with; corrections move nothing."""
+    return bool(other.words["period"] < period) and other.words["statement_version"] == 1
 
 
 def months_of(issue: dict[str, Any], closings: Sequence[Told]) -> tuple[Told, Told | None]:
@@ -694,6 +757,12 @@ def check_order(frame: Frame) -> None:
     if issued.fact.stream != derived(words["program_id"], "statements"):
         raise Wrong(f"{where}: it issues a statement outside of the program's stream of them")
     through, details = frame.closed.words["through_position"], words["details_position"]
+    if not through < frame.closed.fact.position < issued.fact.position:
+        closed = frame.closed.fact.position
+        raise Wrong(f"{where}: its month was closed at position {closed}, by what stood up to {through}")
+    last = "" if frame.closed_before is None else frame.closed_before.words["period"]
+    if frame.before is not None and frame.before.words["period"] > last:
+        raise Wrong(f"{where}: it opens with a month that was not closed before")
     if corrected is None:
         if words["statement_version"] != 1 or words.get("corrects") is not None or words.get("reason"):
             raise Wrong(f"{where}: it corrects a statement, which does not stand below it")
@@ -711,7 +780,6 @@ def check_issue(frame: Frame, expected: dict[str, Any]) -> None:
     """The fact of the issue says what the statement does."""
     words = frame.issued.words
     said = {
-        "number": expected["number"],
         "count": frame.issued.fact.version,
         "statement_version": expected["version"],
         "period": expected["period"]["period"],
@@ -726,14 +794,19 @@ def check_issue(frame: Frame, expected: dict[str, Any]) -> None:
             )
 
 
-def check_use(told: Sequence[Told], known: set[int], streams: Sequence[str]) -> None:
+def check_use(
+    told: Sequence[Told], known: set[int], partner: str, payouts: Collection[str], version: int
+) -> None:
     """Nothing stands in the file that the statement does not rest on, and nothing but its lines moves money,
-    except that a payout's transfer may be of another month. `streams`: the partner's, then the payouts'."""
+    except that a payout's transfer may be of another month. `known`: positions of what it does rest on,
+    beside the facts of its partner and payouts."""
     for each in told:
-        if each.fact.position in known:
-            continue
-        about = streams[:1] if each.name in ABOUT else streams[1:]
-        if each.fact.stream not in about or (each.fact.legs and each.name != "TransferConfirmed"):
+        about = {partner} if each.name in ABOUT else payouts
+        if each.fact.position not in known and (
+            version == 1
+            or each.fact.stream not in about
+            or (each.fact.legs and each.name != "TransferConfirmed")
+        ):
             raise Wrong(f"position {each.fact.position}: nothing of the statement rests on this")
 
 
@@ -749,7 +822,7 @@ def lines_of(told: Sequence[Told], frame: Frame) -> list[Told]:
     begins, ends = (moment(closed[name]) for name in ("begins_at", "ends_at"))
     found = []
     for each in told:
-        if each.name not in KINDS:
+        if each.name not in KINDS or not each.fact.legs:
             continue
         where, at = each.fact.position, moment(each.words["effective_at"])
         is_earlier = at < begins and where <= through
@@ -797,7 +870,7 @@ def line_of(said: dict[str, Any], each: Told, issue: dict[str, Any]) -> dict[str
 
 
 def month_of(
-    said: dict[str, Any], each: Told, told: Sequence[Told], frame: Frame, version: int
+    said: dict[str, Any], each: Told, streams: Streams, frame: Frame, version: int
 ) -> tuple[Any, Told | None]:
     """The earlier month to which a late line belongs, and the closing that shows it; of all others None."""
     at, closed = moment(each.words["effective_at"]), frame.closed.words
@@ -807,7 +880,7 @@ def month_of(
         if not isinstance(said["belongs_to"], str) or said["belongs_to"] >= closed["period"]:
             raise Wrong(f"position {each.fact.position}: it is of an earlier month, and does not say so")
         return ANYTHING, None
-    for other in (each for each in told if each.name == "PeriodClosed"):
+    for other in (each for each in streams[frame.closed.fact.stream] if each.name == "PeriodClosed"):
         begins = moment(other.words["begins_at"])
         if begins <= at < moment(other.words["ends_at"]):
             return other.words["period"], other
@@ -820,23 +893,24 @@ def zone_of(name: str) -> ZoneInfo:
     """A time zone, as this machine knows it."""
     try:
         return ZoneInfo(name)
-    except ZoneInfoNotFoundError:
+    except (ZoneInfoNotFoundError, OSError):  # which of them: a name may be that of a folder
         raise Wrong(f"this machine can't tell: it has no time zone {name} (`pip install tzdata`)") from None
 
 
 # Partner and payouts
 
 
-def details_of(told: Sequence[Told], frame: Frame, payouts: Sequence[str], version: int) -> dict[str, Any]:
-    """The payouts as they stood at the position that the issue looks at, and what a correction says of them
-    and of the partner that the statement before it did not."""
+def details_of(streams: Streams, frame: Frame, payouts: Sequence[str], version: int) -> dict[str, Any]:
+    """The payouts as they stood at the position that the issue looks at, and what a correction says of them,
+    of the partner and of balances that the statement before it did not."""
     if version == 1:
         return {"payouts": ANYTHING, "differs": ANYTHING}
     issue = frame.issued.words
-    histories = {each: history_of(each, told, issue) for each in payouts}
+    histories = {each: history_of(each, streams, issue) for each in payouts}
     views = [
-        {
-            "partner": partner_of(told, words),
+        figures_of(words)
+        | {
+            "partner": partner_of(streams, words),
             "payouts": [payout_of(histories[each], words["details_position"]) for each in payouts],
         }
         for words in (issue, *(each.words for each in (frame.corrected,) if each is not None))
@@ -851,6 +925,14 @@ def details_of(told: Sequence[Told], frame: Frame, payouts: Sequence[str], versi
     return {"payouts": views[0]["payouts"], "differs": differs}
 
 
+def figures_of(issue: dict[str, Any]) -> dict[str, Any]:
+    """What an issue says of the lines and balances. No correction can have others without saying so."""
+    found: dict[str, Any] = {"lines": issue["lines"]}
+    for name in ("opening", "closing"):
+        found[name] = {f"{column}_minor": issue[name][f"{column}_minor"] for column in COLUMNS}
+    return found
+
+
 def flat(pointer: str, value: Any) -> dict[str, str | None]:
     """Every single value in something, as a text, by its pointer."""
     if not isinstance(value, dict | list):
@@ -861,9 +943,9 @@ def flat(pointer: str, value: Any) -> dict[str, str | None]:
     return found
 
 
-def partner_of(told: Sequence[Told], issue: dict[str, Any]) -> dict[str, Any]:
+def partner_of(streams: Streams, issue: dict[str, Any]) -> dict[str, Any]:
     """What the partner applied with, and the last language that somebody said, up to the issue's position."""
-    mine = [each for each in told if each.fact.stream == issue["partner_id"] and each.name in ABOUT]
+    mine = [each for each in streams.get(issue["partner_id"], ()) if each.name in ABOUT]
     mine = [each for each in mine if each.fact.position <= issue["details_position"]]
     if not mine or (mine[0].name, mine[0].fact.version) != ("PartnerApplied", 1):
         raise Wrong("line 2: what its partner applied with does not stand below it")
@@ -871,9 +953,9 @@ def partner_of(told: Sequence[Told], issue: dict[str, Any]) -> dict[str, Any]:
     return found | {"locale": mine[-1].words.get("locale")}
 
 
-def history_of(payout: str, told: Sequence[Told], issue: dict[str, Any]) -> list[Told]:
+def history_of(payout: str, streams: Streams, issue: dict[str, Any]) -> list[Told]:
     """A payout's facts from the first on, without a gap; it is of the statement's account."""
-    found = [each for each in told if each.fact.stream == payout]
+    found = streams.get(payout, [])
     if [each.fact.version for each in found] != list(range(1, len(found) + 1)):
         raise Wrong(f"line 2: facts of payout {payout} are missing below it")
     if not found or found[0].name != "PayoutDrafted" or account_of(found[0].words) != account_of(issue):
@@ -934,16 +1016,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         parser.error(str(error))
     except Wrong as error:
-        sys.stdout.write(f"no: {error}\n")
+        say(f"no: {error}")
         return 1
     if options.totals:
         for (partner, account, currency), amount in sorted(result.totals.items()):
-            sys.stdout.write(f"{partner} {account} {amount} {currency}\n")
+            say(f"{partner} {account} {amount} {currency}")
     head = result.head
-    sys.stdout.write(f"yes: {result.facts} facts of the tree of {head.size} leaves of {head.origin}\n")
+    say(f"yes: {result.facts} facts of the tree of {head.size} leaves of {head.origin}")
     for remark in result.remarks:
-        sys.stdout.write(f"{remark}\n")
+        say(remark)
     return 0
+
+
+def say(line: str) -> None:
+    """Print a line. Names in it are the issuer's choice, who could write a line of its own with them, or over
+    this one: what does not print, or not here, is shown by its number."""
+    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
+    encoding = sys.stdout.encoding or "ascii"
+    sys.stdout.write(shown.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
 def read(path: str) -> str:

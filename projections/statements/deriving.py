@@ -219,9 +219,10 @@ def last_closing(connection: sa.Connection, of: Account, before: str) -> tuple[s
     return (None, Amounts()) if found is None else (found[0], msgspec.json.decode(found[1], type=Amounts))
 
 
-def differences(was: Statement, now: Statement) -> tuple[Difference, ...]:
-    """What two versions say otherwise of program, partner and payouts; their lines are the same."""
-    before, after = (_flat(each) for each in (was, now))
+def differences(was: Statement, was_lines: int, now: Statement) -> tuple[Difference, ...]:
+    """What two versions say otherwise of program, partner, payouts and balances, and how many lines the one
+    before was frozen with: lines and balances are the same, unless that was frozen wrongly."""
+    before, after = _flat(was, was_lines), _flat(now, len(now.lines))
     return tuple(
         Difference(pointer, before.get(pointer), after.get(pointer))
         for pointer in sorted({*before, *after})
@@ -229,9 +230,9 @@ def differences(was: Statement, now: Statement) -> tuple[Difference, ...]:
     )
 
 
-def _flat(statement: Statement) -> dict[str, str | None]:
-    told = msgspec.to_builtins(statement)
-    found: dict[str, str | None] = {}
+def _flat(statement: Statement, lines: int) -> dict[str, str | None]:
+    told = msgspec.to_builtins(msgspec.structs.replace(statement, lines=()))
+    found: dict[str, str | None] = {"/lines": str(lines)}
 
     def walk(pointer: str, value: Any) -> None:
         if isinstance(value, dict | list | tuple):
@@ -241,7 +242,7 @@ def _flat(statement: Statement) -> dict[str, str | None]:
         else:
             found[pointer] = None if value is None else str(value)
 
-    for name in ("program", "partner", "payouts"):
+    for name in ("program", "partner", "payouts", "opening", "closing"):
         walk(f"/{name}", told[name])
     return found
 

@@ -134,6 +134,7 @@ def correct(ledger: Ledger, command: CorrectStatement, *, by: str) -> tuple[UUID
     reason = checks.note(command.reason, "/reason")
     with ledger.database.read() as connection:
         program_id = statement_row(connection, command.statement_id).program_id
+    reference = program.known(ledger.load(program_id, PROGRAM).state).reference
     for _ in range(ATTEMPTS_MAX):
         # The place goes first, and the view that has seen it before its rows: a version that is issued from
         # here on, by somebody else, costs this one the append; an earlier one is the version corrected.
@@ -142,15 +143,15 @@ def correct(ledger: Ledger, command: CorrectStatement, *, by: str) -> tuple[UUID
             if place.position > position.read(connection, [PERIODS])[PERIODS]:
                 raise ViewsBehind("the view of statements has not seen the last one yet")
             row = _newest_version(connection, statement_row(connection, command.statement_id))
-            was = restate(ledger, connection, row)
             identity = Identity(
-                number=number_of(was.program.reference, place.version + 1),
+                number=number_of(reference, place.version + 1),
                 version=row.version + 1,
                 details_position=ledger.log.head(connection),
                 corrects=row.number,
                 reason=reason,
             )
-            now = _said_again(ledger, connection, row, identity, was)
+            _, opening = last_closing(connection, (program_id, row.partner_id, row.currency), row.period)
+            now = _said_again(ledger, connection, row, identity, opening)
         fact = _fact(now, identity, place.version + 1, corrects=row.statement_id)
         change = Change(ids.statements_id(row.program_id), place.version, [fact])
         recorded = ledger.append([change], by=by)
@@ -181,27 +182,38 @@ def statement_row(connection: sa.Connection, statement_id: UUID) -> Any:
 def restate(ledger: Ledger, connection: sa.Connection, row: Any) -> Statement:
     """A statement as it was issued, derived from the ledger anew."""
     identity = Identity(row.number, row.version, row.details_position, content_version=row.content_version)
+    opening = _frozen(row.opening)
     if row.corrects is None:
-        return _derived(ledger, connection, row, identity)
+        return _derived(ledger, connection, row, identity, opening)
     before = statement_row(connection, row.corrects)
-    corrected = identity._replace(corrects=before.number, reason=row.reason)
-    return _said_again(ledger, connection, row, corrected, restate(ledger, connection, before))
+    identity = identity._replace(corrects=before.number, reason=row.reason)
+    return _said_again(ledger, connection, before, identity, opening)
 
 
-def _derived(ledger: Ledger, connection: sa.Connection, row: Any, identity: Identity) -> Statement:
+def _frozen(balance: bytes | str) -> Amounts:
+    return msgspec.json.decode(balance, type=Amounts)
+
+
+def _derived(
+    ledger: Ledger, connection: sa.Connection, row: Any, identity: Identity, opening: Amounts
+) -> Statement:
+    """The statement of a row's account and month."""
     closed = closings(ledger, row.program_id)
     number = [_closed(each).period for each in closed].index(row.period)
     account = (row.program_id, row.partner_id, row.currency)
     part = part_of(account, _closed(closed[number]), _closed(closed[number - 1]) if number else None)
-    opening = msgspec.json.decode(row.opening, type=Amounts)
     return derive(ledger, connection, part, identity, opening, closed=closed)
 
 
 def _said_again(
-    ledger: Ledger, connection: sa.Connection, row: Any, identity: Identity, was: Statement
+    ledger: Ledger, connection: sa.Connection, before: Any, identity: Identity, opening: Amounts
 ) -> Statement:
-    now = _derived(ledger, connection, row, identity)
-    found = differences(was, now)
+    """A correction of the statement in a row. What that was frozen with is held to what the facts give."""
+    now = _derived(ledger, connection, before, identity, opening)
+    was = msgspec.structs.replace(
+        restate(ledger, connection, before), opening=_frozen(before.opening), closing=_frozen(before.closing)
+    )
+    found = differences(was, before.lines, now)
     if not found:
         raise NothingToCorrect(f"statement {was.number} would say what it says", pointer="/statement_id")
     return msgspec.structs.replace(now, differs=found)
@@ -286,7 +298,7 @@ def _held(connection: sa.Connection, before: PeriodClosed | None) -> dict[Key, A
         c.program_id == before.program_id, c.period == before.period, c.version == 1
     )
     return {
-        (partner_id, currency): msgspec.json.decode(closing, type=Amounts)
+        (partner_id, currency): _frozen(closing)
         for partner_id, currency, closing in connection.execute(query)
     }
 

@@ -80,6 +80,18 @@ def check_end(connection: sa.Connection, reached: int, findings: Findings) -> No
         findings.add("leg_inserted", {"position": place, "table": tables.journal.name}, "no leg", "a leg")
 
 
+def check_ahead(connection: sa.Connection, findings: Findings) -> None:
+    """No row of the views that are checked here stands behind the position that they have come to, in one
+    moment: else that was set back, and what they have from there on would be looked at by nobody."""
+    for view, table in (("view:journal", tables.journal), ("view:periods", tables.statements)):
+        reached = position.read(connection, [view])[view]
+        ahead = sa.select(sa.func.min(table.c.position)).where(table.c.position > reached)
+        found = connection.execute(ahead).scalar()
+        if found is not None:
+            place = {"view": view, "table": table.name}
+            findings.add("view_differs", place, f"no row behind position {reached}", f"one at {found}")
+
+
 def check_views(ledger: Ledger, findings: Findings, progress: Callable[[int, int], None]) -> None:
     """Hold every view to what a replay of the log gives. Raises RebuildNotAllowed, RebuildOvertaken."""
     try:

@@ -39,7 +39,9 @@ class Finding(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         where = ", ".join(f"{name} {value}" for name, value in self.place.items() if value is not None)
-        return f"{KINDS[self.kind]}: {where}: expected {self.expected}, found {self.found}"
+        told = f"{KINDS[self.kind]}: {where}: expected {self.expected}, found {self.found}"
+        # Whoever changed a text could hide the line with it: behind some characters a screen shows nothing.
+        return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in told)
 
 
 class Findings:

@@ -10,6 +10,7 @@ from ledger.audit.merkle import TreeTooSmall
 from ledger.audit.notes import BadNote, Checkpoint, Verifier
 from projections.audit_log import checkpoints
 from projections.verification.findings import Findings
+from projections.verification.reading import BEGINNING
 from projections.verification.tree import Tree
 
 PAGE: Final = 1_000
@@ -39,11 +40,11 @@ class Heads:
 
     def check_stored(self, upto: int) -> int:
         """Check the table of checkpoints up to a size: how many there are."""
-        count, after = 0, -1
-        while rows := self._page(after, upto):
+        count, first = 0, BEGINNING
+        while rows := self._page(first, upto):
             for row in rows:
                 self._check_row(row)
-            count, after = count + len(rows), rows[-1].size
+            count, first = count + len(rows), rows[-1].size + 1
         return count
 
     def check_kept(self, kept: Sequence[Kept]) -> int:
@@ -60,9 +61,9 @@ class Heads:
             self._check_head(head, name)
         return len(heads)
 
-    def _page(self, after: int, upto: int) -> Sequence[Any]:
+    def _page(self, first: int, upto: int) -> Sequence[Any]:
         size = checkpoints.c.size
-        query = sa.select(checkpoints).where(size > after, size <= upto).order_by(size)
+        query = sa.select(checkpoints).where(size >= first, size <= upto).order_by(size)
         return self._connection.execute(query.limit(PAGE)).all()
 
     def _check_row(self, row: Any) -> None:
@@ -115,7 +116,7 @@ class Heads:
 
     def _root(self, size: int) -> bytes:
         try:
-            return self._tree.root(self._connection, size)
+            return b"" if size < 0 else self._tree.root(self._connection, size)
         except TreeTooSmall:
             return b""
 

@@ -207,7 +207,10 @@ class _SpanCheck:
         return len(positions) == self._width(tile) and self._firsts.get(tile) == positions[0]
 
     def _before(self) -> int:
-        """The position behind which the span's facts stand."""
+        """The position behind which the span's facts stand. Before the first tile there is nothing, whatever
+        somebody put there: a tile that is none would hide the facts up to its last position."""
+        if self._span.first == 0:
+            return BEGINNING
         c = bundles.c
         query = sa.select(c.positions).where(c.tile < self._span.first).order_by(c.tile.desc()).limit(1)
         packed = bytes(self._connection.execute(query).scalar() or b"")

@@ -22,7 +22,7 @@ from ledger.store.database import DatabaseUnavailable
 from ledger.store.mapper import topics_of
 from projections import position
 from projections.statements.closing import JOURNAL
-from projections.statements.deriving import content_sha256
+from projections.statements.deriving import content_sha256, last_closing
 from projections.statements.facts import books, tallied
 from projections.statements.issuing import CONVERSIONS, PERIODS, restate, statement_row
 from projections.verification.findings import Findings
@@ -129,8 +129,8 @@ class _Months:
             if fact.corrects is None:
                 self._held[key] = fact.closing
             else:
-                corrected = statement_row(connection, fact.corrects)
-                opening = msgspec.json.decode(corrected.opening, type=StatementAmounts)
+                _, before = last_closing(connection, key, fact.period)
+                opening = StatementAmounts(**msgspec.structs.asdict(before))
             row = statement_row(connection, ids.statement_id(fact.program_id, fact.count))
             made = restate(self._ledger, connection, row)
         expected = msgspec.structs.replace(

@@ -66,6 +66,9 @@ def find_repairs(ledger: Ledger, *, key: Verifier, kept: Sequence[Kept]) -> list
         found = [tree.repair(row, copies) for row in rows]
         there = {each.size for each in found}
         found += [tree.must_be(copies[size], None) for size in copies.keys() - there]
+    for number, each in enumerate(found):
+        if any(other.size == each.size for other in found[:number]):
+            raise NotRepairable(f"the notes of two rows are of size {each.size}")
     repairs = sorted((each for each in found if each.differing), key=lambda each: each.size)
     if not repairs and report.findings:
         raise NotRepairable(f"no copy tells what it must be: {report.findings[0]}")
@@ -141,12 +144,12 @@ class _SignedTree:
         stands = {name: getattr(row, name) for name in ("size", "position", "root", "note")}
         try:
             copy = self.copy(OWN, row.note)
+            if copy.head.size != row.size and self._has_row(copy.head.size):
+                raise BadNote(f"its note is of size {copy.head.size}, as another row is")
         except BadNote as error:
             if row.size not in copies:
-                raise NotRepairable(f"size {row.size}: not signed ({error}), and no copy was given") from None
+                raise NotRepairable(f"size {row.size}: {error}, and no copy was given") from None
             copy = copies[row.size]
-        if copy.head.size != row.size and self._has_row(copy.head.size):
-            raise NotRepairable(f"two rows are of size {copy.head.size}: one of them says {row.size}")
         return self.must_be(copy, stands | {"root": bytes(row.root)})
 
     def _has_row(self, size: int) -> bool:

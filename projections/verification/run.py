@@ -18,7 +18,7 @@ from ledger.store.application import Ledger
 from ledger.store.database import Database
 from projections import position, shadow
 from projections.audit_log import NAME, bundles, tree_size
-from projections.verification.books import Books, check_balances, check_end, check_views
+from projections.verification.books import Books, check_ahead, check_balances, check_end, check_views
 from projections.verification.findings import Finding, Findings
 from projections.verification.heads import Heads, Kept, newest_size
 from projections.verification.leaves import Checked, LeafCheck, Span
@@ -104,6 +104,7 @@ def verify_ledger(
         heads = Heads(connection, tree, findings, key)
         stored, opened = heads.check_stored(newest), heads.check_kept(kept)
         check_end(connection, reached[NAME], findings)
+        check_ahead(connection, findings)
         waiting = _waiting(connection, reached[NAME])
     progress("checkpoints", stored + opened, stored + opened)
     # Where anything was found, not every leg need have been read: then they are summed by themselves.
@@ -158,8 +159,12 @@ def _check_in_process(span: Span) -> Checked:
 
 
 def _size(connection: sa.Connection, findings: Findings) -> int:
-    """How many leaves there are. A tile number out of all reason is named, and not counted up to."""
+    """How many leaves there are. A tile before the first, or of a number out of all reason, is named, and not
+    counted."""
     size = tree_size(connection)
+    before = sa.select(bundles.c.tile).where(bundles.c.tile < 0).order_by(bundles.c.tile)
+    for tile in connection.execute(before).scalars():
+        findings.add("bundle_changed", {"table": bundles.name, "tile": tile}, "no tile", "a tile")
     count = int(connection.execute(sa.select(sa.func.count()).select_from(bundles)).scalar_one())
     if size > (count + GAPS_MAX) * TILE_HASHES:
         place = {"table": bundles.name, "tile": (size - 1) // TILE_HASHES}

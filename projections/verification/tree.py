@@ -77,14 +77,15 @@ class Tree:
             self._check_end(connection, findings)
 
     def _check_end(self, connection: sa.Connection, findings: Findings) -> None:
-        """No tile of leaves goes further than the tree."""
+        """No tile of leaves goes further than the tree, or stands before it."""
         tile, width = divmod(self.size, TILE_HASHES)
         length = sa.func.length(tiles.c.hashes)
-        query = sa.select(tiles.c.tile, length).where(tiles.c.level <= 0, tiles.c.tile >= tile)
-        for found, bytes_there in connection.execute(query.order_by(tiles.c.tile)):
-            expected = width if found == tile else 0
+        outside = sa.or_(tiles.c.level < 0, tiles.c.tile < 0, tiles.c.tile >= tile)
+        query = sa.select(tiles.c.level, tiles.c.tile, length).where(tiles.c.level <= 0, outside)
+        for level, found, bytes_there in connection.execute(query.order_by(tiles.c.level, tiles.c.tile)):
+            expected = width if (level, found) == (0, tile) else 0
             if bytes_there > expected * HASH_BYTES:
-                place = {"table": tiles.name, "level": 0, "tile": found}
+                place = {"table": tiles.name, "level": level, "tile": found}
                 findings.add(
                     "tile_changed", place, f"{expected} hashes", f"{bytes_there // HASH_BYTES} hashes"
                 )

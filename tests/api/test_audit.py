@@ -83,6 +83,7 @@ def entries_of(bundle: bytes) -> list[bytes]:
         "entries/999",
         "a",
         "5/000",
+        "0/x999/x999/x999/x999/x999/x999/999",
     ],
 )
 def test_what_is_no_tile_is_not_there(sealed: House, path):
@@ -151,14 +152,25 @@ class TestWitness:
         assert listed["note"] == note
 
     def test_a_line_of_another_tree_or_key_is_refused(self, sealed: House):
+        """And a good one with anything beside it: all of it would be served as a part of our note."""
         checkpoint = head(sealed)
+        note = sealed.client.simulate_get("/audit/checkpoint").text
+        longer = notes.cosign(f"{checkpoint.text}\nmore of the text\n", WITNESS.name, WITNESS_KEY, 1)
+        good = notes.cosign(checkpoint.text, WITNESS.name, WITNESS_KEY, 1)
+        stranger = notes.cosign(checkpoint.text, "stranger.example", WITNESS_KEY, 1)
         door = f"/v1/audit/checkpoints/{checkpoint.size}/cosignatures"
         for line in (
             notes.cosign(checkpoint._replace(size=1).text, WITNESS.name, WITNESS_KEY, 1),
             notes.cosign(checkpoint.text, "stranger.example", WITNESS_KEY, 1),
             "— witness.example/w1 AAAA",
             "nothing",
+            f"{stranger}{good}",
+            f"{good}{stranger}",
+            f"more of the text\n\n{longer}",
         ):
             answer = sealed.post(door, {"line": line})
             assert problem(answer) == (422, "bad-cosignature")
-        assert sealed.post("/v1/audit/checkpoints/1/cosignatures", {"line": line}).status_code == 404
+        for size in (1, 2**63, 10**30):
+            door = f"/v1/audit/checkpoints/{size}/cosignatures"
+            assert sealed.post(door, {"line": good}).status_code == 404
+        assert sealed.client.simulate_get("/audit/checkpoint").text == note

@@ -121,7 +121,9 @@ def test_an_auditor_checks_an_export_with_one_file(env, tmp_path):
     yes = check(str(export), "--key", key, "--kept", str(kept), "--totals")
     assert (yes.returncode, yes.stdout) == (
         0,
-        f"yes: 5 facts of the tree of 5 leaves of {key.split('+')[0]}\n",
+        f"yes: 5 facts of the tree of 5 leaves of {key.split('+')[0]}\n"
+        f"signed by the key of {key.split('+')[0]}, held to 1 kept checkpoint, of up to 5 leaves\n"
+        "not checked: whether what the facts say is so\n",
     )
     assert check(str(part), "--key", key).stdout.startswith("yes: 0 facts")
     assert check(str(export)).returncode == 2

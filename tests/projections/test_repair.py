@@ -95,6 +95,37 @@ def test_a_changed_column_is_put_right_and_told_of(world, kept, assigned, column
     assert recorded.fact.found == {column: stood}
 
 
+def swap_notes(world):
+    """Each of the last two rows has the other's note."""
+    [*_, one, other] = stored(world)
+    for row, note in ((one, other["note"]), (other, one["note"])):
+        change(world, f"UPDATE audit_checkpoints SET note = '{note}' WHERE size = {row['size']}")
+
+
+def test_where_two_rows_have_each_other_s_note_their_copies_tell(world, kept):
+    before = stored(world)
+    swap_notes(world)
+
+    with pytest.raises(NotRepairable, match="as another row is, and no copy was given"):
+        mended(world, kept[:2])
+    assert [found.trusted for found in mended(world, kept)] == [kept[1].name, kept[2].name]
+
+    assert stored(world) == before
+    assert is_sound(world, kept)
+
+
+def test_of_two_rows_with_one_note_nobody_says_which_it_is_of(world, kept):
+    gone = stored(world)[0]
+    change(
+        world,
+        f"DELETE FROM audit_checkpoints WHERE size = {gone['size']}",
+        f"UPDATE audit_checkpoints SET note = '{gone['note']}'",
+    )
+
+    with pytest.raises(NotRepairable, match="the notes of two rows are of size"):
+        mended(world, kept)
+
+
 def test_what_was_taken_away_is_put_back_from_its_copy(world, kept):
     before = stored(world)
     line = cosign(Checkpoint("log", 1, b"\x00" * 32).text, "witness", KEY, 1)

@@ -15,7 +15,7 @@ from projections.checkpoints import CheckpointMaker, latest
 from projections.rebuild import RebuildNotAllowed
 from projections.runner import Runner
 from projections.shadow import SUFFIX
-from projections.verification import Kept, run, verify_ledger
+from projections.verification import Finding, Kept, run, verify_ledger
 from tests.support.world import World, day
 
 SIGNER = Signer("ledger.example/log", Ed25519PrivateKey.from_private_bytes(b"\x07" * 32))
@@ -261,3 +261,13 @@ def test_a_role_that_may_only_read_checks_all_but_the_views(restricted_url, post
     with pytest.raises(RebuildNotAllowed):
         verify_ledger(ledger, key=SIGNER.verifier)
     ledger.close()
+
+
+def test_no_text_in_the_database_hides_what_is_found():
+    """Behind some characters a screen shows nothing, or goes back to write over the line."""
+    finding = Finding("fact_changed", {"position": 4, "topic": "A\x1b[8m\x9b"}, "a\r\n", "sound\u202e\u2028")
+
+    assert str(finding) == (
+        "the fact is not what its leaf says: position 4, topic A\\x1b[8m\\x9b: expected a\\r\\n, found"
+        " sound\\u202e\\u2028"
+    )

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from ledger.audit.revshare_verify import parse_key, verify
 from ledger.period import ClosePeriod, Moved
 from payouts.outcomes import Confirmed
 from projections import tables
@@ -14,6 +15,7 @@ from projections.statements import closing, deriving, issuing
 from projections.statements.closing import close_period
 from projections.statements.facts import books
 from projections.statements.issuing import CorrectStatement, correct, issue
+from projections.statements.proof import statement_proof
 from projections.verification import verify_ledger
 from tests.proof.hand import Hand
 from tests.proof.stage import SIGNER
@@ -124,11 +126,23 @@ def test_a_statement_of_edited_legs_is_named_once_they_are_put_back(finance, mon
     assert found.counts == {"statement_differs": 1}
     assert f"statement {finance.name}-000001" in str(found.findings[0])
 
+    number = rows(finance)[0].statement_id
+    _, made = correct(finance.ledger, CorrectStatement(statement_id=number, reason="doubled"), by="cli")
+
+    assert [(each.pointer, each.was, each.now) for each in made.differs] == [
+        ("/closing/available_minor", "4000", "2000"),
+        ("/closing/earned_minor", "4000", "2000"),
+    ]
+    assert verified(finance).counts == {"statement_differs": 1}, "the first one, which stays"
+    proof = b"".join(statement_proof(finance.ledger, rows(finance)[1].statement_id))
+    assert verify(proof.splitlines(keepends=True), parse_key(str(SIGNER.verifier)))
+
 
 def test_an_opening_balance_from_nowhere_is_named(finance, monkeypatch):
     """The first statement opens with nothing."""
     earned(finance)
-    monkeypatch.setattr(issuing, "last_closing", lambda *_: Amounts(available_minor=5, earned_minor=5))
+    nowhere = Amounts(available_minor=5, earned_minor=5)
+    monkeypatch.setattr(issuing, "last_closing", lambda *_: (None, nowhere))
     close(finance, JANUARY)
 
     assert "field opening" in str(verified(finance).findings[0])

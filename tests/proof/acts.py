@@ -147,6 +147,23 @@ def resealed(signer: Signer) -> Callable[[Ledger], None]:
     return act
 
 
+def put_in_unseen(hand: Hand) -> str:
+    """A fact before the first leaf, and a tile of positions before the first that says it was looked at."""
+    hand.run(
+        "INSERT INTO audit_bundles (tile, first_position, positions) VALUES (-1, -1, :zero)", zero=bytes(8)
+    )
+    return put_in(0)(hand)
+
+
+def leg_behind(hand: Hand) -> str:
+    """An edited leg, and the journal's view set back before it."""
+    where = leg_changed("amount_minor = amount_minor + 1")(hand)
+    position = int(where.removeprefix("position ")) - 1
+    names = "name IN ('view:journal', 'view:balances')"
+    assert hand.run(f"UPDATE positions SET position = :to WHERE {names}", to=position) == 2
+    return "view view:journal, table journal"
+
+
 def hashes_changed(level: int, change: str) -> Callable[[Hand], str]:
     def act(hand: Hand) -> str:
         query = "SELECT hashes FROM audit_tiles WHERE level = :level AND tile = 0"

@@ -12,6 +12,7 @@ from tests.proof.acts import (
     deleted,
     hashes_changed,
     insert_and_shift,
+    leg_behind,
     leg_changed,
     legs_changed,
     months_rewritten,
@@ -19,6 +20,7 @@ from tests.proof.acts import (
     note_changed,
     one_more,
     put_in,
+    put_in_unseen,
     resealed,
     rewrite_all,
     row_and_fact,
@@ -81,6 +83,7 @@ def of_facts() -> Iterator[Tampering]:
     first = put_in(-(2**63))
     yield Tampering("put in at the first position that there can be", first, frozenset({"fact_inserted"}))
     yield Tampering("put in at zero", put_in(0), frozenset({"fact_inserted"}))
+    yield Tampering("put in where a tile hides it", put_in_unseen, frozenset({"fact_inserted"}))
     yield Tampering("put in the middle", insert_and_shift, FACT | {"fact_inserted"})
 
 
@@ -111,6 +114,15 @@ def of_the_tree() -> Iterator[Tampering]:
     yield Tampering("a bundle gone", gone, bundle)
     gone = sql("DELETE FROM audit_bundles", "first_index 0")
     yield Tampering("all bundles gone", gone, frozenset({"tail_cut"}))
+    for level, number in ((0, -1), (-1, 0), (1, -1)):
+        more = (
+            f"INSERT INTO audit_tiles SELECT {level}, {number}, hashes FROM audit_tiles"
+            " WHERE level = 0 AND tile = 0"
+        )
+        where = f"table audit_tiles, level {level}, tile {number}"
+        yield Tampering(f"a tile {number} of level {level}", sql(more, where), tile)
+    more = "INSERT INTO audit_bundles SELECT -1, -1, positions FROM audit_bundles WHERE tile = 0"
+    yield Tampering("a bundle before the first", sql(more, "table audit_bundles, tile -1"), bundle)
     more = (
         "INSERT INTO audit_bundles SELECT 1000000000, 1000000000, positions FROM audit_bundles WHERE tile = 0"
     )
@@ -145,6 +157,11 @@ def of_checkpoints() -> Iterator[Tampering]:
     )
     resigned = note_changed(lambda note: OTHER_KEY.sign(note.partition("\n\n")[0] + "\n"))
     yield Tampering("signed with another key", resigned, wrong)
+    below = (
+        "INSERT INTO audit_checkpoints SELECT -5, position, root, note, cause, made_at FROM audit_checkpoints"
+    )
+    more = sql(f"{below} ORDER BY size LIMIT 1", "table audit_checkpoints, size -5")
+    yield Tampering("a checkpoint of fewer leaves than none", more, changed)
     gone = sql("DELETE FROM audit_checkpoints", "file ")
     yield Tampering("all checkpoints gone", gone, frozenset({"checkpoint_missing"}))
 
@@ -203,6 +220,8 @@ def of_legs() -> Iterator[Tampering]:
     yield Tampering("legs before all facts", new_legs(-7), frozenset({"leg_inserted"}))
     first = new_legs(-(2**63))
     yield Tampering("legs at the first position that there can be", first, frozenset({"leg_inserted"}))
+    behind = frozenset({"view_differs"})
+    yield Tampering("a leg that the journal has not come to", leg_behind, behind)
     yield Tampering("legs behind all facts", new_legs(10**9), frozenset({"leg_inserted"}))
 
 

@@ -145,7 +145,7 @@ def test_a_fact_whose_words_are_needed_has_them(finance):
         lines[0].replace(b'"version":2', b'"version":1'),
         lines[0].replace(b"statement", b"log part"),
     ):
-        with pytest.raises(Wrong, match=r"its words are missing|not written|no header"):
+        with pytest.raises(Wrong, match=r"its words are missing|not written|does not know"):
             verify([old, *lines[1:]], KEY)
 
 
@@ -183,9 +183,10 @@ def test_the_verifier_says_what_it_did_not_check(finance, tmp_path, capsys):
 
     assert main([str(file), "--key", str(SIGNER.verifier)]) == 0
 
-    yes, which, unchecked, beyond = capsys.readouterr().out.splitlines()
+    yes, vouched, which, unchecked, beyond = capsys.readouterr().out.splitlines()
     assert yes.startswith("yes: ")
-    assert which.startswith(f"statement {rows(finance)[0].number}, version 1: ")
+    assert vouched.startswith(f"signed by the key of {KEY.name}; not shown: ")
+    assert which.startswith(f'statement "{rows(finance)[0].number}", version 1: ')
     assert unchecked == "not checked, for nothing in the file shows it: /program/name"
     assert beyond.startswith("not shown by a statement alone: that no fact was left out")
 

@@ -1,6 +1,7 @@
 """The single-file verifier: it imports nothing of ours, and names the first thing that is wrong."""
 
 import ast
+import io
 import json
 import sys
 from pathlib import Path
@@ -104,10 +105,35 @@ def changed(lines, at, line):
     return [*lines[:at], line, *lines[at + 1 :]]
 
 
+def torn(line):
+    """With a topic that is no UTF-8, and the leaf that goes with it."""
+    return line.replace(b"Told@1", b"Told\xff1").replace(leaf_of(0).hex().encode(), TORN.hex().encode())
+
+
+STATE_OF_0 = b'{"fact":{"number":0}}'
+ENTRY_OF_0 = entries.entry(1, TWO, 1, "Told@1", STATE_OF_0, [(1, leg) for leg in PAIR])
+TORN = merkle.leaf_hash(ENTRY_OF_0.replace(b"Told@1", b"Told\xff1"))
 PROOF_OF_3 = [bytes.fromhex(each) for each in json.loads(part(3)[1])["proof"]]
 WRONGS = {
     "no header": ([], (), "line 1: no header"),
     "a header with a space": ([header(note(1)).replace(b":1", b": 1"), line(0)], (), "line 1: no header"),
+    "a version that is no number": (
+        [header(note(1)).replace(b'"version":1', b'"version":true'), line(0)],
+        (),
+        "line 1: no header",
+    ),
+    "a version with a fraction": (
+        [header(note(1)).replace(b'"version":1', b'"version":1.0'), line(0)],
+        (),
+        "line 1: no header",
+    ),
+    "no kind": ([header(note(1), []), line(0)], (), "line 1: no header"),
+    "a version of later": (
+        [header(note(1)).replace(b'"version":1', b'"version":2'), line(0)],
+        (),
+        'line 1: "revshare log export" of version 2, which this verifier does not know',
+    ),
+    "a topic that is no text": ([header(note(1, leaves=[TORN])), torn(line(0))], (), "no entry can hold"),
     "another key's signature": (whole(2, signer=OTHER), (), "not signed by the key"),
     "a fact changed": (
         changed(whole(3), 2, line(1).replace(b'"number":1', b'"number":2')),
@@ -186,6 +212,53 @@ def test_a_checkpoint_in_an_export_has_one_signature():
     with pytest.raises(Wrong, match="has 2 signatures"):
         verify([header(signed), line(0)], KEY)
     assert verify(whole(1), KEY, [signed]).facts == 1, "a kept one may have its witnesses'"
+
+
+def test_its_yes_says_what_vouches_for_the_tree_and_what_it_did_not_check():
+    """A part shown as if it were all of it, a tree shown to one alone: neither is known from the file."""
+    apart = "not shown: that others are given the same tree (--kept holds it to what they keep)"
+    beyond = "that no fact was left out; the whole log shows that"
+
+    assert verify(whole(3), KEY).remarks == (
+        f"signed by the key of ledger.example/log; {apart}",
+        "not checked: whether what the facts say is so",
+    )
+    assert verify(whole(3), KEY, [note(2), note(3)]).remarks[0] == (
+        "signed by the key of ledger.example/log, held to 2 kept checkpoints, of up to 3 leaves"
+    )
+    assert verify(part(0, 3), None, [note(7)]).remarks == (
+        "held to 1 kept checkpoint, of up to 7 leaves",
+        f"not shown by a part: {beyond}",
+    )
+
+
+CLEAR = "\r\x1b[2Kyes: 9 facts \x9b\u202e\u2028č"
+"""A name that would be another line, or nothing of the one before it, on a screen."""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252"])
+def test_names_of_the_issuer_s_choice_write_no_line_of_their_own(tmp_path, monkeypatch, encoding):
+    """Nor do they end it where the screen has no such letters."""
+    signer = Signer(f"č{chr(0x202E)}log", Ed25519PrivateKey.from_private_bytes(b"\x07" * 32))
+    root = merkle.root_of([leaf_of(0)])
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.write_bytes(header(signer.sign(Checkpoint(signer.verifier.name, 1, root).text)) + line(0))
+    bad.write_bytes(header(SIGNER.sign(Checkpoint(CLEAR, 1, root).text)) + line(0))
+    screen = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", screen)
+
+    assert revshare_verify.main([str(good), "--key", str(signer.verifier)]) == 0
+    assert revshare_verify.main([str(bad), "--key", str(SIGNER.verifier)]) == 1
+
+    screen.flush()
+    told = screen.buffer.getvalue().decode(encoding).splitlines()
+    letter = "č" if encoding == "utf-8" else r"\u010d"
+    assert [each.partition(" ")[0] for each in told] == ["yes:", "signed", "not", "no:"]
+    assert told[0] == f"yes: 1 facts of the tree of 1 leaves of {letter}\\u202elog"
+    assert told[-1] == (
+        rf"no: the checkpoint is of \r\x1b[2Kyes: 9 facts \x9b\u202e\u2028{letter}, and the key is of"
+        " ledger.example/log"
+    )
 
 
 @pytest.mark.parametrize(
