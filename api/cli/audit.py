@@ -15,6 +15,7 @@ from projections.audit_log import Sequencer
 from projections.audit_state import audit_state
 from projections.checkpoints import CheckpointMaker, LogBroken, latest
 from projections.deliveries import Deliverer
+from projections.verification.findings import printable
 from projections.verification.repair import NotRepairable, Repair, find_repairs
 from projections.verification.repair import repair as put_right
 
@@ -104,6 +105,7 @@ def _show_repairs(repairs: Sequence[Repair]) -> None:
     table = new_table("size", "column", "stands there", "must be", "told by")
     for each in repairs:
         for name, (stands, must_be) in each.differing.items():
-            table.add_row(f"{each.size:,}", name, escape(stands), escape(must_be), escape(each.trusted))
+            told = (escape(printable(text)) for text in (stands, must_be, each.trusted))
+            table.add_row(f"{each.size:,}", name, *told)
     if repairs:
         out.print(table)

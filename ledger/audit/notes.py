@@ -117,7 +117,9 @@ def open_note(note: str, verifiers: Sequence[Verifier]) -> tuple[str, list[Verif
         try:
             raw = b64decode(match[2], validate=True)
         except NotBase64:
-            raise BadNote(f"no signature line: {line[:80]!r}") from None
+            raw = b""
+        if b64encode(raw).decode() != match[2]:  # only one text stands for some bytes
+            raise BadNote(f"no signature line: {line[:80]!r}")
         verifier = known.get((match[1], raw[:_ID_BYTES]))
         if verifier is None:
             continue

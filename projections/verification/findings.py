@@ -39,9 +39,13 @@ class Finding(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         where = ", ".join(f"{name} {value}" for name, value in self.place.items() if value is not None)
-        told = f"{KINDS[self.kind]}: {where}: expected {self.expected}, found {self.found}"
-        # Whoever changed a text could hide the line with it: behind some characters a screen shows nothing.
-        return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in told)
+        return printable(f"{KINDS[self.kind]}: {where}: expected {self.expected}, found {self.found}")
+
+
+def printable(text: str) -> str:
+    """A text of the database for a screen. Whoever changed it could hide a line with it: behind some
+    characters a screen shows nothing."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 class Findings:

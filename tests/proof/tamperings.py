@@ -155,6 +155,13 @@ def of_checkpoints() -> Iterator[Tampering]:
         note_changed(lambda note: note[:-10] + ("A" if note[-10] != "A" else "B") + note[-9:]),
         wrong,
     )
+    # What a verifier of an export says no to, with the facts and their seal untouched.
+    stranger = note_changed(lambda note: note + "— stranger.example AAAAAAAA\n")
+    yield Tampering("a stranger's line below ours", stranger, changed)
+    twice = note_changed(lambda note: note + note.partition("\n\n")[2])
+    yield Tampering("our signature twice", twice, changed)
+    written = note_changed(lambda note: f"{note[:-3]}{chr(ord(note[-3]) + 1)}=\n")
+    yield Tampering("the same signature in other letters", written, wrong)
     resigned = note_changed(lambda note: OTHER_KEY.sign(note.partition("\n\n")[0] + "\n"))
     yield Tampering("signed with another key", resigned, wrong)
     below = (
