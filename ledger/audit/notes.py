@@ -106,6 +106,16 @@ def split(note: str) -> tuple[str, list[str]]:
     return text + "\n", lines
 
 
+def signer_of(line: str) -> str:
+    """Whose name a line below a note's text has; it ends with a line feed. Raises BadNote if it is anything
+    but one signature line: what else stood there would be a part of the note."""
+    _, lines = split(f"a text\n\n{line}")
+    match = _LINE.fullmatch(lines[0])
+    if match is None or line != f"{lines[0]}\n":
+        raise BadNote(f"no signature line: {line[:80]!r}")
+    return match[1]
+
+
 def open_note(note: str, verifiers: Sequence[Verifier]) -> tuple[str, list[Verifier]]:
     """The text of a note and which of these keys signed it. Raises BadNote if none did, or one did badly."""
     text, lines = split(note)

@@ -17,6 +17,7 @@ KINDS: Final = {
     "checkpoint_changed": "a stored checkpoint is not the head of this tree",
     "checkpoint_missing": "a checkpoint that was kept is not stored any more",
     "signature_wrong": "a stored checkpoint is not signed by the key",
+    "cosignature_changed": "what is stored of a witness is no line of its below a checkpoint",
     "kept_unreadable": "a kept file is no checkpoint signed by the key",
     "kept_differs": "the tree is not the one whose head was kept",
     "tail_cut": "leaves that were signed are gone",

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from ledger.audit import notes
 from ledger.audit.merkle import TreeTooSmall
 from ledger.audit.notes import BadNote, Checkpoint, Verifier
-from projections.audit_log import checkpoints
+from projections.audit_log import checkpoints, cosignatures
 from projections.verification.findings import Findings
 from projections.verification.reading import BEGINNING
 from projections.verification.tree import Tree
@@ -46,6 +46,20 @@ class Heads:
                 self._check_row(row)
             count, first = count + len(rows), rows[-1].size + 1
         return count
+
+    def check_cosignatures(self) -> None:
+        """Each is one line, of whom its row says: all of it is served below our note. Whether the witness
+        signed it, whoever has the witness's key sees."""
+        c = cosignatures.c
+        query = sa.select(c.size, c.name, c.line).order_by(c.size, c.name)
+        for size, name, line in self._connection.execute(query):
+            try:
+                found = notes.signer_of(line)
+            except BadNote as error:
+                found = str(error)
+            if found != name:
+                place = {"table": cosignatures.name, "size": size, "name": name}
+                self._findings.add("cosignature_changed", place, f"a line of {name}", found)
 
     def check_kept(self, kept: Sequence[Kept]) -> int:
         """Check those kept elsewhere: how many are checkpoints at all."""

@@ -103,6 +103,7 @@ def verify_ledger(
         _check_reached(connection, tree, reached[NAME], findings)
         heads = Heads(connection, tree, findings, key)
         stored, opened = heads.check_stored(newest), heads.check_kept(kept)
+        heads.check_cosignatures()
         check_end(connection, reached[NAME], findings)
         check_ahead(connection, findings)
         waiting = _waiting(connection, reached[NAME])

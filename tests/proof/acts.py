@@ -17,6 +17,7 @@ from tests.proof.stage import ORIGIN
 
 TREE = ("audit_checkpoints", "audit_bundles", "audit_tiles")
 OTHER_KEY = Signer(ORIGIN, Ed25519PrivateKey.from_private_bytes(b"\x09" * 32))
+WITNESS_LINE = "— witness AAAAAAAA"
 AFTER = 400
 """A position in the middle of the log."""
 
@@ -195,6 +196,21 @@ def note_changed(change: Callable[[str], str]) -> Callable[[Hand], str]:
         note = change(str(hand.ask("SELECT note FROM audit_checkpoints WHERE size = :size", size=size)))
         hand.run("UPDATE audit_checkpoints SET note = :note WHERE size = :size", note=note, size=size)
         return f"table audit_checkpoints, size {size}"
+
+    return act
+
+
+def cosigned(name: str, line: str) -> Callable[[Hand], str]:
+    """A row of what a witness signed below the first checkpoint."""
+
+    def act(hand: Hand) -> str:
+        hand.run(
+            "INSERT INTO audit_cosignatures (size, name, line, recorded_at)"
+            " SELECT size, :name, :line, made_at FROM audit_checkpoints ORDER BY size LIMIT 1",
+            name=name,
+            line=f"{line}\n",
+        )
+        return f"table audit_cosignatures, size {hand.ask('SELECT min(size) FROM audit_checkpoints')}"
 
     return act
 

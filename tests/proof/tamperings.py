@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from tests.proof.acts import (
     OTHER_KEY,
     TWICE,
+    WITNESS_LINE,
     Tampering,
     column_changed,
+    cosigned,
     cut_all,
     cut_facts,
     deleted,
@@ -169,6 +171,13 @@ def of_checkpoints() -> Iterator[Tampering]:
     )
     more = sql(f"{below} ORDER BY size LIMIT 1", "table audit_checkpoints, size -5")
     yield Tampering("a checkpoint of fewer leaves than none", more, changed)
+    for name, line in (
+        ("nothing", "nothing"),
+        ("more text", f"more\n\n{WITNESS_LINE}"),
+        ("another's", WITNESS_LINE),
+    ):
+        act = cosigned("witness" if name != "another's" else "other", line)
+        yield Tampering(f"a witness's line: {name}", act, frozenset({"cosignature_changed"}))
     gone = sql("DELETE FROM audit_checkpoints", "file ")
     yield Tampering("all checkpoints gone", gone, frozenset({"checkpoint_missing"}))
 
