@@ -81,6 +81,24 @@ def test_no_parameter_can_be_null(document):
     assert any("enum" in schema for schema in found)
 
 
+def test_what_finance_reads_is_asked_for_by_both_times(document):
+    """Balances, rewards, journal, statements, reports. A proof is of the one log that there is."""
+    tags = {"balances", "rewards", "reports", "statements"}
+    without = {
+        path
+        for path, item in document["paths"].items()
+        if "get" in item
+        and tags & {*item["get"]["tags"]}
+        and not {"effective_as_of", "recorded_as_of"} <= {each["name"] for each in item["get"]["parameters"]}
+    }
+
+    assert without == {
+        "/v1/statements/{statement_id}/proof",
+        "/v1/programs/{program_id}/periods",  # closings never change, and name when they were made
+        "/v1/programs/{program_id}/periods/{period}",
+    }
+
+
 def test_every_reference_and_every_example_holds(document):
     """No reference leads nowhere; each example is what its schema asks for."""
     text = json.dumps(document)

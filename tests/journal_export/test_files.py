@@ -167,6 +167,41 @@ def test_every_table_has_every_leg_once(story, ledger, export, monkeypatch, legs
     assert str(schema.field("account").type).startswith("dictionary<")
 
 
+def test_an_export_of_the_past_has_the_legs_that_were_true_and_known(story, ledger, export):
+    """The same as the list of the journal by these times, which is held to a replay."""
+    early, then = BEGIN + timedelta(hours=600), BEGIN + timedelta(hours=1_180)
+    sizes = []
+    for times in (
+        {"effective_as_of": then},
+        {"recorded_as_of": then},
+        {"effective_as_of": early, "recorded_as_of": then},
+        {"effective_as_of": then, "recorded_as_of": early},
+    ):
+        with ledger.database.read() as connection:
+            legs = everything(connection, queries.list_journal, 1_000, **times)
+        with export("csv", **times).open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [(row["position"], row["leg"]) for row in rows] == [
+            (str(leg["position"]), str(leg["leg"])) for leg in legs
+        ], times
+        sizes.append(len(rows))
+    assert sizes[0] > sizes[1] > sizes[2] > 0
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_export_tells_how_far_it_is(story, ledger, monkeypatch, name):
+    """Position by position up to where the journal was when it began."""
+    monkeypatch.setattr(selection, "LEGS_AT_ONCE", 7)
+    chosen, told = selection.Selection(ledger, Scope()), []
+
+    for _ in FORMATS[name].write(chosen, lambda done, total: told.append((done, total))):
+        pass
+
+    assert told == sorted(told)
+    assert len(set(told)) > 5
+    assert told[-1] == (chosen.upto, chosen.upto)
+
+
 def test_an_event_is_named_as_the_log_names_it(story, ledger, export):
     """Stream, version and topic of the row's position."""
     with export("csv").open(encoding="utf-8", newline="") as file:

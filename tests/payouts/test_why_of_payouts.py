@@ -7,7 +7,7 @@ from projections.audit_log import Sequencer
 from projections.checkpoints import CheckpointMaker
 from projections.why import Because, Proof, Why
 from tests.support.asked import asked
-from tests.support.finance import Finance
+from tests.support.finance import CHECKER, Finance
 
 STATEMENTS_MAX = 12
 
@@ -50,3 +50,42 @@ def test_a_payout_of_many_lines_takes_as_many_statements_as_one_of_few(finance: 
         assert each.proof.index < each.proof.size <= len(places)
     assert len({each.position for each in every(many)}) > 60
     assert {type(each.proof) for each in every(few)} == {Proof}
+
+
+def test_a_payout_that_arrived_names_what_was_refunded_who_approved_it_and_the_transfer(
+    finance: Finance,
+) -> None:
+    """All that the issue of an auditor's question is about, down to the terms, each with its proof."""
+    partner = finance.partner()
+    sale = finance.earn(partner, 40_00)
+    finance.refund(sale, 50_00)
+    batch = finance.approved()
+    finance.pay()
+    payout = finance.payout(batch)
+    Sequencer(finance.ledger).catch_up()
+    signer = Signer("log", Ed25519PrivateKey.from_private_bytes(b"k" * 32))
+    assert CheckpointMaker(finance.ledger, signer).step(now_wanted=True) is not None
+
+    with finance.ledger.database.read() as connection:
+        because = Why(finance.ledger, connection).payout(payout.payout_id)
+
+    facts = {each.fact: each for each in every(because)}
+    assert facts.keys() >= {
+        *(
+            "PayoutBatchApproved",
+            "PayoutIntentRecorded",
+            "TransferConfirmed",
+            "RewardAccrued",
+            "RewardMatured",
+        ),
+        *("ConversionRecorded", "ConversionRefunded", "MaturedRewardReversed", "ReferralRecorded"),
+        *("AgreementAccepted", "TermsVersionPublished"),
+    }
+    assert facts["PayoutBatchApproved"].by == CHECKER
+    assert facts["TransferConfirmed"].words["transfer_id"] == payout.transfer_id
+    assert str(payout.transfer_id) in facts["TransferConfirmed"].says
+    assert because.words["destination"] == payout.destination
+    assert (
+        facts["RewardAccrued"].words["terms_version"] == facts["TermsVersionPublished"].words["terms_version"]
+    )
+    assert all(each.proof is not None and each.position for each in every(because))
