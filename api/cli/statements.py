@@ -10,9 +10,11 @@ import sqlalchemy as sa
 import typer
 
 from api.cli.asking import Key, Url, asked, client_of
+from api.cli.balances import time_of
 from api.cli.importer import program_id_of
 from api.cli.keys import partner_id_of
 from api.cli.parts import open_ledger, settings
+from api.cli.reports import EffectiveAsOf, RecordedAsOf
 from api.cli.terminal import EXIT_FAILED, EXIT_USAGE, fail, out, say
 from api.cli.terminal import table as new_table
 from api.statement_files.locales import chosen
@@ -84,12 +86,16 @@ def list_statements(
     program: Annotated[str | None, typer.Option(help="The program's id, or its reference.")] = None,
     partner: Annotated[str | None, typer.Option(help="The partner's id, or its reference.")] = None,
     period: Annotated[str | None, typer.Option(help="The month, as 2026-10.")] = None,
+    effective_as_of: EffectiveAsOf = None,
+    recorded_as_of: RecordedAsOf = None,
 ) -> None:
-    """List statements, the latest first."""
+    """List statements, the latest first; by either time those that were issued by then."""
     where: dict[str, Any] = {
         "program_id": None if program is None else program_id_of(program),
         "partner_id": None if partner is None else partner_id_of(partner),
         "period": period,
+        "effective_as_of": time_of("--effective-as-of", effective_as_of),
+        "recorded_as_of": time_of("--recorded-as-of", recorded_as_of),
     }
     shown = new_table("number", "version", "period", "partner", "lines", "available", "id")
     for row in _all(reading.list_statements, **where):

@@ -38,6 +38,11 @@ def test_a_month_is_closed_and_its_statements_listed_shown_and_written(shop, tmp
     periods = invoke(environment, "periods", "list", "--program", "acme")
     listed = invoke(environment, "statements", "list", "--program", "acme", "--period", MAY)
     nobody = invoke(environment, "statements", "list", "--partner", "shade")
+    before = [
+        invoke(environment, "statements", "list", f"--{time}-as-of", "2026-05-31T00:00:00Z")
+        for time in ("effective", "recorded")
+    ]
+    since = invoke(environment, "statements", "list", "--recorded-as-of", "2099-01-01T00:00:00Z")
     as_csv = invoke(environment, "statements", "show", "acme-000001")
     as_json = invoke(environment, "statements", "show", "acme-000001", "--format", "json")
     written = invoke(environment, "statements", "export", "acme-000001", str(proof))
@@ -51,6 +56,8 @@ def test_a_month_is_closed_and_its_statements_listed_shown_and_written(shop, tmp
     assert MAY in periods.stdout
     assert "acme-000001" in listed.stdout
     assert "acme-000001" not in nobody.stdout
+    assert [(done.exit_code, "acme-000001" in done.stdout) for done in before] == [(0, False)] * 2
+    assert "acme-000001" in since.stdout
     assert as_csv.stdout.splitlines()[1].startswith("acme-000001,1,2026-05,brightside,GBP,opening")
     assert json.loads(as_json.stdout)["number"] == "acme-000001"
     assert written.exit_code == 0
