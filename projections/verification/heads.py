@@ -12,8 +12,11 @@ from projections.audit_log import checkpoints, cosignatures
 from projections.verification.findings import Findings
 from projections.verification.reading import BEGINNING
 from projections.verification.tree import Tree
+from projections.verification.types import octets
 
 PAGE: Final = 1_000
+READ: Final = ("size", "position", "root", "note")
+"""What is signed of a checkpoint, and what follows from it: no other column is looked at here."""
 
 
 class Kept(NamedTuple):
@@ -77,13 +80,13 @@ class Heads:
 
     def _page(self, first: int, upto: int) -> Sequence[Any]:
         size = checkpoints.c.size
-        query = sa.select(checkpoints).where(size >= first, size <= upto).order_by(size)
-        return self._connection.execute(query.limit(PAGE)).all()
+        query = sa.select(*(checkpoints.c[name] for name in READ)).where(size >= first, size <= upto)
+        return self._connection.execute(query.order_by(size).limit(PAGE)).all()
 
     def _check_row(self, row: Any) -> None:
         place = {"table": checkpoints.name, "size": row.size}
         try:
-            text, lines = notes.split(row.note)
+            text, lines = notes.split(str(row.note))
             head = notes.parse_checkpoint(text)
         except BadNote as error:
             self._findings.add("checkpoint_changed", place, "a signed note", str(error))
@@ -95,7 +98,7 @@ class Heads:
         position = self._tree.position(self._connection, row.size - 1)
         for what, expected, found in (
             ("size in the note", row.size, head.size),
-            ("root", root.hex(), bytes(row.root).hex()),
+            ("root", root.hex(), octets(row.root).hex()),
             ("root in the note", root.hex(), head.root.hex()),
             ("position", position, row.position),
             ("signatures in the note", 1, len(lines)),  # no verifier of an export takes another one
@@ -104,7 +107,7 @@ class Heads:
                 self._findings.add("checkpoint_changed", {**place, "what": what}, expected, found)
                 return
         try:
-            self._opened(row.note)
+            self._opened(str(row.note))
         except BadNote as error:
             self._findings.add("signature_wrong", place, f"a signature of {self._key}", str(error))
 

@@ -17,8 +17,9 @@ from ledger.audit.notes import BadNote, Checkpoint, Verifier
 from ledger.events.audit import CheckpointRepaired
 from ledger.store.application import Change, Ledger
 from projections.audit_log import checkpoints, positions_of, tiles_of
-from projections.verification.heads import Kept
+from projections.verification.heads import READ, Kept
 from projections.verification.run import verify_ledger
+from projections.verification.types import octets
 
 MENDABLE: Final = frozenset({"checkpoint_changed", "checkpoint_missing", "signature_wrong"})
 """What a repair can end."""
@@ -62,7 +63,8 @@ def find_repairs(ledger: Ledger, *, key: Verifier, kept: Sequence[Kept]) -> list
     with ledger.database.read() as connection:
         tree = _SignedTree(connection, key)
         copies = {copy.head.size: copy for copy in (tree.copy(each.name, each.note) for each in kept)}
-        rows = connection.execute(sa.select(checkpoints).order_by(checkpoints.c.size)).all()
+        query = sa.select(*(checkpoints.c[name] for name in READ)).order_by(checkpoints.c.size)
+        rows = connection.execute(query).all()
         found = [tree.repair(row, copies) for row in rows]
         there = {each.size for each in found}
         found += [tree.must_be(copies[size], None) for size in copies.keys() - there]
@@ -141,16 +143,16 @@ class _SignedTree:
 
     def repair(self, row: Any, copies: Mapping[int, _Copy]) -> Repair:
         """What a stored row must be. Raises NotRepairable where nothing that is signed tells it."""
-        stands = {name: getattr(row, name) for name in ("size", "position", "root", "note")}
+        stands = {name: getattr(row, name) for name in READ}
         try:
-            copy = self.copy(OWN, row.note)
+            copy = self.copy(OWN, str(row.note))
             if copy.head.size != row.size and self._has_row(copy.head.size):
                 raise BadNote(f"its note is of size {copy.head.size}, as another row is")
         except BadNote as error:
             if row.size not in copies:
                 raise NotRepairable(f"size {row.size}: {error}, and no copy was given") from None
             copy = copies[row.size]
-        return self.must_be(copy, stands | {"root": bytes(row.root)})
+        return self.must_be(copy, stands | {"root": octets(row.root)})
 
     def _has_row(self, size: int) -> bool:
         query = sa.select(checkpoints.c.size).where(checkpoints.c.size == size)

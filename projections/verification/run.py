@@ -24,6 +24,7 @@ from projections.verification.heads import Heads, Kept, newest_size
 from projections.verification.leaves import Checked, LeafCheck, Span
 from projections.verification.months import check_months
 from projections.verification.tree import Tree
+from projections.verification.types import check_types
 
 SPAN_TILES: Final = 32
 """Tiles of leaves that are checked at once: 8,192 facts, some megabytes."""
@@ -76,6 +77,9 @@ def verify_ledger(
     """
     began = time.monotonic()
     findings = Findings()
+    check_types(ledger, findings)
+    if findings.firsts:
+        return _unread(findings, time.monotonic() - began)
     with ledger.database.read() as connection:
         shadow.see_one_moment(connection)
         size = _size(connection, findings)
@@ -124,6 +128,24 @@ def verify_ledger(
         signatures_checked=key is not None,
         views_checked=views,
         seconds=time.monotonic() - began,
+        findings=tuple(findings.firsts.values()),
+        counts=findings.counts,
+    )
+
+
+def _unread(findings: Findings, seconds: float) -> Report:
+    """Of tables that can't be read nothing else can be said."""
+    return Report(
+        leaves=0,
+        waiting=0,
+        checkpoints=0,
+        kept=0,
+        balances=0,
+        closings=0,
+        statements=0,
+        signatures_checked=False,
+        views_checked=False,
+        seconds=seconds,
         findings=tuple(findings.firsts.values()),
         counts=findings.counts,
     )

@@ -142,6 +142,24 @@ def test_what_was_taken_away_is_put_back_from_its_copy(world, kept):
     assert is_sound(world, kept)
 
 
+def test_on_sqlite_a_note_that_became_a_blob_is_put_right_from_its_copy(sqlite_database_url):
+    """No reader of ours takes it for a text."""
+    world = World(sqlite_database_url)
+    world.program()
+    Sequencer(world.ledger).catch_up()
+    assert CheckpointMaker(world.ledger, SIGNER).step(now_wanted=True) is not None
+    with world.database.read() as connection:
+        copy = Kept("copy", latest(connection).note)
+    before = stored(world)
+    change(world, "UPDATE audit_checkpoints SET note = CAST(note AS BLOB)")
+
+    [found] = mended(world, [copy])
+
+    assert list(found.differing) == ["note"]
+    assert stored(world) == before
+    world.close()
+
+
 def test_where_nothing_is_wrong_nothing_is_done(world, kept):
     assert find_repairs(world.ledger, key=SIGNER.verifier, kept=kept) == []
 

@@ -263,6 +263,47 @@ def test_a_role_that_may_only_read_checks_all_but_the_views(restricted_url, post
     ledger.close()
 
 
+@pytest.mark.parametrize(
+    ("assigned", "named"),
+    [
+        ("audit_checkpoints SET note = CAST(note AS BLOB)", "checkpoint_changed"),
+        ("audit_checkpoints SET root = 'x'", "checkpoint_changed"),
+        ("audit_tiles SET hashes = CAST(hashes AS TEXT)", "tile_changed"),
+        ("audit_tiles SET level = 'x' WHERE level = 1", "tile_changed"),
+        ("audit_bundles SET positions = 'x'", "bundle_changed"),
+        ("audit_bundles SET tile = 'x' WHERE tile = 0", "bundle_changed"),
+        ("positions SET position = 'x' WHERE name = 'audit'", "tree_behind"),
+        ("positions SET position = 'x' WHERE name = 'view:journal'", "tree_behind"),
+    ],
+)
+def test_on_sqlite_what_is_of_no_type_of_its_column_is_named(sqlite_database_url, assigned, named):
+    """SQLite stores anything anywhere: it was told as a traceback."""
+    world = World(sqlite_database_url)
+    world.program()
+    world.touch("customer", world.partner("partner"), day(-1))
+    sell(world, 0, 150)
+    settle(world)
+    with world.database.write() as connection:
+        connection.exec_driver_sql(f"UPDATE {assigned}")
+
+    report = verify_ledger(world.ledger, key=SIGNER.verifier, views=False)
+
+    assert [each.kind for each in report.findings] == [named]
+    world.close()
+
+
+def test_when_a_checkpoint_was_made_is_looked_at_by_nobody(sqlite_database_url):
+    """It is not signed: whatever stands there keeps nothing from being verified."""
+    world = World(sqlite_database_url)
+    world.program()
+    settle(world)
+    with world.database.write() as connection:
+        connection.exec_driver_sql("UPDATE audit_checkpoints SET made_at = 'x'")
+
+    assert verify_ledger(world.ledger, key=SIGNER.verifier, views=False).is_sound
+    world.close()
+
+
 def test_no_text_in_the_database_hides_what_is_found():
     """Behind some characters a screen shows nothing, or goes back to write over the line."""
     finding = Finding("fact_changed", {"position": 4, "topic": "A\x1b[8m\x9b"}, "a\r\n", "sound\u202e\u2028")
