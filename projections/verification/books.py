@@ -88,8 +88,8 @@ def check_ahead(connection: sa.Connection, findings: Findings) -> None:
         ahead = sa.select(sa.func.min(table.c.position)).where(table.c.position > reached)
         found = connection.execute(ahead).scalar()
         if found is not None:
-            place = {"view": view, "table": table.name}
-            findings.add("view_differs", place, f"no row behind position {reached}", f"one at {found}")
+            place = {"view": view, "table": table.name, "position": found}
+            findings.add("view_differs", place, f"no row behind position {reached}", "a row")
 
 
 def check_views(ledger: Ledger, findings: Findings, progress: Callable[[int, int], None]) -> None:

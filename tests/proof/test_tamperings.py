@@ -33,8 +33,9 @@ VIEWS = {
     "view: balances.available_minor",
     "view: payouts.destination",
     "view: payout_holds emptied",
+    "view: statements.position",
 }
-"""One for each view, and one more."""
+"""One for each view, and two more."""
 
 
 def missed(stage, kind, tamperings, *, views):
