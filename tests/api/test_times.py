@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from tests.api.house import House, sale
 from tests.api.test_fuzz import known
 
 ENDS = ["0001-01-01T00:00:00+14:00", "0001-01-02T00:00:00Z", "9999-12-31T23:59:59-14:00"]
@@ -36,9 +37,19 @@ def _options(schema: dict[str, Any], schemas: dict[str, Any]) -> Iterator[dict[s
         yield from _options(option, schemas)
 
 
+def a_statement(house: House, program_id: str) -> str:
+    """A month is closed in which somebody earned: its statement's id."""
+    house.post("/v1/conversions", sale(program_id, "earlier", effective_at="2026-05-30T09:00:00Z"))
+    house.catch_up()
+    assert house.post(f"/v1/programs/{program_id}/periods", {"period": "2026-05"}).status_code == 201
+    house.catch_up()
+    return str(house.get("/v1/statements").json["items"][0]["statement_id"])
+
+
 def test_a_time_at_an_end_of_the_calendar_is_answered(sqlite_house):
     """Taken, or refused by the name of its field."""
     ids = known(sqlite_house)
+    ids["statement_id"] = a_statement(sqlite_house, ids["program_id"])
     asked = set()
     for method, path, body, name in doors(sqlite_house.get("/openapi.json").json):
         filled = {**body, **{field: value for field, value in ids.items() if field in body}}
