@@ -68,9 +68,11 @@ def find_repairs(ledger: Ledger, *, key: Verifier, kept: Sequence[Kept]) -> list
         found = [tree.repair(row, copies) for row in rows]
         there = {each.size for each in found}
         found += [tree.must_be(copies[size], None) for size in copies.keys() - there]
-    for number, each in enumerate(found):
-        if any(other.size == each.size for other in found[:number]):
+    sizes: set[int] = set()
+    for each in found:
+        if each.size in sizes:
             raise NotRepairable(f"the notes of two rows are of size {each.size}")
+        sizes.add(each.size)
     repairs = sorted((each for each in found if each.differing), key=lambda each: each.size)
     if not repairs and report.findings:
         raise NotRepairable(f"no copy tells what it must be: {report.findings[0]}")
