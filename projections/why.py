@@ -12,15 +12,17 @@ import msgspec
 import sqlalchemy as sa
 
 from ledger import ids
+from ledger.events.bank import BankAccountLinked
 from ledger.events.base import Fact, Recorded
 from ledger.events.conversion import ConversionRecorded
-from ledger.events.partner import AgreementAccepted, AgreementEnded
+from ledger.events.partner import AgreementAccepted, AgreementEnded, PayoutAccountLinked, WithholdingSet
 from ledger.events.payout import PayoutDrafted
-from ledger.events.program import TermsVersionPublished
+from ledger.events.program import PayoutSettingsChanged, TermsVersionPublished
 from ledger.events.referral import CustomerReattributed, ReferralRecorded
 from ledger.events.reward import ConversionNotRewarded, RewardAccrued
 from ledger.refusals import NotFound
 from ledger.store.application import Ledger
+from ledger.withholding import in_force
 from projections import audit_log, tables
 from projections.checkpoints import sizes_covering
 from projections.why_words import says
@@ -62,9 +64,11 @@ class Why:
         self._connection = connection
         self._known: dict[UUID, list[Recorded]] = {}
         """The streams that were read: many facts rest on the same, and many are read at once."""
+        self._causes: dict[int, Recorded] = {}
+        """The facts that others name as what led to them, by position."""
 
     def payout(self, payout_id: UUID) -> Because:
-        """A payout: its lines with their rewards, who approved it, what was sent. Refuses with NotFound."""
+        """A payout: who approved it, where it goes, its lines with their rewards, what was sent. NotFound."""
         history = self._stream(payout_id)
         if not history or not isinstance(history[0].fact, PayoutDrafted):
             raise NotFound("no payout has this id")
@@ -72,6 +76,7 @@ class Why:
         draft: Any = drafted.fact
         batch = self._stream(draft.batch_id)
         because = [self._told("batch", each) for each in batch]
+        because += self._settled_before(drafted, draft)
         because += self._lines(draft)
         because += [self._told("life", each) for each in later]
         return self._proved(self._told("payout", drafted, because))
@@ -95,11 +100,7 @@ class Why:
         earned = [each.fact.reward_id for each in told if isinstance(each.fact, RewardAccrued)]
         because = [self._told("about", each) for each in history[1:]]
         because += list(self._rewards([(conversion_id, each) for each in earned]).values())
-        because += [
-            self._told("not_rewarded", each, self._attribution(history[0]))
-            for each in told
-            if isinstance(each.fact, ConversionNotRewarded)
-        ]
+        because += self._unrewarded(history[0], told)
         if not told and isinstance(history[0].fact, ConversionRecorded):
             # Nothing was decided: the engine has not come so far, or nobody brought the customer.
             because += self._attribution(history[0])
@@ -107,10 +108,28 @@ class Why:
 
     # The parts of a tree
 
+    def _settled_before(self, drafted: Recorded, draft: PayoutDrafted) -> list[Because]:
+        """Who named the account that the money goes to, and who set what is withheld, as both stood then."""
+        partner, program = (
+            [each for each in self._stream(stream) if each.position < drafted.position]
+            for stream in (draft.partner_id, draft.program_id)
+        )
+        own = in_force(
+            [each.fact for each in partner if isinstance(each.fact, WithholdingSet)], drafted.recorded_at
+        )
+        taxed = [each for each in partner if each.fact is own]
+        if own is None or own.rate_bps is None:
+            taxed += [each for each in program if isinstance(each.fact, PayoutSettingsChanged)][-1:]
+        named = [each for each in partner if _destination(each.fact) == draft.destination]
+        return [self._told("destination", each) for each in named[-1:]] + [
+            self._told("withholding", each) for each in taxed
+        ]
+
     def _lines(self, draft: PayoutDrafted) -> list[Because]:
         """The facts of the account that make the payout's amount, with the rewards that they are about."""
-        history = self._stream(draft.account_id, until_version=draft.account_to_version)
-        lines = [each for each in history if each.originator_version > draft.account_from_version]
+        log, first, last = self._ledger.log, draft.account_from_version, draft.account_to_version
+        rows = log.read_span(self._connection, draft.account_id, after=first, until=last)
+        lines = [self._ledger.decode(row) for row in rows]
         about: dict[UUID, UUID] = {}
         for each in lines[:LINES_MAX]:
             fact: Any = each.fact
@@ -119,12 +138,24 @@ class Why:
         rewards = self._rewards([(conversion, reward) for reward, conversion in about.items()])
         return [self._told("line", each, _behind(each.fact, rewards)) for each in lines]
 
+    def _unrewarded(self, conversion: Recorded, told: Sequence[Recorded]) -> list[Because]:
+        """That nothing was earned, and why; in the past tense where it counted for somebody afterwards."""
+        earned = max((each.position for each in told if isinstance(each.fact, RewardAccrued)), default=0)
+        return [
+            self._told("not_rewarded_before", each)
+            if each.position < earned
+            else self._told("not_rewarded", each, self._attribution(conversion))
+            for each in told
+            if isinstance(each.fact, ConversionNotRewarded)
+        ]
+
     def _rewards(self, wanted: Sequence[tuple[UUID, UUID]]) -> dict[UUID, Because]:
         """Rewards (conversion, reward) with everything that made them."""
         conversions = list(dict.fromkeys(conversion for conversion, _ in wanted))
         self._read([*conversions, *map(ids.rewards_id, conversions)])
         later = self._about_rewards([reward for _, reward in wanted])
         self._read(self._behind_rewards(conversions))
+        self._read_causes(conversions, later.values())
         found = {}
         for conversion, reward in wanted:
             told = self._stream(ids.rewards_id(conversion))
@@ -136,8 +167,13 @@ class Why:
             because = [self._told("conversion", each) for each in history[:1]]
             because += [self._told("about", each) for each in history[1:]]
             because += self._attribution(history[0], accrued)
-            because += [self._told("life", each) for each in mine if each is not accrued]
-            because += [self._told("life", each) for each in later.get(reward, [])]
+            because += [
+                self._told("not_rewarded_before", each)
+                for each in told
+                if isinstance(each.fact, ConversionNotRewarded) and each.position < accrued.position
+            ]
+            life = [each for each in mine if each is not accrued] + later.get(reward, [])
+            because += [self._told("life", each, self._cause(each)) for each in life]
             found[reward] = self._told("reward", accrued, because)
         return found
 
@@ -203,6 +239,20 @@ class Why:
     ) -> list[Because]:
         return [self._told(role, each) for each in history if wanted(each.fact)]
 
+    def _read_causes(self, conversions: Iterable[UUID], later: Iterable[Iterable[Recorded]]) -> None:
+        """Read what led to the facts of these conversions' rewards, all at once."""
+        told = [each for conversion in conversions for each in self._stream(ids.rewards_id(conversion))]
+        told += [each for life in later for each in life]
+        wanted = {position for each in told if (position := _cause_position(each))} - self._causes.keys()
+        for row in self._ledger.log.read_at(self._connection, sorted(wanted)):
+            recorded = self._ledger.decode(row)
+            self._causes[recorded.position] = recorded
+
+    def _cause(self, recorded: Recorded) -> list[Because]:
+        """What led to it: a refund, another attribution, an agreement's end."""
+        cause = self._causes.get(_cause_position(recorded) or 0)
+        return [] if cause is None else [self._told("cause", cause)]
+
     # Facts
 
     def _told(self, role: str, recorded: Recorded, because: Sequence[Because] = ()) -> Because:
@@ -225,10 +275,9 @@ class Why:
         proofs = {place: Proof(index, sizes[index]) for place, index in indexes.items() if index in sizes}
         return _with_proofs(tree, proofs)
 
-    def _stream(self, stream_id: UUID, *, until_version: int | None = None) -> list[Recorded]:
+    def _stream(self, stream_id: UUID) -> list[Recorded]:
         self._read([stream_id])
-        found = self._known[stream_id]
-        return found if until_version is None else found[:until_version]
+        return self._known[stream_id]
 
     def _read(self, stream_ids: Iterable[UUID]) -> None:
         missing = list(dict.fromkeys(each for each in stream_ids if each not in self._known))
@@ -249,6 +298,16 @@ def _with_proofs(tree: Because, proofs: Mapping[int, Proof]) -> Because:
         proof=proofs.get(tree.position),
         because=tuple(_with_proofs(each, proofs) for each in tree.because),
     )
+
+
+def _destination(fact: Fact) -> str | None:
+    if isinstance(fact, PayoutAccountLinked):
+        return fact.destination
+    return fact.iban if isinstance(fact, BankAccountLinked) else None
+
+
+def _cause_position(recorded: Recorded) -> int | None:
+    return getattr(recorded.fact, "cause_position", None)
 
 
 def _behind(fact: Any, rewards: Mapping[UUID, Because]) -> tuple[Because, ...]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from ledger.events import account, conversion, partner, payout, program, referral, reward
+from ledger.events import account, bank, conversion, partner, payout, program, referral, reward
 from ledger.events.base import Fact
 from ledger.money import Money
 
@@ -50,6 +50,15 @@ def _drafted(fact: payout.PayoutDrafted) -> str:
     return f"{gross} for the partner, {withheld} of it withheld as tax; to {fact.provider} {fact.destination}"
 
 
+def _rate(rate_bps: int | None) -> str:
+    return "What the program says of the country" if rate_bps is None else f"{rate_bps / 100:g}% of tax"
+
+
+def _settings(fact: program.PayoutSettingsChanged) -> str:
+    rates = ", ".join(f"{each.rate_bps / 100:g}% of tax in {each.country}" for each in fact.withholding)
+    return f"How the program pays out from {_day(fact)} on: {rates or 'no tax'} is withheld"
+
+
 _SENTENCES: Final[dict[type[Fact], Callable[[Any], str]]] = {
     conversion.ConversionRecorded: lambda f: (
         f"A {f.kind} of {_amount(f)} on {_day(f)}, told by {f.source} as {f.external_id}"
@@ -62,6 +71,12 @@ _SENTENCES: Final[dict[type[Fact], Callable[[Any], str]]] = {
     account.MaturedRewardReversed: _matured_reversed,
     referral.ReferralRecorded: lambda f: f"The partner brought the customer by {f.via} on {_day(f)}",
     referral.CustomerReattributed: _shares,
+    partner.PayoutAccountLinked: lambda f: f"The partner's money goes to {f.provider} {f.destination}",
+    bank.BankAccountLinked: lambda f: (
+        f"The partner's money goes to the bank account {f.iban} of {f.holder_name}"
+    ),
+    partner.WithholdingSet: lambda f: f"{_rate(f.rate_bps)} is withheld from {_day(f)} on ({f.reason})",
+    program.PayoutSettingsChanged: _settings,
     partner.AgreementAccepted: lambda f: f"The partner accepted terms version {f.terms_version}",
     program.TermsVersionPublished: lambda f: f"Terms version {f.terms_version}, in force from {_day(f)}",
     payout.PayoutBatchDrafted: lambda f: (

@@ -14,9 +14,10 @@ from api.cli.balances import time_of
 from api.cli.importer import program_id_of
 from api.cli.keys import partner_id_of
 from api.cli.parts import open_ledger, settings
-from api.cli.reports import EffectiveAsOf, RecordedAsOf
-from api.cli.terminal import EXIT_FAILED, EXIT_USAGE, fail, out, say
+from api.cli.reports import EffectiveAsOf, RecordedAsOf, month_of
+from api.cli.terminal import EXIT_FAILED, fail, out, say
 from api.cli.terminal import table as new_table
+from api.cli.writing import new_file
 from api.statement_files.locales import chosen
 from api.statement_formats import FORMATS
 from ledger.money import Money
@@ -93,7 +94,7 @@ def list_statements(
     where: dict[str, Any] = {
         "program_id": None if program is None else program_id_of(program),
         "partner_id": None if partner is None else partner_id_of(partner),
-        "period": period,
+        "period": None if period is None else str(month_of("--period", period)),
         "effective_as_of": time_of("--effective-as-of", effective_as_of),
         "recorded_as_of": time_of("--recorded-as-of", recorded_as_of),
     }
@@ -132,17 +133,11 @@ def export(
     locale: Locale = None,
 ) -> None:
     """Write a statement to a file."""
-    if file.exists():
-        fail(f"{file} is there already", code=EXIT_USAGE)
     ending = file.suffix.removeprefix(".")
     written = str(format_ or (ending if ending in FORMATS else PROOF))
-    beside = file.with_name(f"{file.name}.part")
-    with open_ledger(settings()) as ledger:
-        pieces = _pieces(ledger, which, written, locale)
-        with beside.open("wb") as part:
-            for piece in pieces:
-                part.write(piece)
-    beside.replace(file)
+    with open_ledger(settings()) as ledger, new_file(file, "statement") as (write, _):
+        for piece in _pieces(ledger, which, written, locale):
+            write(piece)
     say(f"{file}: written")
 
 

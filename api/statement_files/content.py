@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from babel import Locale
@@ -112,6 +113,11 @@ def description(of: Written, line: StatementLine) -> str:
 def payout_state(words: Words, payout: StatementPayout) -> str:
     """A payout's state in words."""
     return words.states.get(payout.state, payout.state)
+
+
+def received_at(payout: StatementPayout) -> datetime | None:
+    """When its money reached the partner's bank; None where that bank has sent it back."""
+    return None if payout.state == "returned" else payout.paid_at
 
 
 def payout_provider(words: Words, payout: StatementPayout) -> str:

@@ -20,6 +20,7 @@ from api.statement_files.content import (
     how_to_verify,
     payout_provider,
     payout_state,
+    received_at,
     written,
 )
 from ledger.refusals import StatementTooLong, TypesetterBusy
@@ -123,7 +124,7 @@ def _payouts(of: Written) -> dict[str, Any]:
             payout_state(words, payout),
             payout_provider(words, payout),
             figures.day(payout.intent_at),
-            figures.day(payout.paid_at),
+            figures.day(received_at(payout)),
             figures.amount(payout.amount_minor),
             figures.amount(payout.withheld_minor),
             figures.amount(payout.net_minor),

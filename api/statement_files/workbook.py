@@ -21,6 +21,7 @@ from api.statement_files.content import (
     how_to_verify,
     payout_provider,
     payout_state,
+    received_at,
     written,
 )
 from api.statement_files.figures import decimal_of
@@ -173,7 +174,7 @@ def _payouts(writer: _Writer, of: Written) -> None:
     writer.row(sheet, 0, [*head, words.reference], writer.head)
     for at, payout in enumerate(statement.payouts, start=1):
         about = [str(payout.payout_id), payout_state(words, payout), payout_provider(words, payout)]
-        when = [payout.intent_at, payout.confirmed_at, payout.paid_at]
+        when = [payout.intent_at, payout.confirmed_at, received_at(payout)]
         amounts = map(Minor, (payout.amount_minor, payout.withheld_minor, payout.net_minor))
         writer.row(sheet, at, [*about, *when, *amounts, payout.reference])
     if not statement.payouts:

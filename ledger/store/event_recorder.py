@@ -207,11 +207,12 @@ class EventRecorder(ApplicationRecorder):
             f"SELECT {COLUMNS} FROM stored_events WHERE notification_id IN :positions"
             " ORDER BY notification_id"
         )
-        found = connection.execute(statement.bindparams(asked))
-        return [
-            (stream if isinstance(stream, UUID) else UUID(stream), version, topic, bytes(state), position)
-            for stream, version, topic, state, position in found
-        ]
+        return _rows(connection.execute(statement.bindparams(asked)))
+
+    def read_span(self, connection: sa.Connection, stream_id: UUID, *, after: int, until: int) -> list[Row]:
+        """Raw rows of one stream behind a version, up to another one, in order."""
+        asked = {"id": self._id(stream_id), "gt": after, "lte": until}
+        return _rows(connection.execute(_stream(gt=True, lte=True, desc=False, limit=None), asked))
 
     def holds(self, connection: sa.Connection, versions: Mapping[UUID, int]) -> bool:
         """Whether each stream has an event of the version given for it, as this transaction sees it."""
@@ -265,6 +266,14 @@ class EventRecorder(ApplicationRecorder):
         with self.database.write() as connection:
             self._lock(connection)
             return self._insert(connection, events)
+
+
+def _rows(found: Iterable[Any]) -> list[Row]:
+    """What SQLAlchemy found as the drivers' own ways of reading give it."""
+    return [
+        (stream if isinstance(stream, UUID) else UUID(stream), version, topic, bytes(state), position)
+        for stream, version, topic, state, position in found
+    ]
 
 
 @cache

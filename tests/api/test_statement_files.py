@@ -191,6 +191,18 @@ def test_a_workbooks_dates_are_dates_of_the_programs_clock():
     assert payouts["D2"].is_date
 
 
+@pytest.mark.parametrize(("state", "said"), [("paid", True), ("reversed", True), ("returned", False)])
+def test_money_that_the_bank_sent_back_was_received_on_no_day(state, said):
+    statement = sample_statement(1)
+    statement = replace(statement, payouts=(replace(statement.payouts[0], state=state),))
+
+    payouts = opened(statement).worksheets[2]
+
+    assert payouts["D2"].is_date
+    assert payouts["F2"].is_date == said
+    assert (payouts["F2"].value is not None) == said
+
+
 def test_a_workbook_is_in_the_partners_language():
     book = opened(sample_statement(1), Locale("de"))
 

@@ -33,6 +33,7 @@ def test_a_month_is_closed_and_its_statements_listed_shown_and_written(shop, tmp
     of.house.catch_up()
     proof, key = tmp_path / "statement.proof", str(of.house.signer.verifier)
     unsealed = invoke(environment, "statements", "export", "acme-000001", str(proof))
+    left = list(tmp_path.iterdir())
     of.seal()
 
     periods = invoke(environment, "periods", "list", "--program", "acme")
@@ -53,6 +54,7 @@ def test_a_month_is_closed_and_its_statements_listed_shown_and_written(shop, tmp
     assert "2026-05 is closed" in closed.stdout
     assert (early.exit_code, "2026-06 ends at" in early.stderr) == (1, True)
     assert (unsealed.exit_code, "no checkpoint covers" in unsealed.stderr) == (1, True)
+    assert left == []
     assert MAY in periods.stdout
     assert "acme-000001" in listed.stdout
     assert "acme-000001" not in nobody.stdout
@@ -98,6 +100,23 @@ def test_a_file_is_written_as_its_ending_says(shop, tmp_path):
     assert openpyxl.load_workbook(xlsx).sheetnames[0] == "Overzicht"
     assert (wrong.exit_code, "en, es, fr" in wrong.stderr) == (1, True)
     assert not (tmp_path / "x.pdf").exists()
+
+
+def test_a_month_that_is_none_is_refused_by_its_option(shop):
+    _, environment = shop
+
+    refused = invoke(environment, "statements", "list", "--period", "May")
+
+    assert (refused.exit_code, "--period May: must be a month" in refused.stderr) == (2, True)
+
+
+def test_a_file_in_a_folder_that_is_not_there_is_refused_by_name(shop, tmp_path):
+    of, environment = shop
+    of.closed()
+
+    refused = invoke(environment, "statements", "export", "acme-000001", str(tmp_path / "none" / "a.csv"))
+
+    assert (refused.exit_code, "none/a.csv" in refused.stderr) == (2, True)
 
 
 def test_a_statement_that_is_not_there(shop):

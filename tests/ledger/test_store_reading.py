@@ -92,6 +92,14 @@ class TestReading:
         assert [row[1] for row in rows if row[0] == streams[2]] == [1, 2, 3]
         assert not [row for row in rows if row[0] == streams[1]]
 
+    def test_a_span_holds_what_is_behind_one_version_up_to_another(self, ledger, streams):
+        with ledger.database.read() as connection:
+            rows = ledger.log.read_span(connection, streams[0], after=1, until=2)
+            whole = ledger.log.read_span(connection, streams[0], after=0, until=99)
+
+        assert [(ledger.decode(row).originator_id, row[1]) for row in rows] == [(streams[0], 2)]
+        assert [row[1] for row in whole] == [1, 2, 3]
+
     def test_the_library_reads_the_log_by_notifications(self, ledger, streams):
         log = ledger.log.select_notifications(start=None, limit=100)
         third = log[2].id

@@ -1,8 +1,15 @@
 """Why a payout is what it is: read with a handful of statements, however many lines it pays."""
 
+from unittest import mock
+
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ledger.audit.notes import Signer
+from ledger.events.base import Recorded
+from ledger.events.program import CountryWithholding
+from ledger.payout_commands import ChangePayoutSettings, SetWithholding
+from ledger.store.event_recorder import Row
 from projections.audit_log import Sequencer
 from projections.checkpoints import CheckpointMaker
 from projections.why import Because, Proof, Why
@@ -89,3 +96,66 @@ def test_a_payout_that_arrived_names_what_was_refunded_who_approved_it_and_the_t
         facts["RewardAccrued"].words["terms_version"] == facts["TermsVersionPublished"].words["terms_version"]
     )
     assert all(each.proof is not None and each.position for each in every(because))
+
+
+def roles(because: Because, role: str) -> list[Because]:
+    """The facts right below that are this to it."""
+    return [each for each in because.because if each.role == role]
+
+
+def test_a_payout_names_who_said_where_it_goes_and_what_is_withheld(finance: Finance) -> None:
+    """As both stood when it was drafted: what was said afterwards is no reason of it."""
+    partner = finance.partner(available_minor=10_00)
+    first = SetWithholding(partner_id=partner, rate_bps=3_000, reason="no form")
+    finance.world.desk.execute(first, by="key:before")
+    finance.world.desk.execute(msgspec.structs.replace(first, rate_bps=1_500, reason="treaty"), by="key:tax")
+    because, _ = told(finance)
+    finance.world.desk.execute(msgspec.structs.replace(first, rate_bps=0, reason="exempt"), by="key:after")
+    with finance.ledger.database.read() as connection:
+        again = Why(finance.ledger, connection).payout(because.stream_id)
+
+    for tree in (because, again):
+        [goes], [withheld] = roles(tree, "destination"), roles(tree, "withholding")
+        assert goes.words["destination"] == tree.words["destination"]
+        assert goes.says.endswith(tree.words["destination"])
+        assert (withheld.by, withheld.words["rate_bps"]) == ("key:tax", 1_500)
+        assert withheld.says.startswith("15% of tax is withheld")
+    assert because.words["withholding_bps"] == 1_500
+
+
+def test_what_the_program_withholds_by_country_is_named(finance: Finance) -> None:
+    finance.partner(available_minor=10_00)
+    wish = ChangePayoutSettings(
+        program_id=finance.world.program_id, withholding=(CountryWithholding(country="DE", rate_bps=500),)
+    )
+    finance.world.desk.execute(wish, by="key:settings")
+
+    because, _ = told(finance)
+
+    assert [(each.fact, each.by) for each in roles(because, "withholding")] == [
+        ("PayoutSettingsChanged", "key:settings")
+    ]
+
+
+def test_of_a_long_account_only_the_lines_of_the_payout_are_read(finance: Finance) -> None:
+    partner = finance.partner()
+    for _ in range(3):
+        finance.earn(partner, 10_00)
+    finance.approved()
+    finance.pay()
+    finance.earn(partner, 10_00)
+    [payout] = finance.draft().payouts
+    ledger, decode, read = finance.ledger, finance.ledger.decode, set()
+
+    def noted(row: Row) -> Recorded:
+        read.add(row[4])
+        return decode(row)
+
+    with ledger.database.read() as connection, mock.patch.object(ledger, "decode", noted):
+        because = Why(ledger, connection).payout(payout.payout_id)
+    with ledger.database.read() as connection:
+        account = ledger.log.read_streams(connection, [finance.account_id(partner)])
+
+    lines = [each.position for each in roles(because, "line")]
+    assert [row[4] for row in account if row[4] in read] == lines
+    assert len(lines) == 1 < len(account)

@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ledger.audit.notes import Signer
 from ledger.events.base import Fact
+from ledger.events.referral import ReferralRecorded
 from ledger.events.reward import RewardAccrued
 from ledger.refusals import NotFound
 from ledger.store.mapper import fact_types
@@ -83,6 +84,43 @@ def test_what_was_taken_back_stands_with_its_causes(world):
     ]
     positions = [each.position for each in found.because if each.role == "life"]
     assert positions == sorted(positions)
+
+
+def test_each_reversal_names_the_refund_that_led_to_it(world):
+    for name, at in [("first", day(2)), ("second", day(3))]:
+        world.send(world.refund("order", name, 2_500, at))
+        world.engine.drain()
+
+    found = ask(world, "reward", reward_id(world))
+
+    reversed_ = [each for each in found.because if each.fact == "RewardReversed"]
+    assert [told(each) for each in reversed_] == [[("cause", "ConversionRefunded")]] * 2
+    assert [each.because[0].words["refund_id"] for each in reversed_] == ["first", "second"]
+
+
+def test_a_reward_that_went_to_somebody_else_names_the_decision(world):
+    shade = next(each.partner_id for each in world.facts(ReferralRecorded) if each.effective_at == day(4))
+    [lost] = [reward_id(world)]
+    world.reattribute("customer", {shade: 10_000}, day(-2))
+    world.engine.drain()
+
+    found = ask(world, "reward", lost)
+
+    [reversed_] = [each for each in found.because if each.fact == "RewardReversed"]
+    assert told(reversed_) == [("cause", "CustomerReattributed")]
+
+
+def test_a_sale_that_earned_nothing_at_first_tells_so_beside_its_reward(world):
+    world.send(world.sale("early", "latecomer", 10_000, day(0)))
+    world.engine.drain()
+    shade = next(each.partner_id for each in world.facts(ReferralRecorded) if each.effective_at == day(4))
+    world.reattribute("latecomer", {shade: 10_000}, day(-2))
+    world.engine.drain()
+
+    found = ask(world, "conversion", world.conversion_id("early"))
+
+    assert told(found) == [("reward", "RewardAccrued"), ("not_rewarded_before", "ConversionNotRewarded")]
+    assert ("not_rewarded_before", "ConversionNotRewarded") in told(found.because[0])
 
 
 def test_every_fact_names_its_leaf_once_a_checkpoint_covers_it(world):
