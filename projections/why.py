@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 import sqlalchemy as sa
 
-from ledger import ids
+from ledger import ids, payout_lines
 from ledger.events.bank import BankAccountLinked
 from ledger.events.base import Fact, Recorded
 from ledger.events.conversion import ConversionRecorded
@@ -74,8 +74,8 @@ class Why:
             raise NotFound("no payout has this id")
         drafted, *later = history
         draft: Any = drafted.fact
-        batch = self._stream(draft.batch_id)
-        because = [self._told("batch", each) for each in batch]
+        self._read([draft.batch_id, draft.partner_id, draft.program_id])
+        because = [self._told("batch", each) for each in self._stream(draft.batch_id)]
         because += self._settled_before(drafted, draft)
         because += self._lines(draft)
         because += [self._told("life", each) for each in later]
@@ -129,7 +129,9 @@ class Why:
         """The facts of the account that make the payout's amount, with the rewards that they are about."""
         log, first, last = self._ledger.log, draft.account_from_version, draft.account_to_version
         rows = log.read_span(self._connection, draft.account_id, after=first, until=last)
-        lines = [self._ledger.decode(row) for row in rows]
+        span = [self._ledger.decode(row) for row in rows]
+        made = {each.position for each in payout_lines.lines(span, from_version=first, to_version=last)}
+        lines = [each for each in span if each.position in made]
         about: dict[UUID, UUID] = {}
         for each in lines[:LINES_MAX]:
             fact: Any = each.fact
