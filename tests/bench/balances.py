@@ -1,7 +1,9 @@
 """Balance GET p99 ÷ no-op GET p99, and as-of balance p99 ÷ current, with a log of the size asked for."""
 
 import random
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
 
 import falcon
 import msgspec
@@ -44,14 +46,20 @@ def measure(place: Place, events: int) -> list[Ratio]:
     kinds."""
     began = place.world.now
     grow(place, events)
+    partners = [ids.partner_id(f"partner-{number}") for number in range(PARTNERS)]
+    return ratios(place, partners, began, BACK_S, f"{events:,} events")
+
+
+def ratios(place: Place, partners: Sequence[UUID], began: datetime, back_s: int, at: str) -> list[Ratio]:
+    """The same of a log that is there: facts dated back by up to `back_s`, recorded from `began` to now."""
     count = 1_000 if place.quick else 10_000
-    paths = [f"/v1/partners/{ids.partner_id(f'partner-{n}')}/balances" for n in range(PARTNERS)]
-    dice = random.Random(events)
-    span_s = int((place.world.now - began).total_seconds())
+    paths = [f"/v1/partners/{partner}/balances" for partner in partners]
+    dice = random.Random(count)
+    span_s = max(1, int((place.world.now - began).total_seconds()))
 
     def past(path: str) -> str:
         times = {
-            "effective_as_of": EFFECTIVE_AT - timedelta(seconds=dice.randrange(BACK_S)),
+            "effective_as_of": EFFECTIVE_AT - timedelta(seconds=dice.randrange(back_s)),
             "recorded_as_of": began + timedelta(seconds=dice.randint(1, span_s)),
         }
         return path + falcon.to_query_str({name: time.isoformat() for name, time in times.items()})
@@ -62,7 +70,6 @@ def measure(place: Place, events: int) -> list[Ratio]:
         requests = [get(targets[n % len(targets)], place.token) for n in range(count)]
         return place.client.send(place.port, requests, connections=CONNECTIONS, seconds=60).p99_us
 
-    at = f"{events:,} events"
     tops, bottoms = alternate(lambda _: p99_us(paths), lambda _: p99_us(["/noop"]), place.rounds)
     then, now = alternate(lambda _: p99_us(past_paths), lambda _: p99_us(paths), place.rounds)
     return [

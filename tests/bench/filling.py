@@ -16,7 +16,8 @@ from tests.bench.place import EFFECTIVE_AT, PARTNERS, Place, customer_of
 
 FACTS_A_SALE = 3
 _SALES_AT_ONCE = 3_000
-_SECONDS = 86_400
+BACK_S = 86_400
+"""How far back sales are dated, at the most."""
 
 
 class Sale(NamedTuple):
@@ -51,8 +52,13 @@ def fill(place: Place, sales: int, *, first: int = 0) -> None:
             stored.result()
 
 
+def filled_partners() -> list[UUID]:
+    """The partners who earned by those sales."""
+    return [ids.partner_id(f"filled-{number}") for number in range(PARTNERS)]
+
+
 def _blocks(templates: "_Templates", program: UUID, first: int, end: int) -> Iterator[list[NewEvent]]:
-    partners = [ids.partner_id(f"filled-{number}") for number in range(PARTNERS)]
+    partners = filled_partners()
     accounts = [ids.account_id(program, partner, "GBP") for partner in partners]
     for start in range(first, end, _SALES_AT_ONCE):
         block: list[NewEvent] = []
@@ -70,7 +76,7 @@ def _blocks(templates: "_Templates", program: UUID, first: int, end: int) -> Ite
                 reward=ids.reward_id(conversion, partners[owner], 1),
                 amount_minor=10_000 + number % 9_000,
                 reward_minor=(10_000 + number % 9_000) // 5,
-                seconds=number % _SECONDS,
+                seconds=number % BACK_S,
             )
             block += templates.events(sale, number // PARTNERS + 1)
         yield block
@@ -82,7 +88,7 @@ class _Templates:
     def __init__(self, place: Place) -> None:
         self._facts = place.world.ledger.facts
         self._program, self._now = place.world.program_id, place.world.now
-        self._times = [_time(seconds) for seconds in range(_SECONDS)]
+        self._times = [_time(seconds) for seconds in range(BACK_S)]
         strange = _example("strange-name", 2**100, 987_654_321)
         holes = dict(zip(Sale._fields, self._values(strange), strict=True))
         self._forms: list[tuple[str, bytes]] = []
