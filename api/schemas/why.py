@@ -14,10 +14,19 @@ class ProofSchema(Strict):
     size = Whole(required=True, metadata={"description": "The oldest checkpoint that covers it."})
 
 
-class BecauseSchema(Strict):
-    """One fact in a sentence (`says`) and in its own words. `role` says what it is to the fact above."""
+_ROLES = (
+    "What it is to the fact above. Of a payout: `batch`, `destination` and `withholding` (who set them), "
+    "`line`, `life` (what became of it). Of a reward: `conversion`, `about` (refunds, disputes), "
+    "`attribution`, `agreement`, `terms`, `not_rewarded_before` (nothing was earned at first), `life`, and "
+    "below that `cause` (what led to it). Of a conversion: `about`, `reward`, `not_rewarded`, "
+    "`not_rewarded_before`, `attribution`."
+)
 
-    role = Text(required=True)
+
+class BecauseSchema(Strict):
+    """One fact in a sentence (`says`) and in its own words."""
+
+    role = Text(required=True, metadata={"description": _ROLES})
     fact = Text(required=True)
     stream_id = Id(required=True)
     position = Whole(required=True)

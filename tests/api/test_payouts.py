@@ -313,6 +313,7 @@ def test_why_a_payout_leads_from_its_lines_down_to_the_sale(house, due):
     assert roles == [
         ("batch", "PayoutBatchDrafted"),
         ("batch", "PayoutBatchApproved"),
+        ("destination", "PayoutAccountLinked"),
         ("line", "RewardMatured"),
         ("life", "PayoutApproved"),
     ]

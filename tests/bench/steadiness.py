@@ -44,12 +44,20 @@ def judge(moments: Sequence[Moment]) -> list[Steady]:
     first, last = moments[:third], moments[-third:]
     found = []
     for part in sorted({part for moment in moments for part in moment.memory_mib}):
+        if part == POSTGRESQL:
+            # A process for each connection, which opens a table when it first needs it.
+            a, b = (
+                statistics.median(
+                    [moment.memory_mib.get(part, 0) / max(moment.connections, 1) for moment in some]
+                )
+                for some in (first, last)
+            )
+            found.append(Steady(f"memory of {part} by connection, MiB", a, b, b <= a * MEMORY_MORE))
+            continue
         a, b = (
             statistics.median([moment.memory_mib.get(part, 0) for moment in some]) for some in (first, last)
         )
         found.append(Steady(f"memory of {part}, MiB", a, b, b <= max(a * MEMORY_MORE, a + MEMORY_MORE_MIB)))
-        if part == POSTGRESQL:
-            continue  # each of its processes opens a table when it first needs it; connections are counted
         a, b = (max(moment.files.get(part, 0) for moment in some) for some in (first, last))
         found.append(Steady(f"open files of {part}", a, b, b <= a + FILES_MORE))
     a, b = (max(moment.connections for moment in some) for some in (first, last))

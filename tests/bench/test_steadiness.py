@@ -15,8 +15,12 @@ def moments(**grows):
             p99_ms=20 + number % 3 + grows.get("p99_ms", 0) * number,
             lag_events=10,
             lag_s=0.2 + grows.get("lag_s", 0) * number,
-            connections=20 + number % 2 + grows.get("connections", 0) * number,
-            memory_mib={"api": 150 + number % 4 + grows.get("memory_mib", 0) * number, "engine": 90},
+            connections=(connections := 20 + number % 2 + grows.get("connections", 0) * number),
+            memory_mib={
+                "api": 150 + number % 4 + grows.get("memory_mib", 0) * number,
+                "engine": 90,
+                "postgresql": connections * (2.5 + grows.get("postgresql", 0) * number),
+            },
             files={"api": 60 + number % 5 + grows.get("files", 0) * number, "engine": 12},
         )
         for number in range(30)
@@ -32,6 +36,7 @@ def test_what_wavers_is_steady():
     ("figure", "step", "name"),
     [
         ("memory_mib", 2, "memory of api, MiB"),
+        ("postgresql", 0.02, "memory of postgresql by connection, MiB"),
         ("files", 1, "open files of api"),
         ("connections", 1, "connections to the database"),
         ("p99_ms", 1, "p99, ms"),
