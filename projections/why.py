@@ -141,14 +141,12 @@ class Why:
         return [self._told("line", each, _behind(each.fact, rewards)) for each in lines]
 
     def _unrewarded(self, conversion: Recorded, told: Sequence[Recorded]) -> list[Because]:
-        """That nothing was earned, and why; in the past tense where it counted for somebody afterwards."""
-        earned = max((each.position for each in told if isinstance(each.fact, RewardAccrued)), default=0)
+        """That nothing was earned, and why; what was earned after all stands with its reward."""
         return [
-            self._told("not_rewarded_before", each)
-            if each.position < earned
-            else self._told("not_rewarded", each, self._attribution(conversion))
+            self._told("not_rewarded", each, self._attribution(conversion))
             for each in told
             if isinstance(each.fact, ConversionNotRewarded)
+            and not any(_earned_later(each, accrued) for accrued in told)
         ]
 
     def _rewards(self, wanted: Sequence[tuple[UUID, UUID]]) -> dict[UUID, Because]:
@@ -170,9 +168,7 @@ class Why:
             because += [self._told("about", each) for each in history[1:]]
             because += self._attribution(history[0], accrued)
             because += [
-                self._told("not_rewarded_before", each)
-                for each in told
-                if isinstance(each.fact, ConversionNotRewarded) and each.position < accrued.position
+                self._told("not_rewarded_before", each) for each in told if _earned_later(each, accrued)
             ]
             life = [each for each in mine if each is not accrued] + later.get(reward, [])
             because += [self._told("life", each, self._cause(each)) for each in life]
@@ -246,7 +242,7 @@ class Why:
         told = [each for conversion in conversions for each in self._stream(ids.rewards_id(conversion))]
         told += [each for life in later for each in life]
         wanted = {position for each in told if (position := _cause_position(each))} - self._causes.keys()
-        for row in self._ledger.log.read_at(self._connection, sorted(wanted)):
+        for row in self._ledger.log.read_at(self._connection, sorted(wanted)) if wanted else []:
             recorded = self._ledger.decode(row)
             self._causes[recorded.position] = recorded
 
@@ -306,6 +302,17 @@ def _destination(fact: Fact) -> str | None:
     if isinstance(fact, PayoutAccountLinked):
         return fact.destination
     return fact.iban if isinstance(fact, BankAccountLinked) else None
+
+
+def _earned_later(told: Recorded, accrued: Recorded) -> bool:
+    """Whether it says that nothing was earned, before this was: by the partner it names, or by anybody."""
+    nothing, reward = told.fact, accrued.fact
+    return (
+        isinstance(nothing, ConversionNotRewarded)
+        and isinstance(reward, RewardAccrued)
+        and told.position < accrued.position
+        and nothing.partner_id in (None, reward.partner_id)
+    )
 
 
 def _cause_position(recorded: Recorded) -> int | None:

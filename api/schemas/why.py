@@ -18,8 +18,7 @@ _ROLES = (
     "What it is to the fact above. Of a payout: `batch`, `destination` and `withholding` (who set them), "
     "`line`, `life` (what became of it). Of a reward: `conversion`, `about` (refunds, disputes), "
     "`attribution`, `agreement`, `terms`, `not_rewarded_before` (nothing was earned at first), `life`, and "
-    "below that `cause` (what led to it). Of a conversion: `about`, `reward`, `not_rewarded`, "
-    "`not_rewarded_before`, `attribution`."
+    "below that `cause` (what led to it). Of a conversion: `about`, `reward`, `not_rewarded`, `attribution`."
 )
 
 

@@ -5,6 +5,7 @@ from uuid import UUID
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from ledger import ids
 from ledger.audit.notes import Signer
 from ledger.events.base import Fact
 from ledger.events.referral import ReferralRecorded
@@ -119,8 +120,22 @@ def test_a_sale_that_earned_nothing_at_first_tells_so_beside_its_reward(world):
 
     found = ask(world, "conversion", world.conversion_id("early"))
 
-    assert told(found) == [("reward", "RewardAccrued"), ("not_rewarded_before", "ConversionNotRewarded")]
+    assert told(found) == [("reward", "RewardAccrued")]
     assert ("not_rewarded_before", "ConversionNotRewarded") in told(found.because[0])
+
+
+def test_a_partner_without_an_agreement_beside_one_who_earned_still_earned_nothing(world):
+    """Whoever's turn came first."""
+    brightside, stranger = ids.partner_id("brightside"), world.applicant("stranger")
+    for customer, shares in [("first", (stranger, brightside)), ("second", (brightside, stranger))]:
+        world.reattribute(customer, dict.fromkeys(shares, 5_000), day(-2))
+        world.send(world.sale(customer, customer, 10_000, day(0)))
+        world.engine.drain()
+
+        found = ask(world, "conversion", world.conversion_id(customer))
+
+        assert told(found) == [("reward", "RewardAccrued"), ("not_rewarded", "ConversionNotRewarded")]
+        assert "not_rewarded_before" not in [role for role, _ in told(found.because[0])]
 
 
 def test_every_fact_names_its_leaf_once_a_checkpoint_covers_it(world):
