@@ -8,7 +8,7 @@ import stripe
 from payouts.simulator.app import open_store
 from tests.support.in_process_stripe import InProcessStripe
 from tests.support.stripe_drift import differences, installed, operations, recorded
-from tests.support.stripe_process import running_stripe
+from tests.support.stripe_process import PATIENCE_S, running_stripe
 from tests.support.stripe_sdk import an_account, connect
 from tests.support.stripe_watch import heard
 
@@ -80,7 +80,7 @@ def test_a_stand_in_that_is_a_process_is_watched_whoever_asks_it(tmp_path):
 
     with running_stripe(tmp_path, watched=True) as address:
         path, key = f"{address}/v1/accounts/{account.id}", {"Authorization": "Bearer sk_test_1"}
-        assert requests.get(path, headers=key, timeout=10).json()["colour"] == "blue"
+        assert requests.get(path, headers=key, timeout=PATIENCE_S).json()["colour"] == "blue"
     found = heard()
 
     assert nothing_yet == []

@@ -36,7 +36,7 @@ def simulate(*arguments: str, **environment: str) -> tuple[int, list[str]]:
     return done.returncode, done.stdout.splitlines()
 
 
-@pytest.mark.timeout(900)  # a minute or two of two processors, which may have much else to do
+@pytest.mark.timeout(1800)  # a minute or two of two processors, which may be slow and have much else to do
 def test_two_thousand_schedules_pay_each_payout_once():
     """Whatever breaks, nobody is paid twice and nobody is forgotten; the last line says so to machines."""
     code, lines = simulate("--schedules", "2000", "--seed", "1")

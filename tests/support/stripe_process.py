@@ -13,6 +13,8 @@ import requests
 from tests.support.stripe_watch import watched_environment
 
 PLENTY = ("gbp=100000000000", "eur=100000000000", "usd=100000000000")
+PATIENCE_S = 60
+"""How long an answer or an end may take where the machine has much else to do: more is a hang."""
 _LISTENING = "Stripe stand-in listening on "
 
 
@@ -46,7 +48,7 @@ def running_stripe(
         assert line.startswith(_LISTENING), f"the stand-in did not start: {line!r}"
         yield line.removeprefix(_LISTENING).strip()
         process.terminate()
-        assert process.wait(timeout=10) == 0, "the stand-in did not end cleanly"
+        assert process.wait(timeout=PATIENCE_S) == 0, "the stand-in did not end cleanly"
     finally:
         process.kill()
         process.wait()
@@ -55,7 +57,7 @@ def running_stripe(
 
 def play_faults(address: str, *script: dict[str, Any]) -> int:
     """Let the next calls fail, by lines as in payouts/simulator/faults.py: how many are still to fail."""
-    answer = requests.post(f"{address}/_sim/faults", json=list(script), timeout=10)
+    answer = requests.post(f"{address}/_sim/faults", json=list(script), timeout=PATIENCE_S)
     answer.raise_for_status()
     return int(answer.json()["calls_to_fail"])
 
@@ -64,16 +66,16 @@ def sim(address: str, path: str, content: Any = None) -> Any:
     """Ask a control address of the stand-in (payouts/simulator/control.py), or tell it something."""
     url = f"{address}/_sim/{path}"
     if content is None:
-        answer = requests.get(url, timeout=10)
+        answer = requests.get(url, timeout=PATIENCE_S)
     else:
-        answer = requests.post(url, json=content, timeout=10)
+        answer = requests.post(url, json=content, timeout=PATIENCE_S)
     answer.raise_for_status()
     return answer.json()
 
 
 def books(address: str) -> dict[str, Any]:
     """The stand-in's trial balance."""
-    answer: dict[str, Any] = requests.get(f"{address}/_sim/books", timeout=10).json()
+    answer: dict[str, Any] = requests.get(f"{address}/_sim/books", timeout=PATIENCE_S).json()
     return answer
 
 
