@@ -44,19 +44,10 @@ def judge(moments: Sequence[Moment]) -> list[Steady]:
     first, last = moments[:third], moments[-third:]
     found = []
     for part in sorted({part for moment in moments for part in moment.memory_mib}):
+        a, b = (statistics.median([_memory(moment, part) for moment in some]) for some in (first, last))
         if part == POSTGRESQL:
-            # A process for each connection, which opens a table when it first needs it.
-            a, b = (
-                statistics.median(
-                    [moment.memory_mib.get(part, 0) / max(moment.connections, 1) for moment in some]
-                )
-                for some in (first, last)
-            )
             found.append(Steady(f"memory of {part} by connection, MiB", a, b, b <= a * MEMORY_MORE))
             continue
-        a, b = (
-            statistics.median([moment.memory_mib.get(part, 0) for moment in some]) for some in (first, last)
-        )
         found.append(Steady(f"memory of {part}, MiB", a, b, b <= max(a * MEMORY_MORE, a + MEMORY_MORE_MIB)))
         a, b = (max(moment.files.get(part, 0) for moment in some) for some in (first, last))
         found.append(Steady(f"open files of {part}", a, b, b <= a + FILES_MORE))
@@ -67,3 +58,9 @@ def judge(moments: Sequence[Moment]) -> list[Steady]:
     a, b = (max(moment.lag_s for moment in some) for some in (first, last))
     found.append(Steady("lag of the slowest reader, s", a, b, b <= LAG_S_MAX))
     return found
+
+
+def _memory(moment: Moment, part: str) -> float:
+    # PostgreSQL's by connection: each is a process, which opens a table when it first needs it.
+    memory = moment.memory_mib.get(part, 0)
+    return memory / max(moment.connections, 1) if part == POSTGRESQL else memory

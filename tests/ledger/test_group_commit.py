@@ -11,8 +11,9 @@ import pytest
 import sqlalchemy as sa
 from eventsourcing.persistence import StoredEvent
 
+from ledger.store import commit
 from ledger.store.application import Ledger
-from ledger.store.commit import GROUP_EVENTS_MAX, GroupCommitter, Overloaded
+from ledger.store.commit import COMPANY_MIN, EVENTS_ENOUGH, GROUP_EVENTS_MAX, GroupCommitter, Overloaded
 from ledger.store.database import Database, DatabaseUnavailable
 from ledger.store.recorder import EventRecorder, Unit, make_recorder
 from tests.ledger.test_store import NOW, envelope, stored, touch
@@ -73,7 +74,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 def waiting(committer: GroupCommitter) -> int:
     """How many appends stand in the queue."""
-    return committer._queue.qsize()
+    return committer.waiting
 
 
 def test_appends_that_gather_during_a_commit_share_the_next_one(gate):
@@ -132,6 +133,75 @@ def test_a_group_holds_no_more_than_one_large_batch_beyond_the_limit(gate):
 
     assert gate.calls == [1, GROUP_EVENTS_MAX, GROUP_EVENTS_MAX // 2]
     committer.close()
+
+
+class Round:
+    """Eight writers that come again as soon as they are answered, and what stands in each transaction."""
+
+    WRITERS = 8
+
+    def __init__(self, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+        # Patience without end: who waits for company that does not come hangs.
+        monkeypatch.setattr(commit, "PATIENCE_COMMITS", 1_000_000_000)
+        monkeypatch.setattr(commit, "PATIENCE_S_MAX", threading.TIMEOUT_MAX)
+        self.gate = gate
+        self.committer = GroupCommitter(gate)
+        gate.open.set()
+        self.committer.append([[event()] for _ in range(EVENTS_ENOUGH)])  # what is written counts no more
+        gate.open.clear()
+        gate.entered.clear()
+        with ThreadPoolExecutor(self.WRITERS) as pool:
+            calls = [hold(gate, self.committer, pool)]
+            calls += [pool.submit(self.committer.append, [[event()]]) for _ in range(self.WRITERS - 1)]
+            wait_for(lambda: waiting(self.committer) == self.WRITERS - 1)
+            gate.open.set()
+            # The last of the first group comes again behind those who waited for it.
+            calls.append(pool.submit(self.committer.append, [[event()]]))
+            for call in calls:
+                call.result(WAIT_S)
+
+
+def test_who_was_answered_is_waited_for_so_that_all_share_the_next_commit(gate, monkeypatch):
+    company = Round(gate, monkeypatch)
+
+    assert gate.calls == [EVENTS_ENOUGH, 1, company.WRITERS]
+    company.committer.close()
+
+
+def test_a_large_group_waits_for_nobody(gate, monkeypatch):
+    company = Round(gate, monkeypatch)
+
+    large = [[event()] for _ in range(EVENTS_ENOUGH)]
+
+    assert None not in company.committer.submit(large).result(WAIT_S)
+    company.committer.close()
+
+
+def test_closing_ends_the_wait_for_company(gate, monkeypatch):
+    company = Round(gate, monkeypatch)
+    alone = company.committer.submit([[event()]])
+
+    company.committer.close()
+
+    assert alone.result(WAIT_S)[0] is not None
+
+
+def test_a_few_writers_are_not_waited_for(gate, monkeypatch):
+    monkeypatch.setattr(Round, "WRITERS", COMPANY_MIN - 2)
+    company = Round(gate, monkeypatch)
+
+    assert company.committer.append([[event()]])[0] is not None
+    assert company.committer.append([[event()]])[0] is not None
+    company.committer.close()
+
+
+def test_company_that_does_not_come_is_waited_for_so_long_and_no_longer(gate, monkeypatch):
+    company = Round(gate, monkeypatch)
+    monkeypatch.undo()
+    company.committer._patience_s = 0.01
+
+    assert company.committer.append([[event()]])[0] is not None
+    company.committer.close()
 
 
 def test_a_database_that_fails_fails_everybody_who_waited_and_the_next_ones_are_tried_again(gate):
