@@ -32,5 +32,6 @@ GRANT USAGE ON SEQUENCE stored_events_notification_id_seq TO revshare_app; -- dr
 REVOKE ALL ON alembic_version FROM revshare_app;
 GRANT SELECT ON alembic_version TO revshare_app;
 
--- Taking the log's lock without the right to change the log.
+-- Taking the log's lock without the right to change the log, or the table beside it that the lock is on.
+REVOKE ALL ON stored_events_lock FROM revshare_app;
 GRANT EXECUTE ON FUNCTION lock_stored_events() TO revshare_app;

@@ -114,6 +114,16 @@ def _database(of: Settings, ledger: Ledger) -> Iterator[Finding]:
         yield _bank_files(ledger)
 
 
+_GUARDED_SQLITE: Final = {"UPDATE": "UPDATE", "DELETE": "DELETE", "INSERT": "REPLACE"}
+_GUARDED_POSTGRESQL: Final = {
+    "UPDATE": "UPDATE",
+    "DELETE": "DELETE",
+    "TRUNCATE": "TRUNCATE",
+    "INSERT": "coming out of turn",
+}
+"""What the triggers of the log fire before, and what each keeps from happening."""
+
+
 def _triggers(ledger: Ledger, connection: sa.Connection) -> Iterator[Finding]:
     """The triggers that keep facts from being changed: tried out by reading what guards the table."""
     if ledger.database.is_postgresql:
@@ -128,12 +138,15 @@ def _triggers(ledger: Ledger, connection: sa.Connection) -> Iterator[Finding]:
         )
     defined = (connection.execute(sa.text(query)).scalar() or "").upper()
     # SQLite has no TRUNCATE: its DELETE trigger covers all.
-    needed = ["UPDATE", "DELETE"] + (["TRUNCATE"] if ledger.database.is_postgresql else [])
-    missing = [verb for verb in needed if verb not in defined]
+    missing = [
+        what
+        for verb, what in (_GUARDED_POSTGRESQL if ledger.database.is_postgresql else _GUARDED_SQLITE).items()
+        if f"{verb} ON" not in defined and f"{verb} OR" not in defined
+    ]
     detail = (
         f"nothing keeps facts from {' and '.join(missing)}"
         if missing
-        else "facts can't be changed or deleted"
+        else "facts can't be changed or deleted, and come in turn"
     )
     yield Finding(
         "triggers", not missing, detail, "restore them from the migrations; find out who dropped them"

@@ -1,4 +1,4 @@
-"""The recorder on PostgreSQL: one array statement under the library's table lock."""
+"""The recorder on PostgreSQL: one array statement under the log's lock."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -18,8 +18,9 @@ class PostgresRecorder(EventRecorder):
         return stream_id
 
     def _lock(self, connection: sa.Connection) -> None:
-        # LOCK TABLE … EXCLUSIVE lets readers pass and makes writers wait: positions come in the order of
-        # commits. The function lends the lock to a role that may only insert and select.
+        # Makes writers wait and nobody else: positions come in the order of commits. The function lends the
+        # lock to a role that may only insert and select. Each insert takes it, too, but after the statement's
+        # snapshot.
         driver(connection).execute("SELECT lock_stored_events()")
 
     def _existing(self, connection: sa.Connection, events: Sequence[AnyEvent]) -> set[Key]:

@@ -98,11 +98,12 @@ def test_a_database_that_is_away_is_named(sqlite_env):
     assert "secret" not in done.stdout
 
 
-def test_a_dropped_trigger_is_noticed(sqlite_env):
+@pytest.mark.parametrize(("verb", "told"), [("DELETE", "DELETE"), ("INSERT", "REPLACE")])
+def test_a_dropped_trigger_is_noticed(sqlite_env, verb, told):
     """Without it facts could be changed, and nobody would see."""
     connection = sqlite3.connect(sqlite_env["DATABASE_URL"].removeprefix("sqlite:///"))
     triggers = connection.execute(
-        "SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE TRIGGER%DELETE ON stored_events%'"
+        f"SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE TRIGGER%{verb} ON stored_events%'"
     ).fetchall()
     assert triggers
     for (name,) in triggers:
@@ -112,7 +113,7 @@ def test_a_dropped_trigger_is_noticed(sqlite_env):
     done = invoke(sqlite_env, "doctor")
 
     assert "triggers" in failed(done)
-    assert "DELETE" in done.stdout
+    assert f"nothing keeps facts from {told}" in done.stdout
 
 
 def test_books_that_do_not_balance_are_noticed(sqlite_env):

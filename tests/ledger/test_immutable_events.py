@@ -16,6 +16,11 @@ from tests.support.databases import conninfo
 APPEND = (
     "INSERT INTO stored_events (originator_id, originator_version, topic, state) VALUES (%s, %s, 'topic', %s)"
 )
+INSERT = (
+    "INSERT INTO stored_events (originator_id, originator_version, topic, state)"
+    " VALUES (gen_random_uuid(), 1, 'topic', '{}')"
+)
+SOON = "SET LOCAL lock_timeout = '1s'"
 NEVER = "stored events are never changed or removed"
 
 CHANGES = [
@@ -153,6 +158,9 @@ def test_the_restricted_role_appends_and_reads(restricted_url):
         "ALTER TABLE stored_events OWNER TO CURRENT_USER",
         "DROP TRIGGER stored_events_no_change ON stored_events",
         "DROP TABLE stored_events",
+        "DROP TABLE stored_events_lock",
+        "BEGIN; LOCK TABLE stored_events_lock IN EXCLUSIVE MODE",
+        "DROP TRIGGER stored_events_in_turn ON stored_events",
         "CREATE OR REPLACE FUNCTION refuse_change_of_events() RETURNS trigger LANGUAGE plpgsql"
         " AS 'BEGIN RETURN OLD; END'",
         "CREATE RULE past AS ON INSERT TO stored_events DO INSTEAD NOTHING",
@@ -170,13 +178,37 @@ def test_the_restricted_role_can_do_nothing_else_to_events(restricted_url, attem
             connection.execute(attempt)
 
 
-def test_the_restricted_role_holds_the_lock_until_it_commits(restricted_url, postgresql_database_url):
-    """The lent lock keeps every other writer out, so positions come in commit order."""
+@pytest.mark.parametrize("holds", ["SELECT lock_stored_events()", INSERT])
+def test_who_has_the_lock_keeps_every_other_writer_out_until_it_commits(
+    restricted_url, postgresql_database_url, holds
+):
+    """Lent by the function or taken by a plain insert; so positions come in commit order."""
     with psycopg.connect(restricted_url) as app, psycopg.connect(postgresql_database_url) as other:
-        app.execute("SELECT lock_stored_events()")
+        app.execute(holds)
+        other.execute(SOON)
         with pytest.raises(psycopg.errors.LockNotAvailable):
-            other.execute("LOCK TABLE stored_events IN ROW EXCLUSIVE MODE NOWAIT")
+            other.execute(INSERT)
         other.rollback()
         app.commit()
 
-        other.execute("LOCK TABLE stored_events IN ROW EXCLUSIVE MODE NOWAIT")
+        other.execute(INSERT)
+
+
+def test_upkeep_of_the_log_keeps_no_writer_waiting(restricted_url, postgresql_database_url):
+    """VACUUM and ANALYZE take this lock of a table, for as long as they run."""
+    with psycopg.connect(postgresql_database_url) as upkeep, psycopg.connect(restricted_url) as app:
+        upkeep.execute("LOCK TABLE stored_events IN SHARE UPDATE EXCLUSIVE MODE")
+        app.execute(SOON)
+
+        app.execute("SELECT append_stored_events(%s, %s, %s, %s)", ([uuid4()], [1], ["topic"], [b"{}"]))
+
+
+def test_a_writer_keeps_no_upkeep_of_the_log_waiting(restricted_url, postgresql_database_url):
+    with (
+        psycopg.connect(restricted_url) as app,
+        psycopg.connect(postgresql_database_url, autocommit=True) as upkeep,
+    ):
+        app.execute(INSERT)
+        upkeep.execute("SET lock_timeout = '1s'")
+
+        upkeep.execute("VACUUM (ANALYZE) stored_events")
