@@ -9,6 +9,8 @@ MEMORY_MORE_MIB: Final = 16
 """An interpreter's own ups and downs. In thirty minutes, a leak of ten bytes a conversion is more."""
 P99_MORE: Final = 1.5
 P99_MORE_MS: Final = 10
+STALLS_MORE: Final = 2
+"""Of the slowest tenth of the slices: a stall now and then shows there, but the host's noise, too."""
 LAG_S_MAX: Final = 5
 FILES_MORE: Final = 8
 """Connections that a pool opens for a rush and gives back."""
@@ -39,7 +41,9 @@ class Steady(NamedTuple):
 
 
 def judge(moments: Sequence[Moment]) -> list[Steady]:
-    """Every figure that must not grow. Of memory and p99 the medians count, of the rest the highest."""
+    """Every figure that must not grow. Of memory and p99 the medians count, of p99 also where its slowest
+    tenth begins, of the rest the highest.
+    """
     third = (len(moments) + 2) // 3
     first, last = moments[:third], moments[-third:]
     found = []
@@ -55,9 +59,15 @@ def judge(moments: Sequence[Moment]) -> list[Steady]:
     found.append(Steady("connections to the database", a, b, b <= a + FILES_MORE))
     a, b = (statistics.median([moment.p99_ms for moment in some]) for some in (first, last))
     found.append(Steady("p99, ms", a, b, b <= max(a * P99_MORE, a + P99_MORE_MS)))
+    a, b = (_slowest_tenth([moment.p99_ms for moment in some]) for some in (first, last))
+    found.append(Steady("p99 of the slowest tenth, ms", a, b, b <= max(a * STALLS_MORE, a + P99_MORE_MS)))
     a, b = (max(moment.lag_s for moment in some) for some in (first, last))
     found.append(Steady("lag of the slowest reader, s", a, b, b <= LAG_S_MAX))
     return found
+
+
+def _slowest_tenth(values: Sequence[float]) -> float:
+    return sorted(values)[len(values) * 9 // 10]
 
 
 def _memory(moment: Moment, part: str) -> float:

@@ -12,7 +12,10 @@ def moments(**grows):
             at_s=5.0 * number,
             answered=5_000,
             p50_ms=4,
-            p99_ms=20 + number % 3 + grows.get("p99_ms", 0) * number,
+            p99_ms=20
+            + number % 3
+            + grows.get("p99_ms", 0) * number
+            + (grows.get("stalls_ms", 0) * number if number % 5 == 0 else 0),
             lag_events=10,
             lag_s=0.2 + grows.get("lag_s", 0) * number,
             connections=(connections := 20 + number % 2 + grows.get("connections", 0) * number),
@@ -40,6 +43,7 @@ def test_what_wavers_is_steady():
         ("files", 1, "open files of api"),
         ("connections", 1, "connections to the database"),
         ("p99_ms", 1, "p99, ms"),
+        ("stalls_ms", 10, "p99 of the slowest tenth, ms"),
         ("lag_s", 0.2, "lag of the slowest reader, s"),
     ],
 )
