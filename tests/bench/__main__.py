@@ -109,8 +109,11 @@ def measure_on(
             return
         say(f"{kind}: {', '.join(names)}")
         with timed() as seconds:
-            found.extend(measure())
+            measured = list(measure())
+        for one in measured:  # told at once: a run that is broken off has shown what it had
+            say(f"    {one.as_text(kind)}")
         say(f"    took {seconds():.1f} s")
+        found.extend(measured)
 
     with place(url, folder / f"{kind}-doors", client, quick=options.quick) as here:
         run(["single-post"], lambda: [single_post.measure(here)])
