@@ -37,10 +37,9 @@ def post_worker_init(_worker: Any) -> None:
     """A large batch makes many objects at once: don't search all that was loaded for cycles meanwhile."""
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-    # Python's default is 5 ms. The committing thread needs its turn several times in each transaction, and
-    # beside a large batch that is decoded each turn would take it so long. Much less, and the threads that
-    # wait for theirs wake one another up for nothing (docs/performance.md).
-    sys.setswitchinterval(0.002)
+    # The committing thread waits for the database several times in each transaction, and each time for its
+    # turn among the others: 5 ms, Python's default, would be longer than the commit itself.
+    sys.setswitchinterval(0.0005)
 
 
 def child_exit(_server: Any, worker: Any) -> None:
