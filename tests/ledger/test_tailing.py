@@ -1,5 +1,6 @@
 """Four writer processes and one tailing reader: nothing is skipped; and the check can fail."""
 
+import psycopg
 import pytest
 
 from tests.support.writers import WRITERS, tail_while_writing
@@ -38,8 +39,19 @@ def test_writers_that_dawdle_before_their_commit_change_nothing(postgresql_datab
     assert tailed.in_order_once()
 
 
-def test_without_the_lock_the_check_finds_what_was_skipped(postgresql_database_url):
+def test_a_writer_that_leaves_the_lock_out_takes_it_by_its_insert(postgresql_database_url):
+    """The trigger's part: nobody's positions are drawn out of turn."""
+    tailed = tail_while_writing(postgresql_database_url, "unlocked", 200)
+
+    assert set(tailed.seen) == tailed.acknowledged
+    assert tailed.in_order_once()
+
+
+def test_without_lock_and_trigger_the_check_finds_what_was_skipped(postgresql_database_url):
     """The proof that these tests can fail: positions are drawn in one order and committed in another."""
+    with psycopg.connect(postgresql_database_url) as owner:
+        owner.execute("ALTER TABLE stored_events DISABLE TRIGGER stored_events_in_turn")
+
     tailed = tail_while_writing(postgresql_database_url, "unlocked", 200)
 
     assert tailed.skipped()
