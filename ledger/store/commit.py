@@ -90,10 +90,7 @@ class GroupCommitter:
 
     def _run(self) -> None:
         while group := self._gather():
-            began = time.perf_counter()
             self._commit(group)
-            self._patience_s = min(PATIENCE_COMMITS * (time.perf_counter() - began), PATIENCE_S_MAX)
-            self._expected = len(group) + len(self._queue)
 
     def _gather(self) -> list[Append]:
         """The next group; none once it is closed and nothing waits."""
@@ -116,12 +113,16 @@ class GroupCommitter:
         return len(self._queue) >= appends or self._events >= EVENTS_ENOUGH or self._closed
 
     def _commit(self, group: list[Append]) -> None:
+        began = time.perf_counter()
         try:
             outcome = self._recorder.append([unit for units, _ in group for unit in units])
         except BaseException as error:  # whoever waits must hear of it, whatever it is
             for _, future in group:
                 future.set_exception(error)
             return
+        # Before anybody is answered: who comes again at once would be counted twice.
+        self._patience_s = min(PATIENCE_COMMITS * (time.perf_counter() - began), PATIENCE_S_MAX)
+        self._expected = len(group) + len(self._queue)
         start = 0
         for units, future in group:
             future.set_result(outcome[start : start + len(units)])
