@@ -29,7 +29,8 @@ class Overloaded(Exception):
 
 
 Outcome = list[list[int] | None]
-Append = tuple[Sequence[Unit], Future[Outcome]]
+Append = tuple[Sequence[Unit], Future[Outcome], int]
+"""Units, who waits for them, and how many events they are."""
 
 
 class GroupCommitter:
@@ -68,8 +69,9 @@ class GroupCommitter:
                 # Started on first use: gunicorn forks its workers after the application may have been made.
                 self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
                 self._thread.start()
-            self._queue.append((units, future))
-            self._events += sum(map(len, units))
+            size = sum(map(len, units))
+            self._queue.append((units, future, size))
+            self._events += size
             if self._gathered(self._wanted):
                 self._changed.notify()
         return future
@@ -104,7 +106,7 @@ class GroupCommitter:
             size = 0
             while self._queue and size < GROUP_EVENTS_MAX:
                 group.append(self._queue.popleft())
-                size += sum(map(len, group[-1][0]))
+                size += group[-1][2]
             self._events -= size
             return group
 
@@ -115,15 +117,15 @@ class GroupCommitter:
     def _commit(self, group: list[Append]) -> None:
         began = time.perf_counter()
         try:
-            outcome = self._recorder.append([unit for units, _ in group for unit in units])
+            outcome = self._recorder.append([unit for units, _, _ in group for unit in units])
         except BaseException as error:  # whoever waits must hear of it, whatever it is
-            for _, future in group:
+            for _, future, _ in group:
                 future.set_exception(error)
             return
         # Before anybody is answered: who comes again at once would be counted twice.
         self._patience_s = min(PATIENCE_COMMITS * (time.perf_counter() - began), PATIENCE_S_MAX)
         self._expected = len(group) + len(self._queue)
         start = 0
-        for units, future in group:
+        for units, future, _ in group:
             future.set_result(outcome[start : start + len(units)])
             start += len(units)

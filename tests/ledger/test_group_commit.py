@@ -144,7 +144,6 @@ class Round:
         # Patience without end: who waits for company that does not come hangs.
         monkeypatch.setattr(commit, "PATIENCE_COMMITS", 1_000_000_000)
         monkeypatch.setattr(commit, "PATIENCE_S_MAX", threading.TIMEOUT_MAX)
-        self.gate = gate
         self.committer = GroupCommitter(gate)
         gate.open.set()
         self.committer.append([[event()] for _ in range(EVENTS_ENOUGH)])  # what is written counts no more
