@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -144,7 +144,7 @@ class Round:
         # Patience without end: who waits for company that does not come hangs.
         monkeypatch.setattr(commit, "PATIENCE_COMMITS", 1_000_000_000)
         monkeypatch.setattr(commit, "PATIENCE_S_MAX", threading.TIMEOUT_MAX)
-        self.committer = GroupCommitter(gate)
+        self.committer = GroupCommitter(cast(EventRecorder, gate))  # of a recorder it asks for `append` only
         gate.open.set()
         self.committer.append([[event()] for _ in range(EVENTS_ENOUGH)])  # what is written counts no more
         gate.open.clear()
