@@ -5,10 +5,12 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
 from api.settings import read_settings
+from ledger import processors
 
 METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
 _ours = METRICS not in os.environ
@@ -33,8 +35,19 @@ accesslog = None  # the application logs each request itself, with its id
 control_socket_disable = True  # nobody steers it from outside
 
 
-def post_worker_init(_worker: Any) -> None:
-    """A large batch makes many objects at once: don't search all that was loaded for cycles meanwhile."""
+def pre_fork(server: Any, worker: Any) -> None:
+    """A worker gets the processor that the fewest of its siblings have."""
+    taken = Counter(getattr(sibling, "processor", None) for sibling in server.WORKERS.values())
+    given = processors.GIVEN if _settings.pin_workers else ()
+    # Among equals it goes by our number, so that two services of one machine don't both begin with its first.
+    worker.processor = min(given, key=lambda one: (taken[one], (one + _made_by) % len(given)), default=None)
+
+
+def post_worker_init(worker: Any) -> None:
+    """Threads that take turns stay on one processor; and no search for cycles in all that was loaded."""
+    if worker.processor is not None:
+        processors.keep_to(worker.processor)
+    # A large batch makes many objects at once.
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     # The committing thread waits for the database several times in each transaction, and each time for its

@@ -43,6 +43,7 @@ class Settings:
     port: int = 8080
     workers: int = 2
     threads: int = 32
+    pin_workers: bool = True
     stripe_api_key: str = STANDIN_KEY
     stripe_api_base: str | None = None
     stripe_webhook_secrets: tuple[str, ...] = ()
@@ -143,6 +144,7 @@ def read_settings() -> Settings:
         port=env.int("PORT", standard.port, validate=port),
         workers=env.int("WORKERS", standard.workers, validate=Range(1, 64)),
         threads=env.int("THREADS", standard.threads, validate=Range(1, 256)),
+        pin_workers=env.bool("PIN_WORKERS", standard.pin_workers),
         stripe_api_key=env.str("STRIPE_API_KEY", standard.stripe_api_key, validate=_stripe_key),
         stripe_api_base=env.str("STRIPE_API_BASE", None, validate=_web_address),
         stripe_webhook_secrets=_listed(env.str("STRIPE_WEBHOOK_SECRET", "", validate=_webhook_secrets)),

@@ -80,7 +80,8 @@ def decode_item(body: bytes | memoryview | msgspec.Raw) -> Item:
         command = cast(ConversionCommand, _decoder.decode(body))
         # Without escapes the quotes tell how many texts there are: where it is as many as a command of its
         # kind needs, no name stands twice, and most bodies need no closer look.
-        if escaped or (plain.count(b'"') != _QUOTES[type(command)] and _twice(plain)):
+        more = plain.count(b'"') - _QUOTES[type(command)]
+        if escaped or (more and more != _of_product(command, plain) and _twice(plain)):
             check_names(plain)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return ItemProblem(problem_of(error))
@@ -94,6 +95,13 @@ def _quotes(kind: type[msgspec.Struct]) -> int:
     needed = [field.type for field in msgspec.structs.fields(kind) if field.required]
     texts = [of for of in needed if of != PositiveAmountMinor]
     return 2 * len(needed) + 2 * len(texts) + 4
+
+
+def _of_product(command: ConversionCommand, body: bytes) -> int:
+    """How many quotes a product adds, its name's and its own: nobody needs to tell it, and many do."""
+    if getattr(command, "product", None) is not None:
+        return 4
+    return 2 if b'"product":null' in body else 0
 
 
 _names: Final = re.compile(rb'"(\w+)"\s*:').findall

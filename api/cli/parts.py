@@ -107,6 +107,7 @@ def environment_of(of: Settings) -> dict[str, str]:
         "PORT": str(of.port),
         "WORKERS": str(of.workers),
         "THREADS": str(of.threads),
+        "PIN_WORKERS": str(of.pin_workers),
         "STRIPE_API_KEY": of.stripe_api_key,
         "SIMULATOR_PORT": str(of.simulator_port),
         "PAYOUT_CONCURRENCY": str(of.payout_concurrency),

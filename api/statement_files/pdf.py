@@ -23,6 +23,7 @@ from api.statement_files.content import (
     received_at,
     written,
 )
+from ledger import processors
 from ledger.refusals import StatementTooLong, TypesetterBusy
 from projections.statement import Amounts, Statement
 
@@ -53,7 +54,8 @@ def to_pdf(statement: Statement, locale: Locale) -> bytes:
         )
     made_at = statement.issued_at or statement.period.begins_at
     job = {"timestamp": int(made_at.timestamp()), "data": document(written(statement, locale))}
-    with _our_turn():  # each takes a processor and much memory
+    # Each takes a processor and much memory: not the one that the others of this process answer from.
+    with _our_turn(), processors.roaming():
         done = subprocess.run(
             [sys.executable, "-I", str(TYPESETTER)],
             input=msgspec.json.encode(job),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Final
 
+from ledger import processors
 from ledger.store.recorder import EventRecorder, Unit
 
 QUEUE_MAX: Final = 1_024
@@ -91,6 +92,7 @@ class GroupCommitter:
             thread.join()
 
     def _run(self) -> None:
+        processors.roam()  # the database works meanwhile, and the threads that decide the next appends, too
         while group := self._gather():
             self._commit(group)
 

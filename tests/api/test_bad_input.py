@@ -110,6 +110,9 @@ TWICE = [
     b'"customer": "C-2"',
     b'"kind": "sale"',
     b'"product": null, "product": "P"',
+    b'"product":null,"amount_minor":1',
+    b'"product":"P","product":null',
+    b'"product":"P","amount_minor":1',
 ]
 
 

@@ -8,10 +8,13 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
+import psutil
 import pytest
 import urllib3
 
+from ledger import processors
 from ledger.commands import IssueApiKey
 from ledger.desk import Desk
 from ledger.store.application import Ledger
@@ -97,6 +100,58 @@ def test_six_cold_workers_all_start(database_url, tmp_path):
     made = [line for line in counted if 'route="/v1/programs"' in line]
     assert sum(float(line.rsplit(" ", 1)[1]) for line in made) == 30
     assert "revshare_lag_events" in metrics
+
+
+def places(server: psutil.Process) -> list[set[int]]:
+    """The processors that the main thread of each worker may use, the workers by age."""
+    workers = sorted(server.children(), key=lambda worker: worker.create_time())
+    return [set(worker.cpu_affinity()) for worker in workers]
+
+
+def thread_places(server: psutil.Process) -> list[list[set[int]]]:
+    """The same of every thread of each worker."""
+    return [[os.sched_getaffinity(thread.id) for thread in worker.threads()] for worker in server.children()]
+
+
+def test_each_worker_answers_from_one_processor_and_commits_from_any(database_url, tmp_path):
+    """Where there are enough each has its own; who takes the place of a dead one takes its processor, too."""
+    key = admin_key(database_url)
+    given = set(processors.GIVEN)
+    with gunicorn(database_url, tmp_path, WORKERS="2") as (address, _log, process):
+        server = psutil.Process(process.pid)
+        until(lambda: len(server.children()) == 2 and all(len(place) == 1 for place in places(server)))
+        until(lambda: ask("GET", f"{address}/readyz").status == 200)
+        # Both have committed something: each has a thread that is at home everywhere.
+        until(
+            lambda: (
+                ask("POST", f"{address}/v1/programs", key, {**PROGRAM, "reference": uuid4().hex}).status
+                == 201
+                and all(given in threads for threads in thread_places(server))
+            )
+        )
+        threads = thread_places(server)
+        before = places(server)
+
+        server.children()[0].kill()
+
+        until(lambda: len(server.children()) == 2 and all(len(place) == 1 for place in places(server)))
+        after = places(server)
+
+    assert len(set.union(*before)) == min(2, len(given))
+    assert sorted(map(tuple, after)) == sorted(map(tuple, before))
+    if len(given) > 1:
+        assert [sum(place == given for place in each) for each in threads] == [1, 1]
+    assert all(len(place) == 1 or place == given for each in threads for place in each)
+
+
+def test_workers_that_shall_not_be_pinned_are_not(tmp_path):
+    """`PIN_WORKERS=false` leaves it to the system."""
+    url = f"sqlite:///{tmp_path / 'revshare.db'}"
+    migrate(url)
+    with gunicorn(url, tmp_path, PIN_WORKERS="false") as (address, _log, process):
+        until(lambda: ask("GET", f"{address}/readyz").status == 200)
+
+        assert places(psutil.Process(process.pid)) == [set(processors.GIVEN)]
 
 
 @contextmanager

@@ -12,6 +12,7 @@ NAMES = (
     "PORT",
     "WORKERS",
     "THREADS",
+    "PIN_WORKERS",
     "STRIPE_API_KEY",
     "STRIPE_API_BASE",
     "AUDIT_TARGETS",
@@ -64,6 +65,7 @@ def test_every_mistake_is_named_and_no_password_is_told(monkeypatch):
         "DATABASE_URL": "mysql://user:topsecret@host/name",
         "PORT": "99999",
         "WORKERS": "many",
+        "PIN_WORKERS": "perhaps",
         "STRIPE_API_KEY": "pk_live_topsecret",
         "STRIPE_API_BASE": "ftp://x",
     }
