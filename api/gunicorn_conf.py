@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
+from api import worker as ours
 from api.settings import read_settings
 from ledger import processors
 
@@ -24,7 +25,7 @@ _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 
 bind = f"{_host}:{_settings.port}"
 wsgi_app = "api.wsgi:application"
-worker_class = "gthread"  # a thread that waits for the database leaves the others free
+worker_class = "api.worker.Worker"  # threads: one that waits for the database leaves the others free
 workers = _settings.workers
 threads = _settings.threads
 preload_app = False  # each worker makes its own ledger: connections and the committing thread survive no fork
@@ -36,8 +37,10 @@ control_socket_disable = True  # nobody steers it from outside
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """A worker gets the processor that the fewest of its siblings have."""
-    taken = Counter(getattr(sibling, "processor", None) for sibling in server.WORKERS.values())
+    """A worker gets a place to count its connections in, and the processor that the fewest siblings have."""
+    siblings = server.WORKERS.values()
+    ours.seat(worker, siblings)
+    taken = Counter(sibling.processor for sibling in siblings)
     given = processors.GIVEN if _settings.pin_workers else ()
     # Among equals it goes by our number, so that two services of one machine don't both begin with its first.
     worker.processor = min(given, key=lambda one: (taken[one], (one + _made_by) % len(given)), default=None)
@@ -56,7 +59,8 @@ def post_worker_init(worker: Any) -> None:
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """A worker that ended no longer counts in the gauges."""
+    """A worker that ended no longer counts, in the gauges and among its siblings."""
+    ours.leave(worker)
     # Imported late: the library looks for the shared folder when it is first imported.
     from prometheus_client import multiprocess
 

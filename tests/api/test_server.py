@@ -2,11 +2,12 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -144,6 +145,28 @@ def test_each_worker_answers_from_one_processor_and_commits_from_any(database_ur
     if len(given) > 1:
         assert [sum(place == given for place in each) for each in threads] == [1, 1]
     assert all(len(place) == 1 or place == given for each in threads for place in each)
+
+
+def test_connections_that_all_come_at_once_are_shared(tmp_path):
+    """Whoever wakes first does not take them all."""
+    url = f"sqlite:///{tmp_path / 'revshare.db'}"
+    migrate(url)
+    with gunicorn(url, tmp_path, WORKERS="2") as (address, _log, process), ExitStack() as opened:
+        until(lambda: ask("GET", f"{address}/readyz").status == 200)
+        until(lambda: len(place := places(psutil.Process(process.pid))) == 2 and set(map(len, place)) == {1})
+        host, port = address.removeprefix("http://").split(":")
+        for _ in range(40):
+            connection = opened.enter_context(socket.create_connection((host, int(port))))
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
+
+        def shares() -> list[int]:
+            workers = psutil.Process(process.pid).children()
+            held = [worker.net_connections("tcp") for worker in workers]
+            return sorted(sum(one.status == psutil.CONN_ESTABLISHED for one in each) for each in held)
+
+        until(lambda: sum(shares()) == 40)
+
+        assert shares()[0] >= 10
 
 
 def test_workers_that_shall_not_be_pinned_are_not(tmp_path):
