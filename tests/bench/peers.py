@@ -20,8 +20,10 @@ def measure(place: Place) -> list[Ratio]:
     command = ["--worker-class", "gthread", "--workers", str(settings.workers)]
     command += ["--threads", str(settings.threads)]
     by_save = library.environment(place, "naive_save")
-    made: Application[UUID] = Application(env=by_save)  # makes the tables: two workers at once would collide
+    # The tables are made here: of two workers that replace the library's functions at once one dies.
+    made: Application[UUID] = Application(env=by_save)
     made.close()
+    by_save |= {"CREATE_TABLE": "no"}
     orm_url = place.url if place.database == "postgresql" else sqlite_url(place.folder / "naive_orm.db")
     owned = [(owner, number) for owner in range(PARTNERS) for number in range(customers(owner))]
     naive_orm.prepare(orm_url, [(customer_of(*each), f"partner-{each[0]}") for each in owned])
