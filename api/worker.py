@@ -25,7 +25,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # which has no types
     machine idle, and of a burst of them whoever wakes first would take most."""
 
     place: int | None = None
-    """Where its connections are counted: `pre_fork` tells it."""
+    """Where its connections are counted."""
+    processor: int | None = None
+    """Which one it answers from; None: from any. `pre_fork` tells it both."""
     _left = 0
 
     def accept(self, listener: Any) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pikepdf
@@ -14,6 +15,7 @@ from api.statement_files.content import amount_in, columns_used
 from api.statement_files.figures import Figures
 from api.statement_files.pdf import TypesettingFailed, to_pdf
 from api.statement_files.words import languages, words_of
+from ledger import processors
 from ledger.refusals import StatementTooLong
 from projections.statement import Difference
 from tests.support.statements import sample_statement
@@ -176,3 +178,18 @@ def test_a_typesetter_that_fails_is_told(monkeypatch, tmp_path):
     for _ in range(2):  # the first one gives its turn back
         with pytest.raises(TypesettingFailed, match="no fonts today"):
             to_pdf(sample_statement(), ENGLISH)
+
+
+def test_the_typesetter_may_use_processors_that_its_server_keeps_from(monkeypatch, tmp_path):
+    telling = tmp_path / "telling.py"
+    telling.write_text("import os; print(sorted(os.sched_getaffinity(0)), end='')")
+    monkeypatch.setattr(pdf, "TYPESETTER", telling)
+
+    def kept():
+        processors.keep_to(processors.GIVEN[0])
+        return to_pdf(sample_statement(), ENGLISH)
+
+    with ThreadPoolExecutor(1) as pool:
+        said = pool.submit(kept).result()
+
+    assert said.decode() == str(list(processors.GIVEN))
