@@ -18,7 +18,7 @@ from tests.bench.harness import Ratio, alternate
 from tests.bench.place import Place
 from tests.bench.single_post import send_singles
 
-SECONDS_MIN = 3.0
+SECONDS_MIN = 2.0
 """Of a round: it rests for one second between two batches."""
 
 

@@ -96,7 +96,8 @@ def measure(place: Place) -> list[Ratio | Check]:
 
         def by_worker(number: int) -> float:
             before = worker.counts["Confirmed"]
-            enough = size if number == place.rounds - 1 else before + slice_
+            # From the beginning on: more than a slice in one round would leave nothing for the last one.
+            enough = size if number == place.rounds - 1 else slice_ * (number + 2)
             runner.catch_up()
             with timed() as seconds:
                 while worker.counts["Confirmed"] < enough and worker.step(Enough(worker.counts, enough)):
