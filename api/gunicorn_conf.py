@@ -2,15 +2,15 @@
 
 import gc
 import os
+import random
 import shutil
 import sys
 import tempfile
-from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
-from api import worker as ours
 from api.settings import read_settings
+from api.worker import leave, seat
 from ledger import processors
 
 METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -21,6 +21,8 @@ Path(os.environ[METRICS]).mkdir(parents=True, exist_ok=True)
 _made_by = os.getpid()
 
 _settings = read_settings()
+# In any order, so that two services of one machine don't both begin with its first.
+_processors = random.sample(processors.GIVEN, len(processors.GIVEN)) if _settings.pin_workers else []
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 
 bind = f"{_host}:{_settings.port}"
@@ -37,13 +39,8 @@ control_socket_disable = True  # nobody steers it from outside
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """A worker gets a place to count its connections in, and the processor that the fewest siblings have."""
-    siblings = server.WORKERS.values()
-    ours.seat(worker, siblings)
-    taken = Counter(sibling.processor for sibling in siblings)
-    given = processors.GIVEN if _settings.pin_workers else ()
-    # Among equals it goes by our number, so that two services of one machine don't both begin with its first.
-    worker.processor = min(given, key=lambda one: (taken[one], (one + _made_by) % len(given)), default=None)
+    """A worker gets a processor, and where its siblings see how many connections it has."""
+    seat(worker, server.WORKERS.values(), _processors)
 
 
 def post_worker_init(worker: Any) -> None:
@@ -60,7 +57,7 @@ def post_worker_init(worker: Any) -> None:
 
 def child_exit(_server: Any, worker: Any) -> None:
     """A worker that ended no longer counts, in the gauges and among its siblings."""
-    ours.leave(worker)
+    leave(worker)
     # Imported late: the library looks for the shared folder when it is first imported.
     from prometheus_client import multiprocess
 

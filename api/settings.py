@@ -22,6 +22,7 @@ from payouts.connected import AccountsApi
 from payouts.pacing import LIVE_PER_S, TEST_PER_S
 from projections.targets import ADDRESS, MailServer, Target, parse_mail_server, parse_target
 
+WORKERS_MAX: Final = 64
 STANDIN_KEY: Final = "sk_test_standin"
 """Stands for a Stripe key where none is given: the key of the stand-in that `revshare up` starts."""
 
@@ -142,7 +143,7 @@ def read_settings() -> Settings:
         database_url=env.str("DATABASE_URL", standard.database_url, validate=_database_url),
         host=env.str("HOST", standard.host, validate=Length(min=1)),
         port=env.int("PORT", standard.port, validate=port),
-        workers=env.int("WORKERS", standard.workers, validate=Range(1, 64)),
+        workers=env.int("WORKERS", standard.workers, validate=Range(1, WORKERS_MAX)),
         threads=env.int("THREADS", standard.threads, validate=Range(1, 256)),
         pin_workers=env.bool("PIN_WORKERS", standard.pin_workers),
         stripe_api_key=env.str("STRIPE_API_KEY", standard.stripe_api_key, validate=_stripe_key),

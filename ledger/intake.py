@@ -79,9 +79,9 @@ def decode_item(body: bytes | memoryview | msgspec.Raw) -> Item:
     try:
         command = cast(ConversionCommand, _decoder.decode(body))
         # Without escapes the quotes tell how many texts there are: where it is as many as a command of its
-        # kind needs, no name stands twice, and most bodies need no closer look.
-        more = plain.count(b'"') - _QUOTES[type(command)]
-        if escaped or (more and more != _of_product(command, plain) and _twice(plain)):
+        # kind needs, and once a product, no name stands twice, and most bodies need no closer look.
+        extra = plain.count(b'"') - _QUOTES[type(command)]
+        if escaped or (extra and extra != _of_product(command, plain) and _twice(plain)):
             check_names(plain)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return ItemProblem(problem_of(error))
@@ -98,7 +98,8 @@ def _quotes(kind: type[msgspec.Struct]) -> int:
 
 
 def _of_product(command: ConversionCommand, body: bytes) -> int:
-    """How many quotes a product adds, its name's and its own: nobody needs to tell it, and many do."""
+    """How many quotes a product adds that stands there once, its name's and its own: nobody needs to tell it,
+    and many do. Null counts as encoders without blanks write it; other bodies are looked at closer."""
     if getattr(command, "product", None) is not None:
         return 4
     return 2 if b'"product":null' in body else 0

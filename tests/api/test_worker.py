@@ -1,7 +1,7 @@
-"""Which worker takes a new connection: the one that has the fewest, and never nobody."""
+"""Which worker takes a new connection: the one that has the fewest, if it comes soon; and never nobody."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,15 +9,18 @@ import pytest
 from gunicorn.workers.gthread import ThreadWorker
 
 from api import worker
-from api.worker import LEFT_TIMES_MAX, PLACES, Worker, connections, leave, seat
+from api.settings import WORKERS_MAX
+from api.worker import PASSES_MAX, SLOTS, Worker, connections, leave, seat
+
+NOBODY = -1
 
 
 @pytest.fixture(autouse=True)
 def nobody() -> Iterator[None]:
     """No worker before, none after."""
     yield
-    for place in range(PLACES):
-        connections[place] = -1
+    for slot in range(SLOTS):
+        connections[slot] = NOBODY
 
 
 class Listener:
@@ -38,84 +41,113 @@ class Listener:
         return "here"
 
 
+class Poller:
+    """What a worker asks for what happened."""
+
+    register = unregister = lambda *_: None
+
+
 @pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Makes a worker with so many connections, at the next place; without a server around it."""
+def made(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Any]:
+    """Makes a worker that takes connections and has so many, in the next slot; without a server around it."""
     monkeypatch.setattr("gunicorn.workers.gthread.TConn", lambda *_: None)
-    monkeypatch.setattr(worker, "LEFT_S", 0)
+    monkeypatch.setattr(worker, "PASS_S", 0)
     monkeypatch.setattr(ThreadWorker, "wait_for_and_dispatch_events", lambda self, _: self.events())
     siblings: list[Worker] = []
 
     def make(connected: int) -> Worker:
         one = Worker.__new__(Worker)
-        one.cfg, one.nr_conns = None, connected
+        one.cfg, one.sockets, one.poller = None, [], Poller()
+        one.nr_conns, one._accepting = connected, False
         one.enqueue_req = lambda _conn: None
         one.events = lambda: None
-        seat(one, siblings)
+        seat(one, siblings, ())
         siblings.append(one)
-        one.wait_for_and_dispatch_events(0)  # tells how many it has
+        one.set_accept_enabled(True)
         return one
 
     return make
+
+
+def turn(one: Worker, listener: Listener) -> None:
+    """One turn of a worker's loop, in which it sees whoever waits."""
+    one.events = lambda: one.accept(listener) if listener.waiting else None
+    one.wait_for_and_dispatch_events(0)
 
 
 def test_a_worker_leaves_a_connection_to_a_sibling_that_has_fewer(made):
     busy, idle = made(5), made(4)
     listener = Listener()
 
-    busy.accept(listener)
+    turn(busy, listener)
     left = listener.waiting
-    idle.accept(listener)
+    turn(idle, listener)
 
     assert (left, listener.waiting) == (1, 0)
     assert (busy.nr_conns, idle.nr_conns) == (5, 5)
-    assert list(connections[:3]) == [5, 5, -1]
+    assert list(connections[:3]) == [5, 5, NOBODY]
 
 
 def test_among_equals_whoever_is_first_takes_it(made):
     one, _other = made(5), made(5)
     listener = Listener()
 
-    one.accept(listener)
+    turn(one, listener)
 
     assert (listener.waiting, one.nr_conns) == (0, 6)
 
 
-def test_what_the_siblings_do_not_take_is_taken_in_the_end(made):
+def test_a_burst_is_shared_by_those_who_take_turns(made):
+    workers = [made(0), made(0), made(3)]
+    listener = Listener(waiting=60)
+
+    while listener.waiting:
+        for one in workers:
+            for _ in range(PASSES_MAX):
+                turn(one, listener)
+
+    assert [one.nr_conns for one in workers] == [21, 21, 21]
+
+
+def test_what_the_siblings_do_not_come_for_is_taken_and_so_is_all_that_waits_behind_it(made):
     busy, _stuck = made(5), made(0)
-    listener = Listener(waiting=2)
+    listener = Listener(waiting=40)
 
-    for _ in range(LEFT_TIMES_MAX):
-        busy.accept(listener)
+    for _ in range(PASSES_MAX):
+        turn(busy, listener)
     left = listener.waiting
-    busy.accept(listener)
+    for _ in range(40):
+        turn(busy, listener)
 
-    assert (left, listener.waiting) == (2, 1)
-    busy.accept(listener)
-    assert listener.waiting == 1  # the next one is left to the others anew
+    assert (left, listener.waiting) == (40, 0)
 
 
-def test_patience_is_for_one_connection_not_for_the_next(made):
-    busy, _idle = made(5), made(0)
+def test_who_was_not_waited_for_in_vain_is_waited_for_again(made):
+    busy, idle = made(5), made(0)
     listener = Listener()
-    for _ in range(LEFT_TIMES_MAX):
-        busy.accept(listener)
+    for _ in range(PASSES_MAX):
+        turn(busy, listener)
 
-    busy.wait_for_and_dispatch_events(0)  # nothing came: a sibling has taken it
-    busy.accept(listener)
+    turn(idle, listener)
+    turn(busy, listener)  # nobody waits
+    listener.waiting = 1
+    turn(busy, listener)
 
     assert listener.waiting == 1
 
 
-def test_while_a_connection_waits_patience_is_used_up(made):
-    busy, _stuck = made(5), made(0)
-    listener = Listener()
-    busy.events = lambda: busy.accept(listener)
+def test_a_sibling_that_keeps_up_is_waited_for_again_in_the_same_burst(made):
+    busy, idle = made(1), made(0)
+    listener = Listener(waiting=3)
+    for _ in range(PASSES_MAX):
+        turn(busy, listener)
 
-    for _ in range(LEFT_TIMES_MAX + 1):
-        busy.wait_for_and_dispatch_events(0)
+    turn(idle, listener)
+    turn(busy, listener)
+    turn(busy, listener)
 
-    assert listener.waiting == 0
+    assert listener.waiting == 1
+    assert (busy.nr_conns, idle.nr_conns) == (2, 1)
 
 
 def test_connections_that_ended_are_told(made):
@@ -124,38 +156,69 @@ def test_connections_that_ended_are_told(made):
     busy.nr_conns = 3
     busy.wait_for_and_dispatch_events(0)
     listener = Listener()
-    idle.accept(listener)
+    turn(idle, listener)
 
     assert listener.waiting == 1
 
 
-def test_nothing_is_left_to_a_worker_that_ended(made):
-    one, other = made(5), made(0)
-    leave(other)
+@pytest.mark.parametrize("end", [leave, lambda other: other.set_accept_enabled(False)])
+def test_nothing_is_left_to_a_worker_that_ended_or_takes_no_more(made, end):
+    one, other = made(5), made(1)
+    end(other)
     listener = Listener()
 
-    one.accept(listener)
+    turn(one, listener)
 
     assert listener.waiting == 0
-    assert list(connections[:2]) == [6, -1]
+    assert list(connections[:2]) == [6, NOBODY]
 
 
-def test_more_workers_than_places_go_by_who_is_first(made):
-    workers = [made(number) for number in range(PLACES + 1)]
+def test_a_worker_that_stops_stays_uncounted_while_it_answers_its_last_requests(made):
+    stopping = made(1)
+    stopping.set_accept_enabled(False)
+
+    stopping.wait_for_and_dispatch_events(0)
+
+    assert connections[0] == NOBODY
+
+
+def test_all_workers_of_a_reload_have_a_slot_and_more_go_by_who_is_first(made):
+    workers = [made(number) for number in range(2 * WORKERS_MAX + 1)]
     listener = Listener()
 
-    workers[-1].accept(listener)
+    turn(workers[-1], listener)
 
-    assert workers[-1].place is None
+    assert [one.slot for one in workers] == [*range(2 * WORKERS_MAX), None]
     assert listener.waiting == 0
     leave(workers[-1])
-    assert list(connections) == list(range(PLACES))
+    assert list(connections) == list(range(2 * WORKERS_MAX))
 
 
-def test_who_takes_the_place_of_another_takes_its_place(made):
-    workers = [made(0), made(0), made(0)]
-    heir = Worker.__new__(Worker)
+def seated(slot: int | None, processor: int | None = None) -> Any:
+    """A sibling."""
+    return SimpleNamespace(slot=slot, processor=processor)
 
-    seat(heir, [workers[0], workers[2]])
 
-    assert heir.place == workers[1].place == 1
+def test_who_comes_for_another_gets_its_slot_with_nothing_left_in_it():
+    heir = seated(None)
+    connections[1] = 7
+
+    seat(heir, [seated(0), seated(2)], ())
+
+    assert (heir.slot, heir.processor) == (1, None)
+    assert connections[1] == NOBODY
+
+
+def test_each_gets_the_first_processor_that_the_fewest_have():
+    workers: list[Any] = []
+
+    for _ in range(7):
+        one = seated(None)
+        seat(one, workers, (9, 0, 4))
+        workers.append(one)
+    del workers[1]
+    heir = seated(None)
+    seat(heir, workers, (9, 0, 4))
+
+    assert [one.processor for one in workers] == [9, 4, 9, 0, 4, 9]
+    assert (heir.slot, heir.processor) == (1, 0)

@@ -58,7 +58,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="revshare-bench-") as name:
         folder = Path(name)
         client = Client(folder)
-        say(f"load client: {client.name}; server: gunicorn gthread by api/gunicorn_conf.py")
+        say(f"load client: {client.name}; server: gunicorn by api/gunicorn_conf.py")
         with servers(options.database) as urls:
             for url in urls:
                 if url is not None:

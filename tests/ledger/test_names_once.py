@@ -4,7 +4,7 @@ import json
 from typing import Any
 from uuid import uuid4
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ledger.intake import ItemProblem, decode_item
@@ -26,6 +26,7 @@ MORE: st.SearchStrategy[tuple[str, Any]] = st.one_of(
 )
 
 
+@settings(deadline=None)
 @example(kind="sale", texts=["a", "b", "c"], more=[("product", "P"), ("amount_minor", 1)], compact=True)
 @example(kind="sale", texts=["product", "b", "c"], more=[("amount_minor", 1)], compact=True)
 @given(
