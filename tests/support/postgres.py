@@ -9,11 +9,12 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import psycopg
@@ -25,6 +26,7 @@ STARTS_MAX: Final = 3
 PORTS: Final = range(20_000, 32_000)
 """Below those that Linux and macOS take for outgoing connections."""
 
+NONE: Final[Mapping[str, str]] = MappingProxyType({})
 SETTINGS: Final = {
     "listen_addresses": "127.0.0.1",
     "max_connections": "200",
@@ -79,8 +81,11 @@ class Server:
 
 
 @contextmanager
-def running_postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL in which we may make databases. Raises NoPostgres when there is none."""
+def running_postgres(settings: Mapping[str, str] = NONE) -> Iterator[str]:
+    """The URL of a PostgreSQL in which we may make databases, with more settings where it is started here.
+
+    Raises NoPostgres when there is none.
+    """
     given = os.environ.get("TEST_DATABASE_URL")
     if given:
         with psycopg.connect(given, connect_timeout=10):
@@ -91,7 +96,7 @@ def running_postgres() -> Iterator[str]:
         folder = Path(name)
         os.chown(folder, account.uid, account.gid)
         binaries = find_binaries(account, folder)
-        server = start(binaries, folder, account)
+        server = start(binaries, folder, account, settings)
         try:
             yield f"postgresql://postgres:{server.password}@127.0.0.1:{server.port}/postgres"
         finally:
@@ -211,13 +216,14 @@ def initialise(binaries: Path, data: Path, account: Account) -> str:
     return password
 
 
-def start(binaries: Path, folder: Path, account: Account) -> Server:
+def start(binaries: Path, folder: Path, account: Account, settings: Mapping[str, str] = NONE) -> Server:
     """Make a cluster, start its server on a free loopback port and wait until it is ready."""
     log = folder / "server.log"
     for attempt in range(STARTS_MAX):
         data = folder / f"data{attempt}"
         password = initialise(binaries, data, account)
-        server = Server(spawn(binaries, data, account, port := free_port()), data, port, password)
+        guard = spawn(binaries, data, account, port := free_port(), settings)
+        server = Server(guard, data, port, password)
         started = False
         try:
             started = ready(server)
@@ -244,9 +250,11 @@ def free_port() -> int:
             return port
 
 
-def spawn(binaries: Path, data: Path, account: Account, port: int) -> subprocess.Popen[bytes]:
+def spawn(
+    binaries: Path, data: Path, account: Account, port: int, more: Mapping[str, str] = NONE
+) -> subprocess.Popen[bytes]:
     """The guard with the server below it, out of reach of the terminal's Ctrl-C."""
-    settings = {**SETTINGS, "port": str(port), "unix_socket_directories": str(data.parent)}
+    settings = {**SETTINGS, **more, "port": str(port), "unix_socket_directories": str(data.parent)}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     with open(data.parent / "server.log", "wb") as log:
         return subprocess.Popen(
