@@ -57,21 +57,36 @@ def main() -> int:
     parser.add_argument("--database", choices=("postgresql", "sqlite"), default="postgresql")
     parser.add_argument("--items", type=int, default=1, help="conversions in each POST; 1: no batches")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the PostgreSQL"
+        "--set",
+        action="append",
+        default=[],
+        type=setting,
+        metavar="NAME=VALUE",
+        help="a setting of the PostgreSQL that is started here",
     )
     options = parser.parse_args()
-    more = dict(each.split("=", 1) for each in options.set)
     about = report.about()
     with tempfile.TemporaryDirectory(prefix="revshare-soak-") as name:
         if options.database == "sqlite":
             with installed(None, Path(name), options.items) as soak:
                 soak.run(options.minutes)
         else:
-            with running_postgres(more) as url, installed(url, Path(name), options.items) as soak:
+            with (
+                running_postgres(dict(options.set)) as url,
+                installed(url, Path(name), options.items) as soak,
+            ):
                 about["versions"]["postgresql"] = report.postgresql_version(url)
                 soak.run(options.minutes)
     tell(about, options.database, soak)
     return 0 if soak.line["holds"] else 1
+
+
+def setting(text: str) -> tuple[str, str]:
+    """A name and its value."""
+    name, given, value = text.partition("=")
+    if not (name and given):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
 
 
 @contextmanager
