@@ -24,6 +24,7 @@ CUSTOMERS = 5
 HOT = PARTNERS
 """One partner more, with as many customers as all others have together."""
 EFFECTIVE_AT = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+"""Where a history that is filled in ends."""
 _numbers = itertools.count(1)
 
 
@@ -46,13 +47,14 @@ class Place:
         return "postgresql" if self.world.database.is_postgresql else "sqlite"
 
     def sales(self, count: int, partner: int | None = None) -> list[ConversionCommand]:
-        """New sales, of one partner's customers or of all partners' in turn."""
+        """New sales as they happen: of now, of one partner's customers or of all partners' in turn."""
         found = []
         for _ in range(count):
             number = next(_numbers)
             owner = number % PARTNERS if partner is None else partner
             customer = customer_of(owner, number // PARTNERS % customers(owner))
-            found.append(self.world.sale(f"sale-{number}", customer, 1_000 + number % 9_000, EFFECTIVE_AT))
+            amount = 1_000 + number % 9_000
+            found.append(self.world.sale(f"sale-{number}", customer, amount, datetime.now(UTC)))
         return found
 
     def bodies(self, count: int) -> list[bytes]:

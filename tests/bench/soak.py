@@ -47,6 +47,8 @@ BATCHED_PER_SECOND_MAX = 100_000
 POSTS_EACH = 9
 """So many conversions are sent for each balance that is asked for."""
 CATCH_UP_S_MAX = 600
+MOMENTS_TOLD = 12
+"""So many slices are told in a line: a minute."""
 MILLION = 1_000_000
 
 
@@ -140,6 +142,8 @@ class Soak:
         with ThreadPoolExecutor(1) as pool:
             while time.monotonic() - began < minutes * 60:
                 self.moments.append(self._moment(pool, rate, began))
+                if len(self.moments) % MOMENTS_TOLD == 0:
+                    say(f"    {told(self.moments[-MOMENTS_TOLD:])}")
         took_s = time.monotonic() - began
         self._catch_up()
         self._watch.look()
@@ -257,6 +261,17 @@ class Soak:
     def _count(self, statement: str) -> int:
         with self._place.world.database.read() as connection:
             return int(connection.execute(sa.text(statement)).scalar_one())
+
+
+def told(moments: Sequence[Moment]) -> str:
+    """A line on some slices."""
+    p99 = [moment.p99_ms for moment in moments]
+    return (
+        f"to {moments[-1].at_s / 60:4.1f} min: {sum(moment.answered for moment in moments):,} answered, "
+        f"p50 {_median(moment.p50_ms for moment in moments):g} ms, "
+        f"p99 {_median(iter(p99)):g} ms (highest {max(p99):,.0f}), "
+        f"lag at most {max(moment.lag_s for moment in moments):.1f} s"
+    )
 
 
 def tell(about: dict[str, Any], database: str, soak: Soak) -> None:

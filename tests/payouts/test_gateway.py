@@ -18,6 +18,7 @@ from payouts.gateway import (
     Unknown,
     UnsendableIntent,
 )
+from tests.support.house import wait_for
 from tests.support.scripted_server import scripted
 from tests.support.stripe_process import books, held, play_faults
 from tests.support.transfers import intent
@@ -231,12 +232,14 @@ def test_the_same_key_with_another_body_is_in_doubt(gateway, account_id):
 
 
 def test_a_read_that_takes_too_long_is_in_doubt(address, account_id):
+    """With reason: the money moves after that."""
     play_faults(address, {"on": TRANSFERS, "do": "delay", "seconds": 1.5})
     hasty = StripeGateway(KEY, address, read_timeout_s=0.2)
     outcome = hasty.create_transfer(intent(account_id))
 
     assert isinstance(outcome, Unknown)
     assert outcome.reason == "connection"
+    wait_for(lambda: held(address, account_id) == {"gbp": 1250})
 
 
 def test_nobody_there_is_in_doubt():
