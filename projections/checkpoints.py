@@ -42,7 +42,7 @@ ISSUES_REST: Final = timedelta(seconds=2)
 """Statements are issued in many appends. A run asks for one checkpoint, once it has rested so long."""
 SIZE_MAX: Final = 2**63 - 1
 """No tree can be larger: the databases hold no larger number."""
-ISSUES: Final = 1_000
+ROWS: Final = 1_000
 """Of these facts so many are read at once."""
 
 log = structlog.get_logger(__name__)
@@ -59,6 +59,10 @@ class CheckpointMaker:
         self._ledger = ledger
         self._signer = signer
         self._interval = interval
+        self._seen = 0
+        """The position as far as which the log was looked at."""
+        self._demands: list[tuple[int, str]] = []
+        """What asked for a checkpoint at once and has none yet: its position, and the cause."""
         self._issue: Recorded | None = None
         """The last statement that was issued, as far as was seen."""
 
@@ -100,25 +104,33 @@ class CheckpointMaker:
     def _cause(self, connection: sa.Connection, last: Any, reached: int) -> str | None:
         if last is None:
             return "first"
-        rows = self._ledger.log.read_log(
-            connection, after=last.position, limit=1, stop=reached, topics=list(DEMANDING)
-        )
-        if rows:
-            return DEMANDING[rows[0][2]]
+        self._look(connection, last.position, reached)
+        if self._demands:
+            return self._demands[0][1]
         if self._ledger.clock() - last.made_at >= self._interval:
             return "interval"
-        return "statement_issued" if self._has_issued(connection, last.position, reached) else None
+        if self._issue is None or self._issue.position <= last.position:
+            return None
+        rested = self._ledger.clock() - self._issue.recorded_at >= ISSUES_REST
+        return "statement_issued" if rested else None
 
-    def _has_issued(self, connection: sa.Connection, after: int, reached: int) -> bool:
-        """Whether a run of statements stands behind a position, and is over."""
-        seen = after if self._issue is None else max(after, self._issue.position)
+    def _look(self, connection: sa.Connection, signed: int, reached: int) -> None:
+        """Note what asks for a checkpoint behind the last signed position, up to the one that was reached.
+
+        Each fact is looked at once, since this is asked twice a second: from the last checkpoint on it would
+        be a minute of facts every time.
+        """
+        self._demands = [demand for demand in self._demands if demand[0] > signed]
+        after, topics = max(signed, self._seen), [*DEMANDING, ISSUE]
         while rows := self._ledger.log.read_log(
-            connection, after=seen, limit=ISSUES, stop=reached, topics=[ISSUE]
+            connection, after=after, limit=ROWS, stop=reached, topics=topics
         ):
-            self._issue, seen = self._ledger.decode(rows[-1]), rows[-1][4]
-        if self._issue is None or self._issue.position <= after:
-            return False
-        return self._ledger.clock() - self._issue.recorded_at >= ISSUES_REST
+            self._demands += [(row[4], DEMANDING[row[2]]) for row in rows if row[2] in DEMANDING]
+            issues = [row for row in rows if row[2] == ISSUE]
+            if issues:
+                self._issue = self._ledger.decode(issues[-1])
+            after = rows[-1][4]
+        self._seen = max(self._seen, reached)
 
     def _keep(self, head: Checkpoint, reached: int, cause: str) -> Checkpoint | None:
         note = self._signer.sign(head.text)

@@ -71,9 +71,9 @@ class Watch:
 
 
 def _own_bytes(part: str, process: psutil.Process) -> int:
-    """What a process has to itself. A part of ours is forked and shares with its parent: pages are looked at one
-    by one. Of PostgreSQL it is what the kernel counts anyhow: to walk through gigabytes of shared_buffers in
-    each of forty backends would itself be load.
+    """What a process has to itself. A part of ours is forked and shares with its parent, so its pages are
+    looked at one by one. Of PostgreSQL it is what the kernel counts anyhow: to walk through gigabytes of
+    shared_buffers in each of forty backends would itself be load.
     """
     if part != POSTGRESQL:
         return int(process.memory_full_info().uss)
