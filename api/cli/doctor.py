@@ -27,6 +27,11 @@ from projections.queries.checks import zero_sum
 
 LAG_S_MAX: Final = 30
 """A reader whose oldest waiting fact is older than this does not keep up, or does not run."""
+GROWN_BYTES: Final = 2 * 2**30
+"""A PostgreSQL that holds more than this, yet has the memory of its default settings, waits for its pages."""
+DEFAULT_BUFFERS: Final = 128 * 2**20
+DEFAULT_WAL: Final = 2**30
+"""What PostgreSQL comes with (its documentation: shared_buffers, max_wal_size), in bytes."""
 _STORE: Final = "stored_events"
 
 
@@ -101,6 +106,7 @@ def _database(of: Settings, ledger: Ledger) -> Iterator[Finding]:
         return
     checks: tuple[Callable[[Ledger, sa.Connection], Iterator[Finding]], ...] = (
         _triggers,
+        _memory,
         _lag,
         partial(_audit, of),
         _books,
@@ -151,6 +157,23 @@ def _triggers(ledger: Ledger, connection: sa.Connection) -> Iterator[Finding]:
     yield Finding(
         "triggers", not missing, detail, "restore them from the migrations; find out who dropped them"
     )
+
+
+def _memory(ledger: Ledger, connection: sa.Connection) -> Iterator[Finding]:
+    """A grown database on PostgreSQL has more than the memory and the log that a new server is given."""
+    if not ledger.database.is_postgresql:
+        return
+    query = (
+        "SELECT pg_size_bytes(buffers), pg_size_bytes(wal), pg_database_size(current_database()), buffers, wal"
+        " FROM (SELECT current_setting('shared_buffers') buffers, current_setting('max_wal_size') wal) AS given"
+    )
+    buffers, wal, size, *told = connection.execute(sa.text(query)).one()
+    small = size > GROWN_BYTES and (buffers <= DEFAULT_BUFFERS or wal <= DEFAULT_WAL)
+    detail = "shared_buffers {}, max_wal_size {}".format(*told) + f", {size / 2**30:.1f} GB of data"
+    advice = (
+        "give shared_buffers a quarter of the machine's memory, and max_wal_size 16GB (docs/operations.md)"
+    )
+    yield Finding("database memory", not small, detail, advice)
 
 
 def _lag(ledger: Ledger, connection: sa.Connection) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from api.cli import doctor
 from ledger.audit.notes import Signer
 from ledger.commands import CreateProgram, IssueApiKey
 from ledger.desk import Desk
@@ -114,6 +115,24 @@ def test_a_dropped_trigger_is_noticed(sqlite_env, verb, told):
 
     assert "triggers" in failed(done)
     assert f"nothing keeps facts from {told}" in done.stdout
+
+
+def test_a_grown_database_with_the_memory_of_a_new_one_is_noticed(
+    postgresql_database_url, tmp_path, monkeypatch
+):
+    """Ours has the defaults and a few megabytes: well, until that counts as grown."""
+    env = environment(postgresql_database_url, tmp_path / "var")
+    assert "database memory" not in failed(invoke(env, "doctor"))
+
+    monkeypatch.setattr(doctor, "GROWN_BYTES", 2**20)
+    defaults = invoke(env, "doctor")
+    monkeypatch.setattr(doctor, "DEFAULT_WAL", 2**20)
+    monkeypatch.setattr(doctor, "DEFAULT_BUFFERS", 2**20)
+    given_more = invoke(env, "doctor")
+
+    assert "database memory" in failed(defaults)
+    assert "shared_buffers 128MB" in defaults.stdout
+    assert "database memory" not in failed(given_more)
 
 
 def test_books_that_do_not_balance_are_noticed(sqlite_env):

@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ledger import ids
 from ledger.audit import merkle, notes
 from ledger.audit.notes import Signer
-from ledger.events.period import StatementAmounts, StatementIssued
+from ledger.events.period import PeriodClosed, StatementAmounts, StatementIssued
 from ledger.postings import postings
 from ledger.store.application import Change
+from ledger.store.database import DatabaseUnavailable
 from projections import audit_log, checkpoints
 from projections.audit_log import Sequencer, entry_of
 from projections.checkpoints import CheckpointMaker, LogBroken, latest
@@ -70,6 +71,28 @@ def issued(program_id, count):
         lines=0,
         content_sha256="0" * 64,
     )
+
+
+def close(world, count):
+    """A closed month like any other, the program's first, second …, and its leaf."""
+    fact = PeriodClosed(
+        program_id=world.program_id,
+        period=f"2024-{count:02}",
+        begins_at=day(0),
+        ends_at=day(1),
+        time_zone="UTC",
+        through_position=1,
+        after_position=0,
+        later_after_position=0,
+        closed_by="cli",
+    )
+    world.ledger.append([Change(ids.periods_id(world.program_id), count - 1, [fact])], by="cli")
+    Sequencer(world.ledger).catch_up()
+
+
+def unavailable(*_):
+    """As the database says when it is away."""
+    raise DatabaseUnavailable("away")
 
 
 def rows(world):
@@ -262,6 +285,47 @@ class TestCheckpoints:
                     causes.append((count, latest(connection).cause))
 
         assert causes == [(7, "statement_issued")]
+
+    def test_each_fact_is_looked_at_once(self, world, maker, monkeypatch):
+        """However often somebody looks before the interval is over: twice a second, in a minute's facts."""
+        sell(world, 1)
+        sequencer = Sequencer(world.ledger)
+        sequencer.catch_up()
+        maker.step()
+        looked = []
+        read_log = world.ledger.log.read_log
+
+        def reading(connection, *, after, limit, stop=None, topics=()):
+            looked.extend(range(after + 1, stop + 1) if topics else [])
+            return read_log(connection, after=after, limit=limit, stop=stop, topics=topics)
+
+        monkeypatch.setattr(world.ledger.log, "read_log", reading)
+        for first in range(1, 5):
+            sell(world, 1, first=first)
+            sequencer.catch_up()
+            assert [maker.step(), maker.step()] == [None, None]
+
+        assert len(looked) == len(set(looked)) == 8, "a sale and its reward, four times"
+
+    def test_what_was_seen_and_not_signed_still_asks(self, world, maker, monkeypatch):
+        """The database goes away between the look and the signature."""
+        sell(world, 1)
+        Sequencer(world.ledger).catch_up()
+        maker.step()
+        close(world, 1)
+        with monkeypatch.context() as gone:
+            gone.setattr(maker, "_keep", unavailable)
+            with pytest.raises(DatabaseUnavailable):
+                maker.step()
+
+        head = maker.step()
+
+        with world.database.read() as connection:
+            signed = latest(connection)
+        assert (
+            (signed.size, signed.cause) == (head.size, "period_closed") == (stored(world)[0], "period_closed")
+        )
+        assert maker.step() is None
 
     @pytest.mark.parametrize(
         "tampering",
