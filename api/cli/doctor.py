@@ -164,8 +164,9 @@ def _memory(ledger: Ledger, connection: sa.Connection) -> Iterator[Finding]:
     if not ledger.database.is_postgresql:
         return
     query = (
-        "SELECT pg_size_bytes(buffers), pg_size_bytes(wal), pg_database_size(current_database()), buffers, wal"
-        " FROM (SELECT current_setting('shared_buffers') buffers, current_setting('max_wal_size') wal) AS given"
+        "SELECT pg_size_bytes(buffers), pg_size_bytes(wal), pg_database_size(current_database()),"
+        " buffers, wal FROM (SELECT current_setting('shared_buffers') AS buffers,"
+        " current_setting('max_wal_size') AS wal) AS given"
     )
     buffers, wal, size, *told = connection.execute(sa.text(query)).one()
     small = size > GROWN_BYTES and (buffers <= DEFAULT_BUFFERS or wal <= DEFAULT_WAL)

@@ -292,7 +292,7 @@ class TestCheckpoints:
         sequencer = Sequencer(world.ledger)
         sequencer.catch_up()
         maker.step()
-        looked = []
+        looked: list[int] = []
         read_log = world.ledger.log.read_log
 
         def reading(connection, *, after, limit, stop=None, topics=()):
