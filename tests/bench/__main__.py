@@ -31,6 +31,7 @@ from tests.bench import (
 from tests.bench.client import Client
 from tests.bench.harness import HEADING, Check, Ratio, timed
 from tests.bench.place import place
+from tests.bench.server import stop_what_was_started
 from tests.support.postgres import running_postgres
 
 QUICK_EVENTS = (10_000,)
@@ -51,6 +52,7 @@ def main() -> int:
     )
     parser.add_argument("--name", default="bench", help="what the files under build/bench/ are called")
     options = parser.parse_args()
+    stop_what_was_started()
     about = report.about()
     began = time.monotonic()
     found: list[tuple[str, Ratio]] = []

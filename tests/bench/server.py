@@ -1,6 +1,7 @@
 """The API under gunicorn, as a user would start it, but with the no-op route of tests/bench/wsgi.py."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -50,3 +51,8 @@ def wait_until_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> N
         except OSError:
             time.sleep(0.1)
     raise RuntimeError(f"the server did not start:\n{log.read_text(errors='replace')[-4_000:]}")
+
+
+def stop_what_was_started() -> None:
+    """Let SIGTERM end this process by its `with` statements, as Ctrl-C does: no server is left behind."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

@@ -1,10 +1,11 @@
 """Runs a whole installation under steady load: `python -m tests.bench.soak --minutes 30`, or `make soak`.
 
-`revshare up` on a fresh database; over 32 connections nine POSTs of a conversion for each GET of a balance.
-With `--items 1000` each POST is a batch. First at full speed, until all that was answered is rewarded and in
-the views: that is the peak. Then at 70% of it. Memory of every part, p99, lag, connections and open files
-must stay flat, and nothing acknowledged may be missing in the views; else it ends with 1. Prints a table and
-one JSON line; every sample goes to build/bench/soak-DATABASE.json, the curves to .svg.
+`revshare up` on a fresh database (PostgreSQL with the settings that docs/operations.md recommends); over 32
+connections nine POSTs of a conversion for each GET of a balance. With `--items 1000` each POST is a batch.
+First at full speed, until all that was answered is rewarded and in the views: that is the peak. Then at 70%
+of it. Memory of every part, p99, lag, connections and open files must stay flat, and nothing acknowledged may
+be missing in the views; else it ends with 1. Prints a line for each minute, a table and one JSON line; every
+sample goes to build/bench/soak-DATABASE.json, the curves to .svg.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 import sqlalchemy as sa
 from sqlalchemy import make_url
 
@@ -30,10 +32,10 @@ from projections.lag import lag
 from tests.bench import report
 from tests.bench.client import ROOT, Client, Load, get, post
 from tests.bench.place import PARTNERS, Place, fresh_database, furnished
-from tests.bench.server import wait_until_ready
+from tests.bench.server import stop_what_was_started, wait_until_ready
 from tests.bench.sizes import per_conversion, sizes
 from tests.bench.steadiness import Moment, Steady, judge
-from tests.bench.watching import Watch
+from tests.bench.watching import MIB, Watch
 from tests.support.postgres import free_port, running_postgres
 
 CONNECTIONS = 32
@@ -64,9 +66,10 @@ def main() -> int:
         default=[],
         type=setting,
         metavar="NAME=VALUE",
-        help="a setting of the PostgreSQL that is started here",
+        help="a setting of the PostgreSQL that is started here, else as docs/operations.md says",
     )
     options = parser.parse_args()
+    stop_what_was_started()
     about = report.about()
     with tempfile.TemporaryDirectory(prefix="revshare-soak-") as name:
         if options.database == "sqlite":
@@ -74,7 +77,7 @@ def main() -> int:
                 soak.run(options.minutes)
         else:
             with (
-                running_postgres(dict(options.set)) as url,
+                running_postgres({**recommended(), **dict(options.set)}) as url,
                 installed(url, Path(name), options.items) as soak,
             ):
                 about["versions"]["postgresql"] = report.postgresql_version(url)
@@ -89,6 +92,12 @@ def setting(text: str) -> tuple[str, str]:
     if not (name and given):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     return name, value
+
+
+def recommended() -> dict[str, str]:
+    """What docs/operations.md (Databases) says to give a PostgreSQL that has this machine."""
+    quarter_mib = psutil.virtual_memory().total // 4 // MIB
+    return {"shared_buffers": f"{quarter_mib}MB", "max_wal_size": "16GB", "checkpoint_timeout": "15min"}
 
 
 @contextmanager
