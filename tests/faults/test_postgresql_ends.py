@@ -77,7 +77,7 @@ def test_a_database_that_stops_at_once_in_mid_batch(own_server, stripe_gateway, 
         migrate(url)
         with department(url, stripe_gateway) as finance:
             scene = Scene(finance, forks, tmp_path)
-            # Slower still after the second stop: a busy machine looks late, and shall not find all of it done.
+            # Slower still after the second stop: a busy machine looks late, and must not find all done.
             slowly = {"on": CREATE, "do": "delay", "times": PAYOUTS // 3, "seconds": 0.15}
             slower = {"on": CREATE, "do": "delay", "times": PAYOUTS - PAYOUTS // 3, "seconds": 0.5}
             scene.begin([10_00 + n for n in range(PAYOUTS)], [slowly, slower])
