@@ -120,6 +120,8 @@ class CheckpointMaker:
         Each fact is looked at once, since this is asked twice a second: from the last checkpoint on it would
         be a minute of facts every time.
         """
+        if reached < self._seen:  # the database was put back: what was seen behind that is lost
+            self._seen, self._demands, self._issue = 0, [], None
         self._demands = [demand for demand in self._demands if demand[0] > signed]
         after, topics = max(signed, self._seen), [*DEMANDING, ISSUE]
         while rows := self._ledger.log.read_log(
@@ -130,7 +132,7 @@ class CheckpointMaker:
             if issues:
                 self._issue = self._ledger.decode(issues[-1])
             after = rows[-1][4]
-        self._seen = max(self._seen, reached)
+        self._seen = reached
 
     def _keep(self, head: Checkpoint, reached: int, cause: str) -> Checkpoint | None:
         note = self._signer.sign(head.text)

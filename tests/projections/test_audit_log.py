@@ -21,6 +21,7 @@ from projections import audit_log, checkpoints
 from projections.audit_log import Sequencer, entry_of
 from projections.checkpoints import CheckpointMaker, LogBroken, latest
 from projections.verification import verify_ledger
+from tests.support.backup import Backup
 from tests.support.world import World, day
 
 ORIGIN = "ledger.example/log"
@@ -327,6 +328,27 @@ class TestCheckpoints:
         sell(world, 1, first=1)
         Sequencer(world.ledger).catch_up()
         assert maker.step() is None, "it asks once"
+
+    def test_what_was_seen_asks_no_more_once_it_is_lost(self, world, maker, monkeypatch, tmp_path):
+        """A closing is lost with what came behind the backup; the next facts stand where it stood."""
+        sell(world, 1)
+        Sequencer(world.ledger).catch_up()
+        maker.step()
+        backup = Backup(world.database, tmp_path)
+        close(world, 1)
+        with monkeypatch.context() as gone:
+            gone.setattr(maker, "_keep", unavailable)
+            with pytest.raises(DatabaseUnavailable):
+                maker.step()
+        backup.put_back()
+        assert maker.step() is None
+        sell(world, 1, first=1)
+        Sequencer(world.ledger).catch_up()
+        assert maker.step() is None
+
+        close(world, 1)
+
+        assert maker.step().size == stored(world)[0]
 
     @pytest.mark.parametrize(
         "tampering",
