@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -278,7 +278,7 @@ def told(moments: Sequence[Moment]) -> str:
     return (
         f"to {moments[-1].at_s / 60:4.1f} min: {sum(moment.answered for moment in moments):,} answered, "
         f"p50 {_median(moment.p50_ms for moment in moments):g} ms, "
-        f"p99 {_median(iter(p99)):g} ms (highest {max(p99):,.0f}), "
+        f"p99 {_median(p99):g} ms (highest {max(p99):,.0f}), "
         f"lag at most {max(moment.lag_s for moment in moments):.1f} s"
     )
 
@@ -318,7 +318,7 @@ def curves(name: str, moments: Sequence[Moment]) -> Path:
     )
 
 
-def _median(values: Iterator[float]) -> float:
+def _median(values: Iterable[float]) -> float:
     return round(statistics.median(values), 1)
 
 

@@ -91,9 +91,16 @@ def close(world, count):
     Sequencer(world.ledger).catch_up()
 
 
-def unavailable(*_):
-    """As the database says when it is away."""
-    raise DatabaseUnavailable("away")
+def look_without_signing(maker, monkeypatch):
+    """A step in which the database goes away before its signature is kept."""
+
+    def unavailable(*_):
+        raise DatabaseUnavailable("away")
+
+    with monkeypatch.context() as gone:
+        gone.setattr(maker, "_keep", unavailable)
+        with pytest.raises(DatabaseUnavailable):
+            maker.step()
 
 
 def rows(world):
@@ -314,10 +321,7 @@ class TestCheckpoints:
         Sequencer(world.ledger).catch_up()
         maker.step()
         close(world, 1)
-        with monkeypatch.context() as gone:
-            gone.setattr(maker, "_keep", unavailable)
-            with pytest.raises(DatabaseUnavailable):
-                maker.step()
+        look_without_signing(maker, monkeypatch)
 
         head = maker.step()
 
@@ -336,10 +340,7 @@ class TestCheckpoints:
         maker.step()
         backup = Backup(world.database, tmp_path)
         close(world, 1)
-        with monkeypatch.context() as gone:
-            gone.setattr(maker, "_keep", unavailable)
-            with pytest.raises(DatabaseUnavailable):
-                maker.step()
+        look_without_signing(maker, monkeypatch)
         backup.put_back()
         assert maker.step() is None
         sell(world, 1, first=1)
